@@ -1,0 +1,1 @@
+"""The library part of Light-SERNet: nothing here imports a script."""

@@ -1,0 +1,105 @@
+"""Reading audio files into samples, and writing 16-bit WAV."""
+
+import wave
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from hyperparameters import InputError
+
+PCM16_SCALE = 32768.0  # soundfile and tf.audio.decode_wav divide 16-bit samples by it
+
+
+def read_wav(path: Path, sample_rate_hz: int) -> npt.NDArray[np.float64]:
+    """Read a mono file at the expected rate; refuse any other.
+
+    Args:
+        path: Audio file.
+        sample_rate_hz: The rate it must have.
+
+    Returns:
+        (samples,), float64, within ±1.
+
+    Raises:
+        InputError: Unreadable, truncated, another rate, not mono, no sound in it, or
+            NaN samples; one line that names the file.
+    """
+    try:
+        with soundfile.SoundFile(path) as file:
+            rate_hz, channels, promised = file.samplerate, file.channels, file.frames
+            samples = file.read(dtype="float64", always_2d=True)
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise InputError(f"{path}: cannot be read as audio ({error})") from error
+    if rate_hz != sample_rate_hz or channels != 1:
+        raise InputError(
+            f"{path}: must be mono at {sample_rate_hz} Hz, got {channels} channel(s) "
+            f"at {rate_hz} Hz; convert with `python -m utils.convert.sample_rate`"
+        )
+    if len(samples) < promised or _is_truncated(path):
+        raise InputError(f"{path}: truncated, the header promises more samples")
+    return check_samples(samples[:, 0], str(path))
+
+
+def check_samples(
+    samples: npt.NDArray[np.float64], name: str
+) -> npt.NDArray[np.float64]:
+    """Refuse what no network should be asked about.
+
+    Raises:
+        InputError: No samples, NaN or infinite samples, or silence throughout.
+    """
+    if samples.size == 0:
+        raise InputError(f"{name}: holds no samples")
+    if not np.isfinite(samples).all():
+        raise InputError(f"{name}: holds NaN or infinite samples")
+    if not samples.any():
+        raise InputError(f"{name}: is silent throughout")
+    return samples
+
+
+def _is_truncated(path: Path) -> bool:
+    """Whether a RIFF file is shorter than its header says (libsndfile reads on)."""
+    with path.open("rb") as file:
+        head = file.read(12)
+        if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
+            return False
+        size = file.seek(0, 2)
+        position = 12
+        while position + 8 <= size:
+            file.seek(position)
+            chunk = file.read(8)
+            length = int.from_bytes(chunk[4:8], "little")
+            if chunk[:4] == b"data":
+                is_streamed = length in (0, 0xFFFFFFFF, 0x7FFFFFFF)
+                return not is_streamed and position + 8 + length > size
+            position += 8 + length + length % 2
+        return True
+
+
+def to_pcm16(samples: npt.NDArray[np.floating]) -> npt.NDArray[np.int16]:
+    """Round samples within ±1 to 16 bits: full scale is ±32767."""
+    return np.rint(np.clip(samples, -1.0, 1.0) * 32767.0).astype(np.int16)
+
+
+def write_wav(
+    file: BinaryIO | Path, samples: npt.NDArray[np.int16], sample_rate_hz: int
+) -> None:
+    """Write mono 16-bit PCM WAV.
+
+    Args:
+        file: Path or open binary file.
+        samples: (samples,), int16.
+        sample_rate_hz: Sample rate.
+
+    Raises:
+        OSError: The disk is full or the folder not writable.
+    """
+    target = str(file) if isinstance(file, Path) else file
+    with wave.open(target, "wb") as writer:
+        writer.setnchannels(1)
+        writer.setsampwidth(2)
+        writer.setframerate(sample_rate_hz)
+        writer.writeframes(samples.astype("<i2").tobytes())

@@ -1,0 +1,88 @@
+"""EMO-DB, the Berlin Database of Emotional Speech (Burkhardt et al., Interspeech 2005).
+
+535 utterances, 10 speakers, 10 sentences, 7 classes; mono, 16 kHz, 16-bit PCM WAV.
+A file name such as `16a05Lb.wav` holds speaker 16, sentence a05, emotion L, version b.
+"""
+
+import re
+from pathlib import Path
+
+from hyperparameters import InputError
+from utils.corpora import Corpus, Manifest, Utterance
+
+# German initials (Langeweile, Trauer, ...), in the order of the published matrices.
+EMOTION_OF_LETTER = {
+    "L": "boredom",
+    "T": "sadness",
+    "F": "happiness",
+    "A": "anxiety_fear",
+    "E": "disgust",
+    "N": "neutral",
+    "W": "anger",
+}
+FILE_NAME = re.compile(r"(?P<speaker>\d\d)(?P<sentence>[ab]\d\d)(?P<emotion>[A-Z])\w*")
+
+
+def read_emo_db_names(folder: Path, corpus_name: str, note: str = "") -> Manifest:
+    """Read a folder of WAV files named as in EMO-DB, or its subfolder `wav`.
+
+    Args:
+        folder: The corpus; only read.
+        corpus_name: Name of the manifest.
+        note: Note of the manifest.
+
+    Returns:
+        Manifest with speaker and sentence from the file names.
+
+    Raises:
+        InputError: No WAV file, or a name that fits no class.
+    """
+    wav_folder = folder / "wav" if (folder / "wav").is_dir() else folder
+    paths = [
+        path
+        for path in wav_folder.iterdir()
+        if path.suffix.lower() == ".wav" and not path.name.startswith("._")
+    ]
+    if not paths:
+        raise InputError(
+            f"{corpus_name}: no WAV file in {wav_folder}; it must hold the corpus's "
+            "files, such as 03a01Fa.wav"
+        )
+    utterances = tuple(_utterance(path, corpus_name) for path in paths)
+    classes = tuple(EMOTION_OF_LETTER.values())
+    return Manifest(
+        corpus=corpus_name, classes=classes, utterances=utterances, note=note
+    )
+
+
+def _utterance(path: Path, corpus_name: str) -> Utterance:
+    """Label, speaker and sentence from one file name."""
+    match = FILE_NAME.fullmatch(path.stem)
+    if match is None or match["emotion"] not in EMOTION_OF_LETTER:
+        raise InputError(
+            f"{corpus_name}: the name {path.name!r} fits no class; expected speaker, "
+            f"sentence, emotion ({', '.join(EMOTION_OF_LETTER)}) and version, such as "
+            "16a05Lb.wav; rename or remove the file"
+        )
+    return Utterance(
+        id=path.stem,
+        path=path,
+        label=EMOTION_OF_LETTER[match["emotion"]],
+        speaker=match["speaker"],
+        sentence=match["sentence"],
+    )
+
+
+def read(folder: Path) -> Manifest:
+    """Read EMO-DB; see `read_emo_db_names`."""
+    return read_emo_db_names(folder, "EMO-DB")
+
+
+CORPUS = Corpus(
+    name="EMO-DB",
+    folder_names=("EMO-DB",),
+    read=read,
+    how_to_get="Download http://emodb.bilderbar.info/download/download.zip and unpack "
+    "it there.",
+    licence="freely available; audformat edition CC0 1.0",
+)

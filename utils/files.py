@@ -1,0 +1,106 @@
+"""Writing so that a kill, a full disk or a second run leaves no half file."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from filelock import FileLock
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+def write_atomic(path: Path, write: bytes | str | Callable[[BinaryIO], object]) -> None:
+    """Write a file whole or not at all.
+
+    Args:
+        path: Target; its folder is made where missing.
+        write: The content, or a function that writes it into an open binary file.
+
+    Raises:
+        OSError: The disk is full or the folder not writable; the old file stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(
+        dir=path.parent, prefix=f".{path.name}.", suffix=".part"
+    )
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            if callable(write):
+                write(file)
+            else:
+                file.write(write.encode() if isinstance(write, str) else write)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+        raise
+
+
+def _umask() -> int:
+    """The process's umask, which can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON atomically: two-space indent, no NaN, newline at the end."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    write_atomic(path, text + "\n")
+
+
+@contextlib.contextmanager
+def building(folder: Path) -> Iterator[Path]:
+    """Build a folder under a temporary name; it appears whole or not at all.
+
+    Args:
+        folder: The finished folder; an older one is replaced.
+
+    Yields:
+        The temporary folder to fill.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    prefix = f".{folder.name}."
+    for left in folder.parent.glob(f"{prefix}*.part"):  # of a killed run: we hold
+        shutil.rmtree(left, ignore_errors=True)  # the lock, nobody else builds here
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=prefix, suffix=".part"))
+    try:
+        yield temporary
+        temporary.chmod(0o777 & ~_umask())
+        if folder.exists():
+            old = temporary.with_suffix(".old.part")
+            os.replace(folder, old)
+            os.replace(temporary, folder)
+            shutil.rmtree(old)
+        else:
+            os.replace(temporary, folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def locked(target: Path) -> FileLock:
+    """One builder at a time: a lock beside `target`, released when its holder dies."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(target.parent / f".{target.name}.lock")
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest(content: Any) -> str:
+    """SHA-256 of a JSON-able object, independent of the order of its keys."""
+    text = json.dumps(content, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,202 @@
+"""Utterances to segments of one length (Light-SERNet, section 3.1; released code).
+
+Cut, normalise, pad, round to 16 bits: `prepare` does it to one utterance and serves
+training and inference alike; `segment_corpus` writes a whole corpus as WAV files.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hyperparameters import FrontEnd, InputError, Settings
+from utils.audio import PCM16_SCALE, read_wav, to_pcm16, write_wav
+from utils.corpora import Manifest
+from utils.files import building, digest, locked, write_json
+
+FloatArray = npt.NDArray[np.floating]
+INDEX_NAME = "segments.json"
+
+
+def cut(samples: FloatArray, length: int, mode: int = 1) -> list[FloatArray]:
+    """Cut one utterance into segments of at most `length` samples.
+
+    Args:
+        samples: (samples,).
+        length: Samples a segment.
+        mode: 1: the centre, one segment. 0: every whole segment that fits, the
+            remainder cut at both ends. A shorter utterance stays whole in both.
+            What is cut off is the same at both ends, an odd sample more at the end.
+
+    Returns:
+        At least one array of at most `length` samples.
+    """
+    whole = max(1, len(samples) // length) if mode == 0 else 1
+    start = max(0, len(samples) - whole * length) // 2
+    return [samples[start + i * length :][:length] for i in range(whole)]
+
+
+def normalise(samples: FloatArray, percentile: float = 99.9) -> FloatArray:
+    """Divide by a percentile of |samples| and clip to ±1; before padding.
+
+    Args:
+        samples: (samples,), not empty.
+        percentile: In percent, linear between order statistics.
+
+    Returns:
+        Same shape, float64; zeros where all samples are zero.
+    """
+    level = np.percentile(np.abs(samples), percentile) + np.finfo(np.float64).eps
+    return np.clip(samples / level, -1.0, 1.0)
+
+
+def pad(samples: FloatArray, length: int) -> FloatArray:
+    """Zeros on both sides up to `length` samples, an odd one at the end."""
+    missing = length - len(samples)
+    return np.pad(samples, (missing // 2, missing - missing // 2))
+
+
+def prepare(
+    samples: FloatArray, front_end: FrontEnd, mode: int = 1
+) -> npt.NDArray[np.int16]:
+    """An utterance as the network's front-end gets it, in training and inference.
+
+    Args:
+        samples: (samples,) at the front-end's rate; any scale.
+        front_end: Segment length and normalisation.
+        mode: As in `cut`.
+
+    Returns:
+        (segments, duration_samples), int16.
+    """
+    length = front_end.duration_samples
+    segments = [
+        pad(normalise(segment, front_end.normalise_percentile), length)
+        for segment in cut(np.asarray(samples, np.float64), length, mode)
+    ]
+    return to_pcm16(np.stack(segments))
+
+
+def from_pcm16(segments: npt.NDArray[np.int16]) -> npt.NDArray[np.float32]:
+    """16-bit samples as float32 within ±1, the scale of WAV readers."""
+    return (segments / PCM16_SCALE).astype(np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentedCorpus:
+    """A folder of segments, whole, and what it was made from.
+
+    Attributes:
+        folder: Holds `<class>/<utterance id>_<k>.wav`.
+        key: Digest of source and settings.
+        utterance_ids: (segments,) the utterance of each segment, in order.
+        paths: (segments,) the file of each segment.
+        content_hashes: SHA-256 of each source file, by utterance id.
+    """
+
+    folder: Path
+    key: str
+    utterance_ids: tuple[str, ...]
+    paths: tuple[Path, ...]
+    content_hashes: dict[str, str]
+
+
+def duration_text(duration_s: float) -> str:
+    """`3.0`; all digits where one decimal is not exact: `2.25`."""
+    text = f"{duration_s:.1f}"
+    return text if float(text) == duration_s else repr(duration_s)
+
+
+def stem(corpus_name: str, settings: Settings) -> str:
+    """`EMO-DB_3.0s_Segmented`, the start of folder and file names; mode 0 is named."""
+    mode = "_mode0" if settings.data.segment_mode == 0 else ""
+    text = duration_text(settings.front_end.duration_s)
+    return f"{corpus_name}_{text}s_Segmented{mode}"
+
+
+def segment_corpus(
+    manifest: Manifest,
+    settings: Settings,
+    derived_dir: Path,
+    *,
+    read: Callable[[Path, int], FloatArray] = read_wav,
+    progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
+) -> SegmentedCorpus:
+    """Write the segments of a corpus, or find them written from the same source.
+
+    Args:
+        manifest: The whole corpus.
+        settings: Duration, rate, normalisation and mode count here.
+        derived_dir: The folder `<NAME>_<D.D>s_Segmented` is made in it, whole or not
+            at all; one with other settings or another source is replaced.
+        read: Path and rate in Hz to samples, (samples,).
+        progress: Wraps the loop over utterances, as tqdm does.
+
+    Raises:
+        InputError: An unreadable file, silence, NaN, another rate or stereo.
+        OSError: The disk is full or the folder not writable.
+    """
+    folder = derived_dir / stem(manifest.corpus, settings)
+    front_end = settings.front_end
+    made_from = {
+        "corpus": manifest.digest,
+        "duration_s": front_end.duration_s,
+        "sample_rate_hz": front_end.sample_rate_hz,
+        "normalise_percentile": front_end.normalise_percentile,
+        "segment_mode": settings.data.segment_mode,
+    }
+    key = digest(made_from)
+    with locked(folder):
+        index = _read_index(folder, key)
+        if index is None:
+            with building(folder) as temporary:
+                files = _write_segments(manifest, settings, temporary, read, progress)
+                index = {
+                    "key": key,
+                    "made_from": made_from,
+                    "content_hashes": manifest.content_hashes,
+                    "files": files,
+                }
+                write_json(temporary / INDEX_NAME, index)
+    return SegmentedCorpus(
+        folder=folder,
+        key=key,
+        utterance_ids=tuple(utterance_id for utterance_id, _ in index["files"]),
+        paths=tuple(folder / name for _, name in index["files"]),
+        content_hashes=index["content_hashes"],
+    )
+
+
+def _write_segments(
+    manifest: Manifest,
+    settings: Settings,
+    folder: Path,
+    read: Callable[[Path, int], FloatArray],
+    progress: Callable[[Iterable[Any]], Iterable[Any]],
+) -> list[list[str]]:
+    """Write every segment's WAV; return [utterance id, file name] of each."""
+    front_end, files = settings.front_end, []
+    for utterance in progress(manifest.utterances):
+        samples = read(utterance.path, front_end.sample_rate_hz)
+        segments = prepare(samples, front_end, settings.data.segment_mode)
+        if not segments.any(axis=1).all():
+            raise InputError(f"{utterance.path}: a segment of it is silent throughout")
+        (folder / utterance.label).mkdir(exist_ok=True)
+        for number, segment in enumerate(segments):
+            name = f"{utterance.label}/{utterance.id}_{number}.wav"
+            write_wav(folder / name, segment, front_end.sample_rate_hz)
+            files.append([utterance.id, name])
+    return files
+
+
+def _read_index(folder: Path, key: str) -> dict[str, Any] | None:
+    """The index of a segmented folder; None where missing or made from other things."""
+    try:
+        index: dict[str, Any] = json.loads((folder / INDEX_NAME).read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return index if index.get("key") == key else None
