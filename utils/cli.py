@@ -1,0 +1,86 @@
+"""What every script does the same way: options, errors, exit status."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from hyperparameters import InputError
+
+EXIT_USER_ERROR = 2
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser without prefix matching, its errors one line each."""
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(
+            **{  # type: ignore[arg-type]
+                "allow_abbrev": False,
+                "formatter_class": CompactHelp,
+                **options,
+            }
+        )
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        """One line on stderr, exit status 2."""
+        self.exit(EXIT_USER_ERROR, f"{self.prog}: error: {message}\n")
+
+
+class CompactHelp(argparse.RawDescriptionHelpFormatter):
+    """Help that fits a screen: one line an option, defaults shown."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=34, width=100)
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        text = action.help or ""
+        shows = action.default not in (None, argparse.SUPPRESS, False)
+        return f"{text} [%(default)s]" if shows else text
+
+
+def true_or_false(text: str) -> bool:
+    """Strict: `true` or `false`, in any case; nothing else is a truth value."""
+    try:
+        return {"true": True, "false": False}[text.lower()]
+    except KeyError:
+        raise argparse.ArgumentTypeError(
+            f"must be true or false, got {text!r}"
+        ) from None
+
+
+def run_main(main: Callable[[Sequence[str] | None], int]) -> int:
+    """Call a script's main; the user's mistakes become one line, exit status 2.
+
+    Args:
+        main: Takes argv without the program's name, returns the exit status.
+
+    Returns:
+        The exit status: 2 for a mistake in the input or a file that cannot be read or
+        written, 130 after Ctrl-C. Anything else that is raised is a bug and shows.
+    """
+    program = os.path.basename(sys.argv[0])
+    try:
+        return main(None)
+    except InputError as error:
+        print(f"{program}: error: {one_line(error)}", file=sys.stderr)
+    except BrokenPipeError:  # the reader of our output left, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        print(f"{program}: error: {describe(error)}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print(f"{program}: stopped", file=sys.stderr)
+        return 130
+    return EXIT_USER_ERROR
+
+
+def one_line(error: BaseException) -> str:
+    """An error's message without line breaks."""
+    return " ".join(str(error).split())
+
+
+def describe(error: OSError) -> str:
+    """An operating-system error as `file: reason`."""
+    reason = error.strerror or one_line(error)
+    return f"{error.filename}: {reason}" if error.filename else reason
