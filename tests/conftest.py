@@ -1,0 +1,105 @@
+"""Shared fixtures: the real EMO-DB where it is there, and synthetic recordings."""
+
+import os
+
+# Before anything imports Matplotlib or TensorFlow.
+os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import soundfile
+
+from utils.files import PROJECT
+
+RATE_HZ = 16_000
+
+
+@pytest.fixture(scope="session")
+def emo_db_dir() -> Path:
+    """The folder that holds the real `EMO-DB/`, as `--data_dir` takes it."""
+    folder = Path(os.environ.get("SER_CORPORA", PROJECT / "data")).resolve()
+    if not (folder / "EMO-DB").is_dir():
+        pytest.skip(
+            f"the real EMO-DB is not in {folder}; set SER_CORPORA to the folder that "
+            "holds EMO-DB/ to run this test"
+        )
+    return folder
+
+
+WriteAudio = Callable[[str, npt.NDArray[np.float64], int], Path]
+
+
+@pytest.fixture
+def write_audio(tmp_path: Path) -> WriteAudio:
+    """A function (name, samples, rate_hz) that writes an audio file and names it.
+
+    Samples are (samples,) or (samples, channels), within ±1.
+    """
+
+    def write(name: str, samples: npt.NDArray[np.float64], rate_hz: int) -> Path:
+        path = tmp_path / name
+        soundfile.write(path, samples, rate_hz)
+        return path
+
+    return write
+
+
+def tone(duration_s: float, rate_hz: int = RATE_HZ) -> npt.NDArray[np.float64]:
+    """Half-scale 440 Hz sine: (samples,)."""
+    time_s = np.arange(int(duration_s * rate_hz)) / rate_hz
+    return 0.5 * np.sin(2 * np.pi * 440.0 * time_s)
+
+
+@pytest.fixture
+def tone_wav(write_audio: WriteAudio) -> Path:
+    """2 s of a 440 Hz tone, 16 kHz mono."""
+    return write_audio("tone.wav", tone(2.0), RATE_HZ)
+
+
+@pytest.fixture
+def noise_wav(write_audio: WriteAudio) -> Path:
+    """2 s of white noise, 16 kHz mono."""
+    samples = np.random.RandomState(0).uniform(-0.5, 0.5, 2 * RATE_HZ)
+    return write_audio("noise.wav", samples, RATE_HZ)
+
+
+@pytest.fixture
+def silence_wav(write_audio: WriteAudio) -> Path:
+    """1 s of zeros, 16 kHz mono."""
+    return write_audio("silence.wav", np.zeros(RATE_HZ), RATE_HZ)
+
+
+@pytest.fixture
+def short_wav(write_audio: WriteAudio) -> Path:
+    """A tone shorter than one 64 ms frame, 16 kHz mono."""
+    return write_audio("short.wav", tone(0.05), RATE_HZ)
+
+
+@pytest.fixture
+def long_wav(write_audio: WriteAudio) -> Path:
+    """9 s of a tone, longer than any segment, 16 kHz mono."""
+    return write_audio("long.wav", tone(9.0), RATE_HZ)
+
+
+@pytest.fixture
+def stereo_wav(write_audio: WriteAudio) -> Path:
+    """2 s, tone on the left, noise on the right, 16 kHz."""
+    noise = np.random.RandomState(1).uniform(-0.5, 0.5, 2 * RATE_HZ)
+    return write_audio("stereo.wav", np.stack([tone(2.0), noise], axis=1), RATE_HZ)
+
+
+@pytest.fixture
+def wav_8khz(write_audio: WriteAudio) -> Path:
+    """2 s of a tone, 8 kHz mono."""
+    return write_audio("8khz.wav", tone(2.0, 8_000), 8_000)
+
+
+@pytest.fixture
+def wav_44khz(write_audio: WriteAudio) -> Path:
+    """2 s of a tone, 44.1 kHz mono."""
+    return write_audio("44khz.wav", tone(2.0, 44_100), 44_100)
