@@ -9,6 +9,7 @@ import numpy.typing as npt
 import soundfile
 
 from hyperparameters import InputError
+from utils.decode import blocks, is_truncated_wav, shown
 
 PCM16_SCALE = 32768.0  # soundfile and tf.audio.decode_wav divide 16-bit samples by it
 
@@ -38,9 +39,26 @@ def read_wav(path: Path, sample_rate_hz: int) -> npt.NDArray[np.float64]:
             f"{path}: must be mono at {sample_rate_hz} Hz, got {channels} channel(s) "
             f"at {rate_hz} Hz; convert with `python -m utils.convert.sample_rate`"
         )
-    if len(samples) < promised or _is_truncated(path):
+    if len(samples) < promised or is_truncated_wav(path):
         raise InputError(f"{path}: truncated, the header promises more samples")
     return check_samples(samples[:, 0], str(path))
+
+
+def read_any(path: Path, sample_rate_hz: int) -> npt.NDArray[np.float64]:
+    """Read any audio or video file whole, converted to mono at a rate.
+
+    Args:
+        path: A file that libsndfile or ffmpeg can decode.
+        sample_rate_hz: The rate wanted.
+
+    Returns:
+        (samples,), float64: the mean over channels, resampled where needed.
+
+    Raises:
+        InputError: As `utils.decode.blocks`, or no sound in it.
+    """
+    parts = list(blocks(path, sample_rate_hz))
+    return check_samples(np.concatenate([*parts, np.empty(0)]), shown(path))
 
 
 def check_samples(
@@ -58,25 +76,6 @@ def check_samples(
     if not samples.any():
         raise InputError(f"{name}: is silent throughout")
     return samples
-
-
-def _is_truncated(path: Path) -> bool:
-    """Whether a RIFF file is shorter than its header says (libsndfile reads on)."""
-    with path.open("rb") as file:
-        head = file.read(12)
-        if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
-            return False
-        size = file.seek(0, 2)
-        position = 12
-        while position + 8 <= size:
-            file.seek(position)
-            chunk = file.read(8)
-            length = int.from_bytes(chunk[4:8], "little")
-            if chunk[:4] == b"data":
-                is_streamed = length in (0, 0xFFFFFFFF, 0x7FFFFFFF)
-                return not is_streamed and position + 8 + length > size
-            position += 8 + length + length % 2
-        return True
 
 
 def to_pcm16(samples: npt.NDArray[np.floating]) -> npt.NDArray[np.int16]:

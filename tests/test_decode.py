@@ -1,0 +1,201 @@
+"""Any audio in blocks: every container to the same samples, every bad file a line."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from hyperparameters import InputError
+from utils.audio import read_any, read_wav
+from utils.decode import BLOCK_VALUES, blocks, ffmpeg_program, shown
+
+RATE_HZ = 16_000
+
+
+def tone(rate_hz: int = RATE_HZ, duration_s: float = 1.5) -> np.ndarray:
+    """A swelling 440 Hz tone, (samples,), on the 16-bit grid."""
+    time_s = np.arange(int(rate_hz * duration_s)) / rate_hz
+    samples = 0.5 * np.sin(2 * np.pi * 440.0 * time_s) * time_s / duration_s
+    return np.rint(samples * 32768) / 32768
+
+
+def ffmpeg(*words: str | Path) -> None:
+    program = ffmpeg_program("test")
+    subprocess.run([program, "-v", "error", "-y", *map(str, words)], check=True)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "subtype", "channels"),
+    [
+        (".wav", "PCM_16", 1),
+        (".wav", "PCM_24", 1),
+        (".wav", "PCM_32", 1),
+        (".wav", "FLOAT", 1),
+        (".wav", "DOUBLE", 2),
+        (".wav", "PCM_16", 2),
+        (".flac", "PCM_16", 1),
+        (".flac", "PCM_24", 2),
+    ],
+)
+def test_lossless_forms_give_the_same_samples(tmp_path, suffix, subtype, channels):
+    samples = tone()
+    path = tmp_path / f"a{suffix}"
+    stored = np.repeat(samples[:, None], channels, axis=1)
+    soundfile.write(path, stored, RATE_HZ, subtype=subtype)
+    np.testing.assert_array_equal(read_any(path, RATE_HZ), samples)
+
+
+def test_strict_and_any_reader_agree_on_16_khz_mono(tmp_path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, tone(), RATE_HZ)
+    np.testing.assert_array_equal(read_any(path, RATE_HZ), read_wav(path, RATE_HZ))
+
+
+def test_stereo_is_the_mean(tmp_path):
+    path = tmp_path / "a.wav"
+    left, right = tone(), tone()[::-1] / 2
+    soundfile.write(path, np.stack([left, right], 1), RATE_HZ, subtype="DOUBLE")
+    np.testing.assert_allclose(
+        read_any(path, RATE_HZ), (left + right) / 2, rtol=0, atol=1e-15
+    )
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 22_050, 44_100, 48_000])
+def test_other_rates_are_resampled(tmp_path, rate_hz):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, tone(rate_hz), rate_hz, subtype="FLOAT")
+    samples, expected = read_any(path, RATE_HZ), tone()
+    assert len(samples) == len(expected)
+    middle = slice(1000, -1000)  # a filter rings at the ends
+    np.testing.assert_allclose(samples[middle], expected[middle], atol=1e-4)
+
+
+def test_blocks_join_without_a_seam(tmp_path):
+    """A file of several blocks, resampled, equals the resampler on the whole."""
+    soxr = pytest.importorskip("soxr")
+    path = tmp_path / "a.wav"
+    noise = np.random.RandomState(0).uniform(-1, 1, BLOCK_VALUES * 2 + 17)
+    soundfile.write(path, noise, 44_100, subtype="DOUBLE")
+    parts = list(blocks(path, RATE_HZ))
+    assert len(parts) >= 3
+    expected = soxr.resample(noise, 44_100, RATE_HZ)
+    np.testing.assert_array_equal(np.concatenate(parts), expected)
+
+
+@pytest.mark.parametrize(
+    "name", ["a.m4a", "a.mp4", "a.opus", "a.wma", "a.mp3", "a.ogg"]
+)
+def test_compressed_forms_are_the_tone(tmp_path, name):
+    soundfile.write(tmp_path / "a.wav", tone(), RATE_HZ)
+    options = ["-f", "lavfi", "-i", "color=size=16x16:duration=1"]  # a video
+    ffmpeg(
+        *(options if name.endswith("mp4") else []),
+        "-i",
+        tmp_path / "a.wav",
+        tmp_path / name,
+    )
+    samples = read_any(tmp_path / name, RATE_HZ)
+    spectrum = np.abs(np.fft.rfft(samples))
+    peak_hz = np.argmax(spectrum) * RATE_HZ / len(samples)
+    assert abs(peak_hz - 440.0) < 2.0
+    assert 1.4 < len(samples) / RATE_HZ < 1.8
+
+
+def test_odd_names_reach_the_decoder(tmp_path):
+    """No shell, no option, no protocol is read out of a name."""
+    soundfile.write(tmp_path / "a.wav", tone(), RATE_HZ)
+    ffmpeg("-i", tmp_path / "a.wav", tmp_path / "a.m4a")
+    content = (tmp_path / "a.m4a").read_bytes()
+    for name in [
+        "-i.m4a",
+        "a 'b' \"c\".m4a",
+        "new\nline.m4a",
+        "ü€😀.m4a",
+        "http:x",
+        "%d",
+    ]:
+        path = tmp_path / name
+        path.write_bytes(content)
+        assert len(read_any(path, RATE_HZ)) > RATE_HZ
+    wav = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.wav")  # not UTF-8
+    Path(wav).write_bytes((tmp_path / "a.wav").read_bytes())
+    assert len(read_any(Path(wav), RATE_HZ)) > RATE_HZ
+
+
+def truncated(path: Path, samples: np.ndarray) -> None:
+    soundfile.write(path, samples, RATE_HZ)
+    path.write_bytes(path.read_bytes()[:4000])
+
+
+def sounds(values: list[float], subtype: str = "FLOAT"):
+    return lambda path: soundfile.write(path, np.array(values), RATE_HZ, subtype)
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "message"),
+    [
+        ("a.wav", lambda path: path.write_bytes(b""), r"is empty \(0 bytes\)"),
+        ("a.wav", lambda path: path.write_text("hello " * 99), "cannot be read as"),
+        ("a.wav", lambda path: path.write_bytes(b"RIFF\x24\x08"), "cannot be read as"),
+        ("a.wav", lambda path: truncated(path, tone()), "truncated"),
+        ("a.flac", lambda path: truncated(path, tone()), "cannot be read|damaged"),
+        ("a.wav", sounds([0.1, float("nan")]), "holds NaN"),
+        ("a.wav", sounds([0.1, float("inf")]), "holds NaN or infinite"),
+        ("a.wav", sounds([1e300, 1e300], "DOUBLE"), "holds NaN or infinite"),
+        ("a.wav", sounds([0.0] * 500), "silent throughout"),
+        ("a.wav", sounds([]), "holds no samples"),
+        ("a.wav", lambda path: soundfile.write(path, tone(), 10), "rate must be 2000"),
+        ("a.wav", lambda path: path.mkdir(), "is a directory"),
+        ("a.wav", os.mkfifo, "no regular file"),
+        ("a.wav", lambda path: None, "no such file"),
+        ("a" * 300, lambda path: None, "cannot be opened"),
+        ("a\nb.wav", lambda path: None, r"a\\nb\.wav: no such file"),
+    ],
+)
+def test_bad_files_say_why_in_one_line(tmp_path, name, make, message):
+    path = tmp_path / name
+    make(path)
+    with pytest.raises(InputError, match=message) as caught:
+        read_any(path, RATE_HZ)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root, to become another user")
+def test_no_permission_as_another_user():
+    """Root may read anything, so another user tries."""
+    code = "import sys; from pathlib import Path; from utils.decode import check_file\n"
+    code += "try: check_file(Path(sys.argv[1]))\nexcept ValueError as e: print(e)"
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        path = Path(folder, "a.wav")
+        path.write_bytes(b"RIFF")
+        path.chmod(0)
+        become = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        result = subprocess.run(
+            [*become, sys.executable, "-c", code, str(path)],
+            cwd=Path(__file__).parent.parent,
+            capture_output=True,
+            text=True,
+        )
+    if "Permission" in result.stderr:
+        pytest.skip("another user cannot reach this Python")
+    assert result.stdout == f"{path}: may not be read (permission denied)\n"
+
+
+def test_without_ffmpeg_the_line_says_what_to_install(tmp_path, monkeypatch):
+    path = tmp_path / "a.m4a"
+    path.write_bytes(b"anything else")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)  # as not installed
+    with pytest.raises(InputError, match="pip install imageio-ffmpeg"):
+        read_any(path, RATE_HZ)
+
+
+def test_shown_escapes_what_would_break_a_line():
+    assert shown("a\nb\tü'\"") == "a\\nb\\tü'\""
+    assert shown("\udcff") == "\\udcff"

@@ -1,0 +1,260 @@
+"""Any audio or video file as mono blocks at one rate, in flat memory.
+
+libsndfile (`soundfile`) reads what it knows: WAV of any width, FLAC, OGG, MP3. The rest
+comes through a pipe from ffmpeg: the system's, else the binary of the `imageio-ffmpeg`
+wheel. `soxr` resamples. Each is imported only when a file needs it.
+"""
+
+import contextlib
+import itertools
+import os
+import shutil
+import stat
+import struct
+import subprocess
+import tempfile
+from collections.abc import Generator, Iterable, Iterator
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from hyperparameters import InputError
+
+FloatArray = npt.NDArray[np.floating]
+
+BLOCK_VALUES = 262_144  # samples times channels read at once: 2 MiB of float64
+RATES_HZ = (2_000, 768_000)  # beyond these a header is damaged, not audio
+MAX_CHANNELS = 64
+AU_HEADER = struct.Struct(
+    ">4s5I"
+)  # magic, data offset, bytes, encoding, rate, channels
+AU_FLOAT32 = 6
+
+
+class Native(NamedTuple):
+    """Part of a file as it is stored: samples (frames, channels), float64."""
+
+    rate_hz: int
+    samples: FloatArray
+
+
+def blocks(path: Path, sample_rate_hz: int) -> Iterator[FloatArray]:
+    """Decode a file to mono at a rate, block by block.
+
+    Args:
+        path: Audio or video file; of a video the first sound track.
+        sample_rate_hz: The rate wanted; other rates are resampled (soxr, HQ).
+
+    Yields:
+        (samples,), float64, not empty; the mean over channels.
+
+    Raises:
+        InputError: Not there, not readable, not audio, truncated, NaN or infinite
+            samples; one line that names the file.
+    """
+    check_file(path)
+    with contextlib.closing(_native_blocks(path)) as native:
+        first = next(native, None)
+        if first is None:
+            return
+        converted = _mono(itertools.chain([first], native), shown(path))
+        if first.rate_hz != sample_rate_hz:
+            converted = _resampled(converted, first.rate_hz, sample_rate_hz)
+        yield from (block for block in converted if block.size)
+
+
+def shown(path: Path | str) -> str:
+    """A file name for a one-line message: control characters are escaped."""
+    letters = (c if c.isprintable() else repr(c)[1:-1] for c in str(path))
+    return "".join(letters)
+
+
+def check_file(path: Path) -> None:
+    """Refuse what is no readable file, each with its own line.
+
+    Raises:
+        InputError: Missing, a directory, no regular file, no permission, or empty.
+    """
+    name = shown(path)
+    try:
+        kind = path.stat()
+        if stat.S_ISREG(kind.st_mode):
+            path.open("rb").close()
+    except FileNotFoundError as error:
+        raise InputError(f"{name}: no such file") from error
+    except PermissionError as error:
+        raise InputError(f"{name}: may not be read (permission denied)") from error
+    except (OSError, ValueError) as error:  # too long a name, a null byte
+        raise InputError(f"{name}: cannot be opened ({_reason(error)})") from error
+    if stat.S_ISDIR(kind.st_mode):
+        raise InputError(f"{name}: is a directory; give an audio file")
+    if not stat.S_ISREG(kind.st_mode):
+        raise InputError(f"{name}: is no regular file; pipe it into `-fn -`")
+    if kind.st_size == 0:
+        raise InputError(f"{name}: is empty (0 bytes)")
+
+
+def _reason(error: OSError | ValueError) -> str:
+    """What the system says, without the file's name."""
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _native_blocks(path: Path) -> Generator[Native, None, None]:
+    """Blocks as the file has them."""
+    import soundfile
+
+    try:
+        file = soundfile.SoundFile(os.fsencode(path))
+    except (soundfile.LibsndfileError, OSError):
+        yield from _ffmpeg_blocks(path)
+        return
+    with file:
+        check_format(file.samplerate, file.channels, shown(path))
+        frames, read = BLOCK_VALUES // file.channels, 0
+        while True:
+            try:
+                block = file.read(frames, dtype="float64", always_2d=True)
+            except (soundfile.LibsndfileError, OSError) as error:
+                raise InputError(f"{shown(path)}: is damaged ({error})") from error
+            if not len(block):
+                break
+            read += len(block)
+            yield Native(file.samplerate, block)
+        # An MP3 without an index states only an estimate of its length.
+        is_short = file.format != "MP3" and read < file.frames
+        if is_short or is_truncated_wav(path):
+            raise InputError(
+                f"{shown(path)}: truncated, the header promises more samples"
+            )
+
+
+def check_format(rate_hz: int, channels: int, name: str) -> None:
+    """Refuse the rate or channel count of a damaged header."""
+    low_hz, high_hz = RATES_HZ
+    if not low_hz <= rate_hz <= high_hz:
+        raise InputError(
+            f"{name}: the rate must be {low_hz} to {high_hz} Hz, its header "
+            f"says {rate_hz}"
+        )
+    if not 1 <= channels <= MAX_CHANNELS:
+        raise InputError(
+            f"{name}: must have 1 to {MAX_CHANNELS} channels, its header "
+            f"says {channels}"
+        )
+
+
+def _ffmpeg_blocks(path: Path) -> Iterator[Native]:
+    """As `_native_blocks`, through ffmpeg; its header (AU) tells rate and channels."""
+    command = [ffmpeg_program(shown(path)), "-v", "error", "-nostdin"]
+    command += ["-protocol_whitelist", "file,pipe"]  # a play list may not use the net
+    command += ["-i", f"file:{path}", "-map", "0:a:0"]
+    command += ["-f", "au", "-c:a", "pcm_f32be", "pipe:1"]
+    with (
+        tempfile.TemporaryFile() as messages,
+        subprocess.Popen(
+            [os.fsencode(word) for word in command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=messages,
+        ) as process,
+    ):
+        try:
+            assert process.stdout is not None
+            yield from _au_blocks(process.stdout, shown(path))
+            status = process.wait()
+        finally:
+            process.kill()
+        if status:
+            messages.seek(0)
+            raise InputError(f"{shown(path)}: {_ffmpeg_reason(messages.read())}")
+
+
+def _ffmpeg_reason(messages: bytes) -> str:
+    """What ffmpeg said, as the end of one line."""
+    lines = messages.decode(errors="replace").strip().splitlines()
+    said = shown(lines[-1].rsplit(": ", 1)[-1]) if lines else "no reason given"
+    return f"cannot be read as audio (ffmpeg: {said})"
+
+
+def _au_blocks(pipe: IO[bytes], name: str) -> Iterator[Native]:
+    """Parse the AU stream that ffmpeg writes."""
+    header = pipe.read(AU_HEADER.size)
+    if len(header) < AU_HEADER.size:
+        return  # ffmpeg failed; its status tells
+    _, offset, _, encoding, rate_hz, channels = AU_HEADER.unpack(header)
+    if encoding != AU_FLOAT32:
+        raise InputError(f"{name}: ffmpeg sent AU encoding {encoding}, not float32")
+    check_format(rate_hz, channels, name)
+    pipe.read(offset - AU_HEADER.size)
+    frame_bytes = 4 * channels
+    while data := pipe.read(BLOCK_VALUES // channels * frame_bytes):
+        whole = len(data) // frame_bytes * frame_bytes
+        values = np.frombuffer(data[:whole], ">f4").astype(np.float64)
+        yield Native(rate_hz, values.reshape(-1, channels))
+
+
+def ffmpeg_program(name: str) -> str:
+    """The system's ffmpeg, else the one of the imageio-ffmpeg wheel.
+
+    Args:
+        name: The file it is wanted for, for the message.
+
+    Raises:
+        InputError: Neither is there.
+    """
+    if found := shutil.which("ffmpeg"):
+        return found
+    try:
+        import imageio_ffmpeg
+
+        program: str = imageio_ffmpeg.get_ffmpeg_exe()
+    except (ImportError, RuntimeError) as error:
+        raise InputError(
+            f"{name}: libsndfile cannot read it and ffmpeg is not there; install "
+            "ffmpeg or `pip install imageio-ffmpeg`"
+        ) from error
+    return program
+
+
+def _mono(native: Iterable[Native], name: str) -> Iterator[FloatArray]:
+    """The mean over channels, (samples,); refuses what float32 cannot hold."""
+    for _, block in native:
+        with np.errstate(over="ignore", invalid="ignore"):
+            mono = block.mean(axis=1)
+            is_sound = np.isfinite(mono.astype(np.float32)).all()
+        if not is_sound:
+            raise InputError(f"{name}: holds NaN or infinite samples")
+        yield mono
+
+
+def _resampled(
+    mono: Iterator[FloatArray], rate_hz: int, wanted_hz: int
+) -> Iterator[FloatArray]:
+    """The same at another rate; the blocks' size does not change a sample."""
+    import soxr
+
+    stream = soxr.ResampleStream(rate_hz, wanted_hz, 1, dtype="float64", quality="HQ")
+    for block in mono:
+        yield stream.resample_chunk(block)
+    yield stream.resample_chunk(np.empty(0), last=True)
+
+
+def is_truncated_wav(path: Path) -> bool:
+    """Whether a RIFF file is shorter than its header says (libsndfile reads on)."""
+    with path.open("rb") as file:
+        head = file.read(12)
+        if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
+            return False
+        size = file.seek(0, 2)
+        position = 12
+        while position + 8 <= size:
+            file.seek(position)
+            chunk = file.read(8)
+            length = int.from_bytes(chunk[4:8], "little")
+            if chunk[:4] == b"data":
+                is_streamed = length in (0, 0xFFFFFFFF, 0x7FFFFFFF)
+                return not is_streamed and position + 8 + length > size
+            position += 8 + length + length % 2
+        return True
