@@ -40,7 +40,10 @@ def build_light_sernet(settings: Settings, num_classes: int) -> keras.Model:
         raise InputError(f"a classifier needs at least 2 classes, got {num_classes}")
     network = settings.network
     inputs = layers.Input(settings.front_end.input_shape, name="features")
-    paths = [_path(inputs, kernel, network) for kernel in network.kernels]
+    paths = [
+        _path(inputs, kernel, f"path{number}", network)
+        for number, kernel in enumerate(network.kernels, start=1)
+    ]
     hidden = layers.Concatenate(name="paths")(paths)
     for number, (filters, kernel, pool) in enumerate(BODY, start=1):
         hidden = layers.Conv2D(
@@ -60,9 +63,10 @@ def build_light_sernet(settings: Settings, num_classes: int) -> keras.Model:
     return keras.Model(inputs, outputs, name="light_sernet")
 
 
-def _path(inputs: KerasTensor, kernel: Pair, network: Network) -> KerasTensor:
+def _path(
+    inputs: KerasTensor, kernel: Pair, name: str, network: Network
+) -> KerasTensor:
     """One path on the input: convolution with bias, then as every stage."""
-    name = f"path_{kernel[0]}x{kernel[1]}"
     hidden = layers.Conv2D(PATH_FILTERS, kernel, padding="same", name=f"{name}_conv")(
         inputs
     )

@@ -1,0 +1,271 @@
+"""From a manifest to batches: the corpus, its features, the stream that trains.
+
+The stream is the released code's: utterances are shuffled, repeated and then batched,
+so every step has a full batch and the passes run on from epoch to epoch. Here the
+order is a function of (seed, fold, epoch) alone, so that a run can stop anywhere.
+"""
+
+import functools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from hyperparameters import InputError, Settings, to_flat
+from utils import frontend
+from utils.audio import read_wav
+from utils.corpora import Corpus, Manifest, load_manifest
+from utils.files import digest, locked, write_atomic
+from utils.folds import Fold, random_state
+from utils.segment import SegmentedCorpus, segment_corpus
+
+CACHES = ("disk", "ram", "None")
+ORDER_STREAM = 5  # keeps the order of epochs apart from other draws of one seed
+FloatBatch = npt.NDArray[np.float32]
+Progress = Callable[[Iterable[Any]], Iterable[Any]]
+
+
+class Features(Protocol):
+    """Network inputs by segment number: an array, or something that computes them."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, numbers: npt.NDArray[np.integer]) -> FloatBatch: ...
+
+
+@dataclass(frozen=True)
+class ComputedFeatures:
+    """Features made from the segments each time they are asked for (`-c None`)."""
+
+    paths: tuple[Path, ...]
+    settings: Settings
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, numbers: npt.NDArray[np.integer]) -> FloatBatch:
+        """(len(numbers), frames, features, 1), float32."""
+        front_end = self.settings.front_end
+        rows = []
+        for number in numbers:
+            samples = read_wav(self.paths[number], front_end.sample_rate_hz)
+            rows.append(frontend.features(samples, front_end))
+        return np.stack(rows)
+
+
+def select_part(manifest: Manifest, audio_type: str) -> Manifest:
+    """The utterances of one part of a corpus.
+
+    Args:
+        manifest: The whole corpus.
+        audio_type: `all`, `impro` or `script`, by each utterance's own part.
+
+    Raises:
+        InputError: The corpus has no such part.
+    """
+    if audio_type == "all":
+        return manifest
+    kept = tuple(u for u in manifest.utterances if u.part == audio_type)
+    if not kept:
+        raise InputError(
+            f"{manifest.corpus} has no part {audio_type!r}: use --audio_type all"
+        )
+    return replace(manifest, utterances=kept)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A corpus ready to train on.
+
+    Attributes:
+        manifest: The utterances of the chosen part.
+        settings: What the features were made with.
+        features: Network inputs of every segment of the corpus.
+        segments: Where they came from.
+    """
+
+    manifest: Manifest
+    settings: Settings
+    features: Features
+    segments: SegmentedCorpus
+
+    @functools.cached_property
+    def segment_numbers(self) -> dict[str, list[int]]:
+        """The segments of each utterance."""
+        numbers: dict[str, list[int]] = {u.id: [] for u in self.manifest.utterances}
+        for number, utterance_id in enumerate(self.segments.utterance_ids):
+            if utterance_id in numbers:
+                numbers[utterance_id].append(number)
+        return numbers
+
+    @functools.cached_property
+    def labels(self) -> npt.NDArray[np.int32]:
+        """(segments,) class index of every segment; −1 outside the chosen part."""
+        index = {name: i for i, name in enumerate(self.manifest.classes)}
+        labels = np.full(len(self.features), -1, np.int32)
+        for utterance in self.manifest.utterances:
+            labels[self.segment_numbers[utterance.id]] = index[utterance.label]
+        return labels
+
+    def numbers_of(self, utterance_ids: Iterable[str]) -> npt.NDArray[np.int64]:
+        """Segment numbers of some utterances, in their order."""
+        found = [n for name in utterance_ids for n in self.segment_numbers[name]]
+        return np.array(found, np.int64)
+
+    def mean_over_segments(
+        self, values: npt.NDArray[np.floating], utterance_ids: Iterable[str]
+    ) -> npt.NDArray[np.floating]:
+        """Average (segments, ...) values of `numbers_of(utterance_ids)` by utterance.
+
+        Returns:
+            (utterances, ...) of the same dtype.
+        """
+        counts = [len(self.segment_numbers[name]) for name in utterance_ids]
+        parts = np.split(values, np.cumsum(counts)[:-1])
+        return np.stack([part.mean(axis=0) for part in parts])
+
+
+def load_dataset(
+    corpus: Corpus, settings: Settings, places: "Places", progress: Progress = iter
+) -> Dataset:
+    """Read a corpus, segment it and make its features, or find them made.
+
+    Args:
+        corpus: Registry entry.
+        settings: Part, segments and front-end.
+        places: Folders and cache.
+        progress: Wraps long loops, as tqdm does.
+
+    Raises:
+        InputError: The corpus is missing or damaged, or a file of it is.
+        OSError: A derived file cannot be written.
+    """
+    whole = load_manifest(corpus, places.data_dir, places.derived_dir)
+    manifest = select_part(whole, settings.data.audio_type)
+    segments = segment_corpus(whole, settings, places.derived_dir, progress=progress)
+    if places.cache == "None":
+        features: Features = ComputedFeatures(segments.paths, settings)
+    else:
+        path = cache_features(segments, settings, places.derived_dir, progress=progress)
+        features = np.load(path, mmap_mode="r" if places.cache == "disk" else None)
+    return Dataset(manifest, settings, features, segments)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where things are, none of which affects a result.
+
+    Attributes:
+        data_dir: Holds the corpora; only read.
+        derived_dir: Segments and features are written here.
+        cache: `disk` maps the features' file, `ram` loads it, `None` computes anew.
+    """
+
+    data_dir: Path
+    derived_dir: Path
+    cache: str = "disk"
+
+
+def cache_features(
+    segments: SegmentedCorpus,
+    settings: Settings,
+    derived_dir: Path,
+    *,
+    progress: Progress = iter,
+) -> Path:
+    """Write the features of every segment to one `.npy` file, or find it written.
+
+    Args:
+        segments: The segmented corpus.
+        settings: The front-end's settings count here.
+        derived_dir: The file goes to its folder `features`.
+        progress: Wraps the loop over segments.
+
+    Returns:
+        File of a float32 array (segments, frames, features, 1), written whole.
+    """
+    flat = to_flat(replace(Settings(), front_end=settings.front_end))
+    key = digest([segments.key, flat])[:12]
+    name = f"{segments.folder.name}_{settings.front_end.input_type}_{key}.npy"
+    path = derived_dir / "features" / name
+    with locked(path):
+        if not path.exists():
+            rows = ComputedFeatures(segments.paths, settings)
+            shape = (len(rows), *settings.front_end.input_shape)
+
+            def write(file: Any) -> None:
+                header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(file, header)
+                for number in progress(range(len(rows))):
+                    file.write(rows[np.array([number])].astype("<f4").tobytes())
+
+            write_atomic(path, write)
+    return path
+
+
+def steps_per_epoch(num_segments: int, batch_size: int) -> int:
+    """n // 32 + 1, as released: an epoch is a little more than one pass."""
+    return num_segments // batch_size + 1
+
+
+def epoch_batches(
+    numbers: npt.NDArray[np.int64], settings: Settings, fold: int, epoch: int
+) -> npt.NDArray[np.int64]:
+    """The batches of one epoch: a window on the endless stream of shuffled passes.
+
+    Args:
+        numbers: Training segments.
+        settings: Seed and batch size.
+        fold: Fold number, 0-based.
+        epoch: Epoch, 0-based.
+
+    Returns:
+        (steps, batch_size) segment numbers; every batch is full.
+    """
+    batch_size, count = settings.training.batch_size, len(numbers)
+    per_epoch = steps_per_epoch(count, batch_size) * batch_size
+    first = epoch * per_epoch
+    positions = np.arange(first, first + per_epoch)
+    passes = {
+        number: random_state(settings, ORDER_STREAM, fold, number).permutation(count)
+        for number in range(positions[0] // count, positions[-1] // count + 1)
+    }
+    order = [passes[position // count][position % count] for position in positions]
+    return numbers[np.array(order)].reshape(-1, batch_size)
+
+
+def training_batches(
+    dataset: Dataset, fold: Fold, epochs: range
+) -> Iterator[tuple[FloatBatch, npt.NDArray[np.int32]]]:
+    """The stream that trains, from one epoch to another.
+
+    Args:
+        dataset: Features and labels.
+        fold: Its training utterances.
+        epochs: Which epochs, 0-based.
+
+    Yields:
+        Features (batch, frames, features, 1) and class indices (batch,).
+    """
+    numbers = dataset.numbers_of(fold.train)
+    for epoch in epochs:
+        for batch in epoch_batches(numbers, dataset.settings, fold.number, epoch):
+            yield np.asarray(dataset.features[batch]), dataset.labels[batch]
+
+
+def tensorflow_pipeline(dataset: Dataset, fold: Fold, epochs: range) -> Any:
+    """`training_batches` as a prefetching `tf.data.Dataset`, the same values."""
+    import tensorflow as tf
+
+    batch = dataset.settings.training.batch_size
+    shape = (batch, *dataset.settings.front_end.input_shape)
+    return tf.data.Dataset.from_generator(
+        lambda: training_batches(dataset, fold, epochs),
+        output_signature=(
+            tf.TensorSpec(shape, tf.float32),
+            tf.TensorSpec((batch,), tf.int32),
+        ),
+    ).prefetch(tf.data.AUTOTUNE)

@@ -1,0 +1,129 @@
+"""The state of an unfinished fold: everything that the next epoch depends on.
+
+Model variables (batch-norm statistics and the dropout's random state among them), the
+optimiser's, the weights of the best epoch so far and the history, after every epoch.
+Two files take turns, so that a damaged one costs an epoch and not the fold.
+"""
+
+import json
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from hyperparameters import InputError
+from utils.files import write_atomic
+
+STATE_NAMES = ("state_0.npz", "state_1.npz")
+Arrays = list[np.ndarray]
+
+
+@dataclass
+class State:
+    """A fold in progress.
+
+    Attributes:
+        key: Which run and fold; a state of another one is refused.
+        epochs_done: Epochs finished.
+        epoch_kept: The epoch whose weights are kept so far, 0-based; −1 before any.
+        best_accuracy: Its accuracy on the set that chooses; −1 before any.
+        history: One list of numbers an epoch, by name.
+        seconds: Wall-clock time spent, s.
+        cpu_seconds: Processor time spent, s.
+        best: The kept epoch's model variables; empty where the last epoch is kept.
+    """
+
+    key: str
+    epochs_done: int = 0
+    epoch_kept: int = -1
+    best_accuracy: float = -1.0
+    history: dict[str, list[float]] = field(default_factory=dict)
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    best: Arrays = field(default_factory=list)
+
+
+def values_of(variables: list[Any]) -> Arrays:
+    """Copies of Keras variables as NumPy arrays."""
+    return [np.array(keras.ops.convert_to_numpy(v)) for v in variables]
+
+
+def assign(variables: list[Any], values: Arrays) -> None:
+    """Put arrays back into Keras variables, in the same order."""
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def save(folder: Path, state: State, model: keras.Model) -> None:
+    """Write the state after an epoch, atomically.
+
+    Raises:
+        OSError: The disk is full or the folder not writable; the older state stays.
+    """
+    scalars = {k: v for k, v in vars(state).items() if k != "best"}
+    groups = {
+        "model": values_of(model.variables),
+        "optimizer": values_of(model.optimizer.variables),
+        "best": state.best,
+    }
+    arrays = {
+        f"{name}_{number:03d}": array
+        for name, group in groups.items()
+        for number, array in enumerate(group)
+    }
+    arrays["scalars"] = np.frombuffer(json.dumps(scalars).encode(), np.uint8)
+    path = folder / STATE_NAMES[state.epochs_done % len(STATE_NAMES)]
+    write_atomic(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
+
+
+def restore(folder: Path, key: str, model: keras.Model) -> tuple[State, list[str]]:
+    """Bring a compiled model to the newest readable state.
+
+    Args:
+        folder: The fold's folder.
+        key: Which run and fold this is.
+        model: Built and compiled, its optimiser built.
+
+    Returns:
+        The state (a fresh one where there is none), and a line for each damaged file.
+
+    Raises:
+        InputError: The state is of another run or fold.
+    """
+    found, warnings = [], []
+    for name in STATE_NAMES:
+        try:
+            found.append(_read(folder / name))
+        except FileNotFoundError:
+            continue
+        except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+            warnings.append(f"{folder / name}: damaged ({error}); going on without it")
+    if not found:
+        return State(key), warnings
+    state, groups = max(found, key=lambda pair: pair[0].epochs_done)
+    if state.key != key:
+        raise InputError(
+            f"{folder}: holds the state of another run ({state.key}); remove it"
+        )
+    assign(model.variables, groups["model"])
+    assign(model.optimizer.variables, groups["optimizer"])
+    return state, warnings
+
+
+def _read(path: Path) -> tuple[State, dict[str, Arrays]]:
+    """One state file, whole: the ZIP's checksums are verified by reading it."""
+    groups: dict[str, Arrays] = {"model": [], "optimizer": [], "best": []}
+    with np.load(path, allow_pickle=False) as archive:
+        scalars = json.loads(archive["scalars"].tobytes())
+        for name in sorted(set(archive.files) - {"scalars"}):
+            groups[name.split("_")[0]].append(archive[name])
+    return State(**scalars, best=groups["best"]), groups
+
+
+def remove(folder: Path) -> None:
+    """Delete the state of a finished fold."""
+    for name in STATE_NAMES:
+        (folder / name).unlink(missing_ok=True)

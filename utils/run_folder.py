@@ -1,0 +1,213 @@
+"""The run folder: its name, its configuration, its records.
+
+    result/EMO-DB_3.0s_all_mfcc_cross_entropy_published_seed42_1a2b3c4d/
+        config.json            what was run, on what, by which command
+        folds/fold_00.json     the record of a finished fold: small, self-contained
+        folds/fold_00/         weights, TFLite files, the state of an unfinished fold
+        ...                    the report, rendered from the records
+
+The name ends in a hash of every setting that differs from the published values and of
+the corpus's content, so that a setting added later leaves the old names alone.
+"""
+
+import datetime
+import functools
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from hyperparameters import InputError, Settings, changed, from_flat, to_flat
+from utils.corpora import Manifest
+from utils.files import PROJECT, digest, write_json
+from utils.segment import duration_text, stem
+
+FORMAT = 1
+PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy", "ai-edge-litert")
+
+
+def run_hash(settings: Settings, manifest: Manifest) -> str:
+    """Eight hexadecimal digits over all that affects the run's results."""
+    return digest([FORMAT, changed(settings), manifest.digest])[:8]
+
+
+def run_name(settings: Settings, manifest: Manifest) -> str:
+    """Corpus, duration, part, input, loss, protocol, seed and hash."""
+    data, network = settings.data, settings.network
+    select = "-last" if data.select == "last" else ""
+    mode = "_mode0" if data.segment_mode == 0 else ""
+    return (
+        f"{manifest.corpus}_{duration_text(settings.front_end.duration_s)}s{mode}_"
+        f"{data.audio_type}_{settings.front_end.input_type}_{network.loss_name}_"
+        f"{data.protocol}{select}_seed{settings.training.seed}_"
+        f"{run_hash(settings, manifest)}"
+    )
+
+
+def file_stem(corpus_name: str, settings: Settings) -> str:
+    """`EMO-DB_3.0s_Segmented_cross_entropy`, the original's start of file names."""
+    return f"{stem(corpus_name, settings)}_{settings.network.loss_name}"
+
+
+def record_path(folder: Path, fold: int) -> Path:
+    """The record of a finished fold."""
+    return folder / "folds" / f"fold_{fold:02d}.json"
+
+
+def fold_folder(folder: Path, fold: int) -> Path:
+    """Weights, TFLite files and the state of one fold."""
+    return folder / "folds" / f"fold_{fold:02d}"
+
+
+def describe_corpus(manifest: Manifest) -> dict[str, Any]:
+    """What configuration and records say of the corpus."""
+    return {
+        "name": manifest.corpus,
+        "digest": manifest.digest,
+        "utterances": len(manifest.utterances),
+        "note": manifest.note,
+    }
+
+
+def provenance(command: str) -> dict[str, Any]:
+    """Who made a result: versions, commit, command, machine, time (UTC)."""
+    now = datetime.datetime.now(datetime.UTC)
+    return {
+        "versions": versions(),
+        "commit": commit(),
+        "command": command,
+        "machine": machine(),
+        "time": now.isoformat(timespec="seconds"),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Python's version and those of the packages that count and are installed."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@functools.cache
+def commit() -> str:
+    """The project's commit, `+changes` where files differ; `unknown` without git."""
+    git = ["git", "-C", str(PROJECT)]
+    try:
+        name = subprocess.run(
+            [*git, "rev-parse", "--short=12", "HEAD"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        status = subprocess.run(
+            [*git, "status", "--porcelain", "--untracked-files=no"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return f"{name}+changes" if status else name
+
+
+@functools.cache
+def machine() -> str:
+    """Processor and number of usable cores."""
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                name = line.split(":", 1)[1].strip()
+                break
+    return f"{name}, {usable_cores()} cores, {platform.system()}"
+
+
+def usable_cores() -> int:
+    """Cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def write_config(folder: Path, config: dict[str, Any]) -> None:
+    """Write a run's configuration.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    write_json(folder / "config.json", config)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """A run's configuration.
+
+    Raises:
+        InputError: `folder` is no run folder.
+    """
+    path = folder / "config.json"
+    try:
+        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError(
+            f"{folder} is not a run folder: config.json is missing"
+        ) from error
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: damaged ({error})") from error
+    return config
+
+
+def settings_of(config: dict[str, Any]) -> Settings:
+    """The settings that a configuration or a record holds."""
+    return from_flat(config["settings"])
+
+
+def make_config(
+    settings: Settings, manifest: Manifest, num_folds: int, command: str
+) -> dict[str, Any]:
+    """A run's configuration, without its audit.
+
+    Args:
+        settings: Complete settings.
+        manifest: The utterances of the chosen part.
+        num_folds: Folds of the whole run.
+        command: The command line that started it.
+    """
+    return {
+        "format": FORMAT,
+        "hash": run_hash(settings, manifest),
+        "settings": to_flat(settings),
+        "changed": changed(settings),
+        "classes": list(manifest.classes),
+        "corpus": describe_corpus(manifest),
+        "num_folds": num_folds,
+        **provenance(command),
+    }
+
+
+def read_record(folder: Path, fold: int, expected_hash: str) -> dict[str, Any] | None:
+    """A finished fold's record; None where the fold is not finished.
+
+    Raises:
+        InputError: The record is damaged, or belongs to another configuration.
+    """
+    path = record_path(folder, fold)
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: damaged ({error}); remove it") from error
+    if record.get("hash") != expected_hash or record.get("fold") != fold:
+        raise InputError(
+            f"{path}: belongs to another configuration ({record.get('hash')}, this run "
+            f"is {expected_hash}); move it out of the folder"
+        )
+    return record
