@@ -1,0 +1,295 @@
+"""Model files, loaded and asked: `.tflite` on `ai-edge-litert`, without TensorFlow."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from hyperparameters import INPUT_TYPES, FrontEnd, InputError
+from utils import frontend, segment
+from utils.model_metadata import IDENTIFIER, read_metadata
+
+FloatArray = npt.NDArray[np.floating]
+Float32Array = npt.NDArray[np.float32]
+
+
+class Classifier(Protocol):
+    """What prediction needs of a model, whatever file it came from."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of the outputs."""
+
+    @property
+    def front_end(self) -> FrontEnd:
+        """From samples to the network's input."""
+
+    @property
+    def takes_audio(self) -> bool:
+        """Takes segments cut and padded, no more; else `utils.frontend.features`."""
+
+    def predict(self, batch: Float32Array) -> Float32Array:
+        """(n, *input) to class probabilities, (n, classes)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiteModel:
+    """A `.tflite` file, loaded; a `Classifier`. Made by `load_model`.
+
+    Attributes:
+        interpreter: With its tensors allocated.
+        classes: Class names in the order of the outputs.
+        front_end: From samples to the network's input.
+        takes_audio: Takes segments cut and padded, no more; else features.
+        metadata: What the file says of itself; None in other people's files.
+    """
+
+    interpreter: Any
+    classes: tuple[str, ...]
+    front_end: FrontEnd
+    takes_audio: bool
+    metadata: dict[str, Any] | None
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """(1, frames, features, 1), or (1, samples)."""
+        return _shape(self.interpreter.get_input_details())
+
+    def predict(self, batch: Float32Array) -> Float32Array:
+        """Class probabilities of some inputs, one after another.
+
+        Args:
+            batch: (n, *input_shape[1:]), float32; an int8 model gets it quantised,
+                rounded and clipped.
+
+        Returns:
+            (n, classes), float32.
+
+        Raises:
+            ValueError: Another shape.
+        """
+        [source] = self.interpreter.get_input_details()
+        [result] = self.interpreter.get_output_details()
+        if batch.shape[1:] != self.input_shape[1:]:
+            raise ValueError(f"batch must be {self.input_shape}, got {batch.shape}")
+        outputs = np.empty((len(batch), len(self.classes)), result["dtype"])
+        for row, value in zip(outputs, _quantise(batch, source), strict=True):
+            self.interpreter.set_tensor(source["index"], value[None])
+            self.interpreter.invoke()
+            row[:] = self.interpreter.get_tensor(result["index"])[0]
+        return _dequantise(outputs, result)
+
+
+def _shape(details: list[dict[str, Any]]) -> tuple[int, ...]:
+    """Shape of a model's only input or output."""
+    return tuple(int(size) for size in details[0]["shape"])
+
+
+def _quantise(values: Float32Array, details: dict[str, Any]) -> npt.NDArray[Any]:
+    """Real numbers to a tensor's own: integers are rounded and clipped to range."""
+    dtype = details["dtype"]
+    if np.issubdtype(dtype, np.floating):
+        return values.astype(dtype)
+    scale, zero_point = details["quantization"]
+    limits = np.iinfo(dtype)
+    steps = np.rint(values / np.float32(scale)) + zero_point
+    return np.clip(steps, limits.min, limits.max).astype(dtype)
+
+
+def _dequantise(values: npt.NDArray[Any], details: dict[str, Any]) -> Float32Array:
+    """A tensor's own numbers to real ones."""
+    if np.issubdtype(values.dtype, np.floating):
+        return values.astype(np.float32)
+    scale, zero_point = details["quantization"]
+    return (values.astype(np.float32) - zero_point) * np.float32(scale)
+
+
+def load_model(
+    path: Path, labels: str | None = None, *, num_threads: int = 1
+) -> LiteModel:
+    """Load a `.tflite` file with the names of its classes.
+
+    Args:
+        path: `.tflite` file, ours or another's.
+        labels: `--labels`: a text file with one class a line, or names with commas
+            between; needed where the file does not name them itself.
+        num_threads: Threads of the interpreter.
+
+    Returns:
+        The model. Of a file without description, input type and duration follow from
+        the shape of the input, everything else is as published.
+
+    Raises:
+        InputError: No TFLite model, or one this runtime cannot run; its classes are
+            not known, or their number is not that of the outputs.
+    """
+    interpreter = _load_interpreter(path, num_threads)
+    shape = _shape(interpreter.get_input_details())
+    num_outputs = _shape(interpreter.get_output_details())[-1]
+    metadata = read_metadata(path)
+    if labels:
+        classes = parse_labels(labels)
+    elif metadata:
+        classes = tuple(metadata["classes"])
+    else:
+        raise InputError(
+            f"{path}: does not name its {num_outputs} classes; give them with --labels "
+            "(a file with one a line, or names with commas between)"
+        )
+    if len(classes) != num_outputs:
+        raise InputError(
+            f"{path}: has {num_outputs} outputs, but {len(classes)} classes are named: "
+            f"{', '.join(classes)}"
+        )
+    if metadata:
+        front_end = FrontEnd(**metadata["front_end"])
+        takes_audio = metadata["input"] == "audio"
+    else:
+        front_end, takes_audio = _guess_front_end(shape, path), len(shape) == 2
+    made = (front_end.duration_samples,) if takes_audio else front_end.input_shape
+    if (1, *made) != shape:
+        raise InputError(f"{path}: takes {shape}, but its front-end makes {(1, *made)}")
+    return LiteModel(
+        interpreter=interpreter,
+        classes=classes,
+        front_end=front_end,
+        takes_audio=takes_audio,
+        metadata=metadata,
+    )
+
+
+def _load_interpreter(path: Path, num_threads: int) -> Any:
+    """An interpreter with one input, one output, and its tensors allocated."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from error
+    if content[4:8] != IDENTIFIER:
+        raise InputError(f"{path}: is not a TensorFlow Lite model")
+    try:
+        interpreter = Interpreter(model_content=content, num_threads=num_threads)
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: cannot be loaded ({reason})") from error
+    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise InputError(
+            f"{path}: must have one input and one output, got {len(inputs)} and "
+            f"{len(outputs)}"
+        )
+    return interpreter
+
+
+def parse_labels(labels: str) -> tuple[str, ...]:
+    """Class names from `--labels`.
+
+    Args:
+        labels: Path of a text file with one name a line, or names with commas between.
+
+    Raises:
+        InputError: No such file, or no or repeated names in it.
+    """
+    parts = labels.split(",")
+    if len(parts) == 1:
+        try:
+            parts = Path(labels).read_text(encoding="utf-8").splitlines()
+        except (OSError, ValueError) as error:  # ValueError: not UTF-8
+            raise InputError(
+                "--labels must be a text file with one class a line, or names with "
+                f"commas between, got {labels!r}"
+            ) from error
+    names = tuple(part.strip() for part in parts if part.strip())
+    if not names or len(set(names)) != len(names):
+        raise InputError(f"--labels must name each class once, got {labels!r}")
+    return names
+
+
+def _guess_front_end(shape: tuple[int, ...], path: Path) -> FrontEnd:
+    """Input type and duration of another's model, from the shape of its input."""
+    published = FrontEnd()
+    if len(shape) == 2 and shape[1] >= published.frame_length_samples:
+        duration_s = shape[1] / published.sample_rate_hz
+        return dataclasses.replace(published, duration_s=duration_s)
+    if len(shape) == 4:
+        for input_type in INPUT_TYPES:
+            candidate = dataclasses.replace(published, input_type=input_type)
+            if candidate.num_features == shape[2]:
+                duration_s = _duration_of(shape[1], candidate)
+                return dataclasses.replace(candidate, duration_s=duration_s)
+    raise InputError(
+        f"{path}: takes {shape}; known are (1, samples) and (1, frames, features, 1) "
+        "with 40 (MFCC), 128 (mel) or 513 (spectrogram) features"
+    )
+
+
+def _duration_of(num_frames: int, front_end: FrontEnd) -> float:
+    """The duration with so many frames, s: in whole tenths where one fits."""
+    samples = (num_frames - 1) * front_end.hop_samples + front_end.frame_length_samples
+    shortest_s = samples / front_end.sample_rate_hz
+    tenths_s = float(np.ceil(shortest_s * 10) / 10)
+    rounded = dataclasses.replace(front_end, duration_s=tenths_s)
+    return tenths_s if rounded.num_frames == num_frames else shortest_s
+
+
+def model_inputs(model: Classifier, samples: FloatArray, mode: int = 1) -> Float32Array:
+    """One utterance as a model takes it.
+
+    Args:
+        model: Its front-end and kind of input count.
+        samples: (samples,) at the front-end's rate, as read from the file.
+        mode: As in `utils.segment.cut`.
+
+    Returns:
+        (segments, *input), float32: features of prepared segments, or segments cut
+        and padded and no more where the model itself normalises.
+    """
+    front_end = model.front_end
+    if not model.takes_audio:
+        segments = segment.prepare(samples, front_end, mode)
+        return frontend.features(segment.from_pcm16(segments), front_end)
+    length = front_end.duration_samples
+    cuts = segment.cut(samples, length, mode)
+    return np.stack([segment.pad(part, length) for part in cuts]).astype(np.float32)
+
+
+def predict_utterance(
+    model: Classifier, samples: FloatArray, mode: int = 1
+) -> Float32Array:
+    """Class probabilities of one utterance: the mean over its segments.
+
+    Args:
+        model: Takes features or audio.
+        samples: (samples,) at the front-end's rate, as read from the file.
+        mode: As in `utils.segment.cut`.
+
+    Returns:
+        (classes,), float32.
+    """
+    return model.predict(model_inputs(model, samples, mode)).mean(axis=0)
+
+
+def predict_segments(
+    model: Classifier, segments: npt.NDArray[np.int16]
+) -> Float32Array:
+    """Class probabilities of segments that `utils.segment.prepare` made.
+
+    A model that takes audio normalises them a second time: to score it as it will be
+    used, give `predict_utterance` the samples of the file.
+
+    Args:
+        model: Takes features or audio.
+        segments: (n, duration_samples), int16.
+
+    Returns:
+        (n, classes), float32.
+    """
+    samples = segment.from_pcm16(segments)
+    if not model.takes_audio:
+        samples = frontend.features(samples, model.front_end)
+    return model.predict(samples)
