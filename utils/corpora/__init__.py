@@ -3,12 +3,13 @@
 To add one, write a module with a `CORPUS` beside this file and name it in `MODULES`.
 """
 
+import dataclasses
 import functools
 import importlib
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from hyperparameters import InputError
@@ -17,6 +18,12 @@ from utils.files import digest, sha256
 MODULES = {
     "DEMO": "utils.corpora.demo",
     "EMO-DB": "utils.corpora.emo_db",
+    "IEMOCAP": "utils.corpora.iemocap",
+    "IEMOCAP-HAPPINESS": "utils.corpora.iemocap_happiness",
+    "RAVDESS": "utils.corpora.ravdess",
+    "CREMA-D": "utils.corpora.crema_d",
+    "TESS": "utils.corpora.tess",
+    "SAVEE": "utils.corpora.savee",
 }
 
 
@@ -51,6 +58,7 @@ class Manifest:
         corpus: Name, as in `--dataset_name`; leads every file name of a run.
         classes: Class names; the index in this tuple is the network's output.
         utterances: Sorted by id, so that no result depends on a directory listing.
+        info: One line each, always shown: what was found.
         warnings: One line each, for the user: what is missing or was passed over.
         note: What every report on this corpus must say of it.
 
@@ -62,6 +70,7 @@ class Manifest:
     corpus: str
     classes: tuple[str, ...]
     utterances: tuple[Utterance, ...]
+    info: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     note: str = ""
 
@@ -90,8 +99,17 @@ class Manifest:
 
     @functools.cached_property
     def content_hashes(self) -> dict[str, str]:
-        """SHA-256 of each file's bytes, by utterance id."""
-        return {u.id: sha256(u.path) for u in self.utterances}
+        """SHA-256 of each file's bytes, by utterance id.
+
+        Raises:
+            InputError: A file can't be read.
+        """
+        try:
+            return {u.id: sha256(u.path) for u in self.utterances}
+        except OSError as error:
+            raise InputError(
+                f"{self.corpus}: {error.filename} cannot be read ({error.strerror})"
+            ) from error
 
     @functools.cached_property
     def digest(self) -> str:
@@ -105,6 +123,61 @@ class Manifest:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Archive:
+    """What a corpus's publisher offers for download, and what it must hold.
+
+    Attributes:
+        corpus: Name of the corpus.
+        url: The official ZIP archive.
+        hash_list: File with a line `SHA-256  path` for each file of the corpus, as
+            `sha256sum` writes; the path inside the corpus's folder. The stem of each
+            file is its utterance's id.
+    """
+
+    corpus: str
+    url: str
+    hash_list: Path
+
+    @functools.cached_property
+    def hashes(self) -> dict[str, str]:
+        """SHA-256 by path inside the corpus's folder, such as `wav/03a01Fa.wav`."""
+        lines = self.hash_list.read_text(encoding="ascii").splitlines()
+        return {path: value for value, path in (line.split() for line in lines)}
+
+    def differences(self, found: Mapping[str, str]) -> str:
+        """How the files found differ from those published.
+
+        Args:
+            found: SHA-256 by utterance id.
+
+        Returns:
+            Which and how many are missing, altered or unknown, the first three of
+            each by name; empty where nothing differs.
+        """
+        wanted = {
+            PurePosixPath(path).stem: value for path, value in self.hashes.items()
+        }
+        altered = [
+            name for name in wanted if found.get(name, wanted[name]) != wanted[name]
+        ]
+        kinds = {
+            "missing": wanted.keys() - found.keys(),
+            "altered": altered,
+            "unknown": found.keys() - wanted.keys(),
+        }
+        return ", ".join(
+            f"{len(names)} {kind} ({_first_names(names)})"
+            for kind, names in kinds.items()
+            if names
+        )
+
+
+def _first_names(names: Collection[str]) -> str:
+    """The first three in order, and a sign that there are more."""
+    return ", ".join(sorted(names)[:3]) + (", ..." if len(names) > 3 else "")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Corpus:
     """A registry entry.
 
@@ -115,11 +188,16 @@ class Corpus:
         provide: Makes the corpus where it is missing (download, synthesis), whole or
             not at all; None where only the user can get it. Called with the folder
             to make. Raises InputError.
+        archive: The official archive, against whose list every file is checked; None
+            where there is no list.
         is_embedded: Synthesised by this project: kept with the derived data.
         defaults: Settings by name that replace the published ones for this corpus;
             the command line still wins.
         converts: Files at other rates, in stereo or in other formats are converted
             on the way instead of refused.
+        class_map: Common name of each class that has another one here, such as
+            `{"anxiety_fear": "fear"}`: what a model of one corpus is scored by on
+            another (`utils.corpora.class_map`).
         how_to_get: One sentence for the message when it is missing.
         licence: Licence of the corpus, in a few words.
     """
@@ -128,9 +206,11 @@ class Corpus:
     folder_names: tuple[str, ...]
     read: Callable[[Path], Manifest]
     provide: Callable[[Path], None] | None = None
+    archive: Archive | None = None
     is_embedded: bool = False
     defaults: Mapping[str, Any] = field(default_factory=dict)
     converts: bool = False
+    class_map: Mapping[str, str] = field(default_factory=dict)
     how_to_get: str = ""
     licence: str = ""
 
@@ -150,25 +230,40 @@ def corpus_by_name(name: str) -> Corpus:
     return corpus
 
 
-def load_manifest(corpus: Corpus, data_dir: Path, derived_dir: Path) -> Manifest:
-    """Find a corpus, making it where it can be made, and read it.
+def load_manifest(
+    corpus: Corpus, data_dir: Path, derived_dir: Path, *, accept_altered: bool = False
+) -> Manifest:
+    """Find a corpus, making it where it can be made, read it and check its files.
 
     Args:
         corpus: Registry entry.
         data_dir: The folder that holds the corpora (`--data_dir`).
         derived_dir: The project's own data folder; an embedded corpus is made there.
+        accept_altered: Go on with files that differ from the published ones; the
+            manifest's warnings then say which.
 
     Raises:
         InputError: Not there and not to be made, or damaged.
     """
     home = derived_dir if corpus.is_embedded else data_dir
-    for folder_name in corpus.folder_names:
-        if (home / folder_name).is_dir():
-            return corpus.read(home / folder_name)
-    folder = home / corpus.folder_names[0]
-    if corpus.provide is None:
+    folders = [home / name for name in corpus.folder_names]
+    folder = next((folder for folder in folders if folder.is_dir()), folders[0])
+    if not folder.is_dir():
+        if corpus.provide is None:
+            raise InputError(
+                f"{corpus.name} not found: {folder} is missing. {corpus.how_to_get}"
+            )
+        corpus.provide(folder)
+    manifest = corpus.read(folder)
+    if corpus.archive is None:
+        return manifest
+    differences = corpus.archive.differences(manifest.content_hashes)
+    if not differences:
+        return manifest
+    line = f"{corpus.name} in {folder} differs from the published files: {differences}"
+    if not accept_altered:
         raise InputError(
-            f"{corpus.name} not found: {folder} is missing. {corpus.how_to_get}"
+            f"{line}; remove the folder to have it made anew, or give "
+            "--accept_altered to go on with these files"
         )
-    corpus.provide(folder)
-    return corpus.read(folder)
+    return dataclasses.replace(manifest, warnings=(*manifest.warnings, line))

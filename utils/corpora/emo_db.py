@@ -4,11 +4,13 @@
 A file name such as `16a05Lb.wav` holds speaker 16, sentence a05, emotion L, version b.
 """
 
+import functools
 import re
 from pathlib import Path
 
 from hyperparameters import InputError
-from utils.corpora import Corpus, Manifest, Utterance
+from utils.corpora import Archive, Corpus, Manifest, Utterance
+from utils.corpora.download import provide
 
 # German initials (Langeweile, Trauer, ...), in the order of the published matrices.
 EMOTION_OF_LETTER = {
@@ -78,11 +80,16 @@ def read(folder: Path) -> Manifest:
     return read_emo_db_names(folder, "EMO-DB")
 
 
+ARCHIVE = Archive(
+    corpus="EMO-DB",
+    url="http://emodb.bilderbar.info/download/download.zip",
+    hash_list=Path(__file__).with_name("emo_db.sha256"),
+)
 CORPUS = Corpus(
     name="EMO-DB",
     folder_names=("EMO-DB",),
     read=read,
-    how_to_get="Download http://emodb.bilderbar.info/download/download.zip and unpack "
-    "it there.",
+    provide=functools.partial(provide, ARCHIVE),
+    archive=ARCHIVE,
     licence="freely available; audformat edition CC0 1.0",
 )

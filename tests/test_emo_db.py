@@ -1,0 +1,214 @@
+"""EMO-DB: names to labels, the published counts, and files that differ."""
+
+import dataclasses
+import hashlib
+import itertools
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from hyperparameters import InputError
+from utils.corpora import Archive, Corpus, emo_db, load_manifest
+
+# Real names, one of each class; the content is never decoded here.
+LABEL_OF_NAME = {
+    "03a01Fa": "happiness",
+    "03a01Nc": "neutral",
+    "03a01Wa": "anger",
+    "08b09Lb": "boredom",
+    "09a05Ea": "disgust",
+    "10b10Ad": "anxiety_fear",
+    "16b03Td": "sadness",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A small `EMO-DB/`; a file holds its own name."""
+    folder = tmp_path / "EMO-DB"
+    (folder / "wav").mkdir(parents=True)
+    for name in LABEL_OF_NAME:
+        (folder / "wav" / f"{name}.wav").write_text(name)
+    return folder
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Corpus:
+    """EMO-DB, as if published as these files."""
+    hash_list = tmp_path / "list.sha256"
+    lines = [
+        f"{hashlib.sha256(name.encode()).hexdigest()}  wav/{name}.wav\n"
+        for name in LABEL_OF_NAME
+    ]
+    hash_list.write_text("".join(lines))
+    archive = Archive(corpus="EMO-DB", url="http://unused/", hash_list=hash_list)
+    return dataclasses.replace(emo_db.CORPUS, archive=archive)
+
+
+def test_label_speaker_and_sentence_come_from_the_name(folder):
+    manifest = emo_db.read(folder)
+    found = {u.id: (u.label, u.speaker, u.sentence) for u in manifest.utterances}
+    assert found == {
+        name: (label, name[:2], name[2:5]) for name, label in LABEL_OF_NAME.items()
+    }
+    assert [u.id for u in manifest.utterances] == sorted(LABEL_OF_NAME)
+
+
+def test_classes_are_in_the_published_order(folder):
+    assert emo_db.read(folder).classes == (
+        "boredom",
+        "sadness",
+        "happiness",
+        "anxiety_fear",
+        "disgust",
+        "neutral",
+        "anger",
+    )
+
+
+def test_wav_files_may_lie_in_the_folder_itself(folder):
+    assert emo_db.read(folder / "wav").digest == emo_db.read(folder).digest
+
+
+def test_other_and_hidden_files_are_ignored(folder):
+    whole = emo_db.read(folder).digest
+    for name in ("._03a01Fa.wav", ".DS_Store", "Thumbs.db", "readme.txt"):
+        (folder / "wav" / name).write_text("not speech")
+    assert emo_db.read(folder).digest == whole
+
+
+def test_order_of_the_listing_changes_nothing(folder, monkeypatch):
+    def shuffled(path: Path) -> list[Path]:
+        paths = [path / name for name in sorted(os.listdir(path))]
+        return paths[3:] + paths[2::-1]
+
+    plain = emo_db.read(folder)
+    monkeypatch.setattr(Path, "iterdir", shuffled)
+    assert list((folder / "wav").iterdir()) != [u.path for u in plain.utterances]
+    again = emo_db.read(folder)
+    assert again.utterances == plain.utterances
+    assert again.digest == plain.digest
+
+
+@pytest.mark.parametrize(
+    "name", ["03a01Xa", "03a01", "noise", "3a01Fa", "03a01fa", "03c01Fa", "03a01Fa (1)"]
+)
+def test_name_that_fits_no_class(folder, name):
+    (folder / "wav" / f"{name}.wav").write_text("")
+    with pytest.raises(InputError, match="fits no class") as info:
+        emo_db.read(folder)
+    assert repr(f"{name}.wav") in str(info.value)
+
+
+def test_no_wav_file(tmp_path):
+    with pytest.raises(InputError, match="no WAV file in"):
+        emo_db.read(tmp_path)
+
+
+def test_class_without_utterance(folder):
+    (folder / "wav" / "09a05Ea.wav").unlink()
+    with pytest.raises(InputError, match="no utterance of class disgust"):
+        emo_db.read(folder)
+
+
+def test_same_utterance_twice(folder):
+    (folder / "wav" / "03a01Fa.WAV").write_text("copy")
+    with pytest.raises(InputError, match="two files are called 03a01Fa"):
+        emo_db.read(folder)
+
+
+def test_published_files_pass_and_are_only_read(folder, corpus):
+    before = snapshot(folder.parent)
+    manifest = load_manifest(corpus, folder.parent, folder.parent)
+    assert manifest.warnings == ()
+    assert snapshot(folder.parent) == before
+
+
+def snapshot(folder: Path) -> list[tuple[str, int, int]]:
+    """Path, size and time of change of everything below a folder."""
+    paths = sorted([folder, *folder.rglob("*")])
+    return [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in paths]
+
+
+def test_differing_files_stop_unless_accepted(folder, corpus):
+    wav = folder / "wav"
+    for name in ("03a01Wa", "08b09Lb", "10b10Ad", "16b03Td"):
+        (wav / f"{name}.wav").rename(wav / f"15{name[2:]}.wav")
+    (wav / "03a01Fa.wav").write_text("altered")
+    differences = (
+        "4 missing (03a01Wa, 08b09Lb, 10b10Ad, ...), 1 altered (03a01Fa), "
+        "4 unknown (15a01Wa, 15b03Td, 15b09Lb, ...)"
+    )
+    with pytest.raises(InputError) as info:
+        load_manifest(corpus, folder.parent, folder.parent)
+    assert f"differs from the published files: {differences};" in str(info.value)
+    assert "give --accept_altered to go on" in str(info.value)
+    manifest = load_manifest(corpus, folder.parent, folder.parent, accept_altered=True)
+    (warning,) = manifest.warnings
+    assert warning.endswith(differences)
+    assert len(manifest.utterances) == len(LABEL_OF_NAME)
+
+
+def test_unreadable_file_is_one_line(folder, corpus):
+    (folder / "wav" / "03a01Fa.wav").unlink()
+    (folder / "wav" / "03a01Fa.wav").mkdir()
+    with pytest.raises(InputError, match=r"03a01Fa\.wav cannot be read"):
+        load_manifest(corpus, folder.parent, folder.parent)
+
+
+def test_missing_corpus_is_provided(tmp_path, folder, corpus):
+    made = folder.rename(tmp_path / "elsewhere")
+    corpus = dataclasses.replace(corpus, provide=made.rename)
+    manifest = load_manifest(corpus, tmp_path, tmp_path / "derived")
+    assert manifest.utterances[0].path == tmp_path / "EMO-DB" / "wav" / "03a01Fa.wav"
+
+
+def test_missing_corpus_that_only_the_user_can_get(tmp_path, corpus):
+    corpus = dataclasses.replace(corpus, provide=None, how_to_get="Ask for it.")
+    with pytest.raises(InputError, match=r"EMO-DB is missing\. Ask for it\."):
+        load_manifest(corpus, tmp_path / "data", tmp_path)
+    assert not (tmp_path / "data").exists()
+
+
+def test_list_in_the_repository_is_complete():
+    hashes = emo_db.ARCHIVE.hashes
+    assert len(hashes) == len(set(hashes.values())) == 535
+    assert {len(value) for value in hashes.values()} == {64}
+    assert all(Path(path).parent == Path("wav") for path in hashes)
+
+
+def test_real_corpus_is_as_published(emo_db_dir):
+    manifest = load_manifest(emo_db.CORPUS, emo_db_dir, emo_db_dir)
+    assert manifest.warnings == ()
+    assert Counter(u.label for u in manifest.utterances) == {
+        "anger": 127,
+        "boredom": 81,
+        "disgust": 46,
+        "anxiety_fear": 69,
+        "happiness": 71,
+        "sadness": 62,
+        "neutral": 79,
+    }
+    speakers = Counter(u.speaker for u in manifest.utterances)
+    counts = (49, 58, 43, 38, 55, 35, 61, 69, 56, 71)
+    names = ("03", "08", "09", "10", "11", "12", "13", "14", "15", "16")
+    assert speakers == dict(zip(names, counts, strict=True))
+    sentences = ["a01", "a02", "a04", "a05", "a07", "b01", "b02", "b03", "b09", "b10"]
+    assert sorted({u.sentence or "" for u in manifest.utterances}) == sentences
+
+
+def test_real_corpus_with_altered_files(emo_db_dir, tmp_path):
+    wav = tmp_path / "EMO-DB" / "wav"
+    wav.mkdir(parents=True)
+    paths = sorted((emo_db_dir / "EMO-DB" / "wav").iterdir())
+    for path in itertools.islice(paths, 2, None):
+        (wav / path.name).symlink_to(path)
+    content = bytearray(paths[-1].read_bytes())
+    content[-1] ^= 1  # one bit of the last sample
+    (wav / paths[-1].name).unlink()
+    (wav / paths[-1].name).write_bytes(content)
+    line = r"2 missing \(03a01Fa, 03a01Nc\), 1 altered \(16b10Wb\);"
+    with pytest.raises(InputError, match=line):
+        load_manifest(emo_db.CORPUS, tmp_path, tmp_path)
