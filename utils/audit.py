@@ -1,0 +1,181 @@
+"""The leak audit: what a protocol's test sets share with what trained and chose.
+
+`python -m utils.audit -dn EMO-DB --protocol published` prints it without training.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from hyperparameters import Settings
+from utils.corpora import Manifest, Utterance
+from utils.folds import PROTOCOLS, Fold
+
+ABOUT_SCORES = {
+    "test": "the test fold chose the epoch: optimistic",
+    "validation": "a part of the training data chose the epoch, not the test set",
+    "none": "nothing chose the epoch: the last one is scored",
+}
+KINDS = ("speakers", "sentences", "files")
+
+
+def audit(
+    manifest: Manifest,
+    folds: Sequence[Fold],
+    settings: Settings,
+    content_hashes: Mapping[str, str],
+) -> dict[str, Any]:
+    """Find what the sets of each fold share.
+
+    Args:
+        manifest: The utterances of the chosen part.
+        folds: All folds of the protocol.
+        settings: Protocol and selection.
+        content_hashes: SHA-256 of each file, by utterance id.
+
+    Returns:
+        JSON-able: `verdict`, `notes`, `folds` (for each the number of test utterances
+        and the speakers, sentences and files, by content, that its test set shares
+        with training and validation) and `lines`, the whole as text to print.
+    """
+    by_id = {utterance.id: utterance for utterance in manifest.utterances}
+    rows = [_audit_fold(fold, by_id, content_hashes) for fold in folds]
+    result = {
+        "protocol": settings.data.protocol,
+        "meaning": PROTOCOLS[settings.data.protocol].meaning,
+        "select": settings.data.select,
+        "verdict": _verdict(rows, manifest),
+        "notes": _notes(rows, manifest, folds, content_hashes),
+        "folds": rows,
+    }
+    return {**result, "lines": _lines(result)}
+
+
+def _audit_fold(
+    fold: Fold, by_id: Mapping[str, Utterance], content_hashes: Mapping[str, str]
+) -> dict[str, Any]:
+    """What one fold's test set shares with the other two sets."""
+
+    def members(ids: Collection[str], kind: str) -> set[str]:
+        if kind == "files":
+            return {content_hashes[name] for name in ids}
+        values = {getattr(by_id[name], kind.removesuffix("s")) for name in ids}
+        return {value for value in values if value is not None}
+
+    row: dict[str, Any] = {
+        "fold": fold.number,
+        "train": len(fold.train),
+        "validation": len(fold.validation),
+        "test": len(fold.test),
+        "chosen_on": fold.chosen_on,
+    }
+    for kind in KINDS:
+        tested = members(fold.test, kind)
+        row[f"test_{kind}"] = len(tested)
+        for name in ("train", "validation"):
+            shared = tested & members(getattr(fold, name), kind)
+            if kind == "files":  # names say more than hashes
+                shared = {u for u in fold.test if content_hashes[u] in shared}
+            row[f"{kind}_shared_with_{name}"] = sorted(shared)
+    return row
+
+
+def _verdict(rows: Sequence[Mapping[str, Any]], manifest: Manifest) -> str:
+    """The audit in one line of plain words."""
+    if not any(row["test"] for row in rows):
+        return "no test set: every utterance trains, nothing is scored"
+    parts = []
+    if any(u.speaker is None for u in manifest.utterances):
+        parts.append("speakers unknown: assume speaker-dependent")
+    elif _any_shared(rows, "speakers"):
+        parts.append("speaker-dependent")
+    else:
+        parts.append("speaker-independent")
+    if _any_shared(rows, "files"):
+        parts.append("LEAK: the same recording is tested and trained on")
+    parts.append(ABOUT_SCORES[rows[0]["chosen_on"]])
+    return "; ".join(parts)
+
+
+def _any_shared(rows: Sequence[Mapping[str, Any]], kind: str) -> bool:
+    """Whether any fold's test set shares something with training or validation."""
+    return any(
+        row[f"{kind}_shared_with_{name}"]
+        for row in rows
+        for name in ("train", "validation")
+    )
+
+
+def _notes(
+    rows: Sequence[Mapping[str, Any]],
+    manifest: Manifest,
+    folds: Sequence[Fold],
+    content_hashes: Mapping[str, str],
+) -> list[str]:
+    """What the figures below the verdict mean, and what no protocol here removes."""
+    notes = []
+    sentences = {u.sentence for u in manifest.utterances if u.sentence is not None}
+    if sentences and _any_shared(rows, "sentences"):
+        notes.append(
+            f"the corpus has {len(sentences)} sentences, spoken again and again: test "
+            "sentences are heard in training, and no protocol here removes that"
+        )
+    tested = [name for fold in folds for name in fold.test]
+    if len(tested) > len(set(tested)):
+        notes.append(
+            f"test sets overlap: {len(tested)} rows are {len(set(tested))} utterances"
+        )
+    by_id = {utterance.id: utterance for utterance in manifest.utterances}
+    for fold in folds:
+        sessions = {by_id[name].session for name in fold.test} - {None}
+        if sessions & {by_id[name].session for name in fold.validation}:
+            notes.append(
+                "validation speakers are dialogue partners of the test speakers, in "
+                "the same recordings"
+            )
+            break
+    return notes + _copies(manifest, content_hashes)
+
+
+def _copies(manifest: Manifest, content_hashes: Mapping[str, str]) -> list[str]:
+    """Recordings that lie in the corpus under two names, or under two speakers."""
+    names: dict[str, list[Utterance]] = defaultdict(list)
+    for utterance in manifest.utterances:
+        names[content_hashes[utterance.id]].append(utterance)
+    lines = []
+    for copies in names.values():
+        if len(copies) > 1:
+            ids = ", ".join(utterance.id for utterance in copies)
+            speakers = sorted({str(utterance.speaker) for utterance in copies})
+            who = (
+                f": speakers {' and '.join(speakers)} may be one"
+                if len(speakers) > 1
+                else ""
+            )
+            lines.append(f"one recording under {len(copies)} names ({ids}){who}")
+    return lines
+
+
+def _lines(result: Mapping[str, Any]) -> list[str]:
+    """The audit as text: verdict, a table of the folds, notes."""
+    lines = [
+        f"Protocol {result['protocol']}: {result['meaning']}",
+        f"Verdict: {result['verdict']}",
+        "",
+        "        utterances            test set shares with training / validation",
+        "fold  train  valid.  test     speakers      sentences          files",
+    ]
+    for row in result["folds"]:
+        cells = "  ".join(_cell(row, kind) for kind in KINDS)
+        lines.append(
+            f"{row['fold']:>4}  {row['train']:>5}  {row['validation']:>6}  "
+            f"{row['test']:>4}  {cells}"
+        )
+    return lines + [f"Note: {note}" for note in result["notes"]]
+
+
+def _cell(row: Mapping[str, Any], kind: str) -> str:
+    """`shared with training / shared with validation of all in the test set`."""
+    train = len(row[f"{kind}_shared_with_train"])
+    validation = len(row[f"{kind}_shared_with_validation"])
+    return f"{train:>3} / {validation:>2} of {row[f'test_{kind}']:>2}"
