@@ -1,0 +1,210 @@
+"""IEMOCAP (Busso et al., 2008) from the licensed release as unpacked.
+
+Recordings are `Session1/sentences/wav/<dialog>/<utterance>.wav`, labels the lines
+`[start - end] utterance code [valence, activation, dominance]` of
+`Session1/dialog/EmoEvaluation/<dialog>.txt`. Speaker, session and part come from the
+utterance's own name. Four classes, excitement counted as happiness (as most papers and
+`-at all` of Light-SERNet's); `IEMOCAP-HAPPINESS` leaves excitement out.
+"""
+
+import dataclasses
+import functools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from hyperparameters import InputError
+from utils.corpora import Corpus, Manifest, Utterance
+from utils.corpora.reading import (
+    WAV_ONLY,
+    audio_files,
+    compare_counts,
+    is_hidden,
+    passed_over_line,
+)
+
+CODES = ("ang", "dis", "exc", "fea", "fru", "hap", "neu", "oth", "sad", "sur", "xxx")
+LABEL_OF_CODE = {
+    "ang": "anger",
+    "hap": "happiness",
+    "neu": "neutral",
+    "sad": "sadness",
+    "exc": "happiness",
+}
+HAPPINESS_ALONE = {code: LABEL_OF_CODE[code] for code in ("ang", "hap", "neu", "sad")}
+# Happiness alone has 595 utterances, excitement 1041.
+DOCUMENTED = {"anger": 1103, "happiness": 1636, "neutral": 1708, "sadness": 1084}
+CLASSES = tuple(DOCUMENTED)
+DOCUMENTED_ALONE = {**DOCUMENTED, "happiness": 595}
+DOCUMENTED_IMPRO_ALONE = 2280  # the paper's improvised experiments
+
+SESSIONS = ("Session1", "Session2", "Session3", "Session4", "Session5")
+# The letter after the session is whoever wears the markers in that recording; the one
+# before the number is who speaks.
+UTTERANCE = re.compile(
+    r"Ses0(?P<session>[1-5])[FM]_(?P<part>impro|script)\d\d\w*_(?P<speaker>[FM])\d+"
+)
+LABEL_LINE = re.compile(r"\[[^\]]*\]\s+(?P<utterance>\S+)\s+(?P<code>\S+)\s+\[[^\]]*\]")
+
+
+def read_release(
+    folder: Path,
+    corpus: str,
+    *,
+    label_of_code: Mapping[str, str],
+    documented: Mapping[str, int],
+    documented_impro: int | None = None,
+) -> Manifest:
+    """Read the release, in this folder or nested one or two deeper.
+
+    Args:
+        folder: Holds `Session1` ... `Session5`, or a folder that does; only read.
+        corpus: Name of the manifest.
+        label_of_code: Class of each label code used; the other known codes are left
+            out.
+        documented: Utterances of each class.
+        documented_impro: Improvised utterances in all; None where not documented.
+
+    Returns:
+        Manifest with speaker, session and part of each utterance.
+
+    Raises:
+        InputError: No release, a dialog without labels, an unknown code or a label
+            line that cannot be read.
+    """
+    release = _find_release(folder, corpus)
+    utterances: list[Utterance] = []
+    unlabelled: list[str] = []
+    unheard: list[str] = []
+    for session in (release / name for name in SESSIONS):
+        files = _recordings(session)
+        codes = _read_session(session, {_dialog(name) for name in files}, corpus)
+        used = {name for name, code in codes.items() if code in label_of_code}
+        unlabelled += files.keys() - codes.keys()
+        unheard += used - files.keys()
+        utterances += [
+            dataclasses.replace(files[name], label=label_of_code[codes[name]])
+            for name in used & files.keys()
+        ]
+    info, warnings = compare_counts(corpus, utterances, documented)
+    impro_info, impro_warnings = _compare_impro(corpus, utterances, documented_impro)
+    absent = [name for name in SESSIONS if not (release / name).is_dir()]
+    return Manifest(
+        corpus=corpus,
+        classes=CLASSES,
+        utterances=tuple(utterances),
+        info=(*info, *impro_info),
+        warnings=(
+            *warnings,
+            *impro_warnings,
+            *passed_over_line(corpus, absent, "sessions not in the folder"),
+            *passed_over_line(corpus, unlabelled, "recordings without a label"),
+            *passed_over_line(corpus, unheard, "labels without a recording"),
+        ),
+    )
+
+
+def _find_release(folder: Path, corpus: str) -> Path:
+    """The folder that holds the sessions: this one, or one or two levels below."""
+    for pattern in ("Session[1-5]", "*/Session[1-5]", "*/*/Session[1-5]"):
+        found = sorted(
+            path.parent
+            for path in folder.glob(pattern)
+            if path.is_dir() and not is_hidden(path.parent.name)
+        )
+        if found:
+            return found[0]
+    raise InputError(
+        f"{corpus}: no Session1 ... Session5 in {folder}; unpack "
+        "IEMOCAP_full_release there as it is"
+    )
+
+
+def _dialog(utterance: str) -> str:
+    """The recording an utterance is cut from: Ses05M_script01_1b."""
+    return utterance.rpartition("_")[0]
+
+
+def _recordings(session: Path) -> dict[str, Utterance]:
+    """Each file in its dialog's folder, still without label; other files are none."""
+    folder = session / "sentences" / "wav"
+    found = {}
+    for path in audio_files(folder, WAV_ONLY) if folder.is_dir() else []:
+        match = UTTERANCE.fullmatch(path.stem)
+        if match and path.parent.name == _dialog(path.stem):
+            found[path.stem] = Utterance(
+                id=path.stem,
+                path=path,
+                label="",
+                speaker=f"Ses0{match['session']}{match['speaker']}",
+                part=match["part"],
+                session=match["session"],
+            )
+    return found
+
+
+def _read_session(session: Path, dialogs: set[str], corpus: str) -> dict[str, str]:
+    """Code of every utterance labelled in a session.
+
+    Subfolders of EmoEvaluation hold single raters' files and are not read.
+    """
+    folder = session / "dialog" / "EmoEvaluation"
+    labelled = {path.stem for path in folder.glob("*.txt") if not is_hidden(path.name)}
+    if missing := sorted(dialogs - labelled):
+        raise InputError(
+            f"{corpus}: {folder / missing[0]}.txt is missing, so that dialog's "
+            "recordings have no labels; unpack the release again"
+        )
+    codes: dict[str, str] = {}
+    for dialog in sorted(labelled):
+        codes.update(_read_labels(folder / f"{dialog}.txt", corpus))
+    return codes
+
+
+def _read_labels(path: Path, corpus: str) -> Iterator[tuple[str, str]]:
+    """Utterance and code of each label line; raters' lines follow it, unread."""
+    lines = path.read_text(encoding="latin-1").splitlines()
+    for number, line in enumerate(lines, start=1):
+        if not line.startswith("["):
+            continue
+        match = LABEL_LINE.fullmatch(line.strip())
+        if match is None or UTTERANCE.fullmatch(match["utterance"]) is None:
+            raise InputError(
+                f"{corpus}: {path}, line {number}: expected [start - end], utterance, "
+                f"code and [valence, activation, dominance], got {line.strip()!r}"
+            )
+        if match["code"] not in CODES:
+            raise InputError(
+                f"{corpus}: {path}, line {number}: unknown code {match['code']!r}; "
+                f"known are {', '.join(CODES)}"
+            )
+        yield match["utterance"], match["code"]
+
+
+def _compare_impro(
+    corpus: str, utterances: Sequence[Utterance], documented: int | None
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """As `compare_counts`, of the improvised part."""
+    found = sum(utterance.part == "impro" for utterance in utterances)
+    line = f"{corpus}: {found} of them improvised"
+    if documented is None:
+        return (line,), ()
+    line += f" ({documented} documented)"
+    if found == documented:
+        return (line,), ()
+    return (line,), (f"{line}: the copy may be incomplete or altered",)
+
+
+CORPUS = Corpus(
+    name="IEMOCAP",
+    folder_names=("IEMOCAP", "IEMOCAP_full_release"),
+    read=functools.partial(
+        read_release,
+        corpus="IEMOCAP",
+        label_of_code=LABEL_OF_CODE,
+        documented=DOCUMENTED,
+    ),
+    how_to_get="Ask for it at https://sail.usc.edu/iemocap and unpack "
+    "IEMOCAP_full_release there.",
+    licence="by USC SAIL, on request; not to be passed on",
+)
