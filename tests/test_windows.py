@@ -1,0 +1,128 @@
+"""Windows over a stream: every sample heard, memory flat, silence told from speech."""
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hyperparameters import FrontEnd, InputError
+from utils.bandwidth import Bandwidth, needed_hz
+from utils.corpora.demo import utterance_samples
+from utils.decode import blocks
+from utils.windows import SILENCE_DB, Sliding, is_speech, level_db, slide
+
+RATE_HZ = 16_000
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    sizes=st.lists(st.integers(0, 40), max_size=12),
+    length=st.integers(1, 25),
+    hop=st.integers(1, 40),
+)
+def test_windows_do_not_depend_on_the_blocks(sizes, length, hop):
+    """Against the definition: starts every hop, and nothing unheard where hops meet."""
+    samples = np.arange(sum(sizes), dtype=float)
+    parts = np.split(samples, np.cumsum(sizes)[:-1]) if sizes else []
+    windows = list(slide(parts, Sliding(length=length, hop=hop)))
+    for number, window in enumerate(windows):
+        assert window.start == number * hop
+        expected = samples[window.start : window.start + length]
+        np.testing.assert_array_equal(window.samples, expected)
+    assert all(len(window.samples) == length for window in windows[:-1])
+    assert all(len(window.samples) for window in windows)
+    if hop <= length and len(samples):
+        heard = np.unique(np.concatenate([window.samples for window in windows]))
+        np.testing.assert_array_equal(heard, samples)
+        ends = [window.start + len(window.samples) for window in windows]
+        assert ends == sorted(set(ends))  # no window repeats what is heard already
+
+
+def test_a_long_hop_keeps_nothing_it_will_not_need():
+    def stream():
+        for _ in range(1000):
+            yield np.ones(1000)
+
+    windows = list(slide(stream(), Sliding(length=10, hop=100_000)))
+    assert [window.start for window in windows] == list(range(0, 1_000_000, 100_000))
+    assert max(window.samples.base.size for window in windows) <= 2000
+
+
+def test_default_window_is_the_models_segment():
+    front_end = FrontEnd(duration_s=2.5)
+    sliding = Sliding.build(front_end, length_s=None, hop_s=1.0)
+    assert sliding == Sliding(length=40_000, hop=16_000)
+
+
+@pytest.mark.parametrize(
+    ("length_s", "hop_s", "message"),
+    [
+        (3.1, 1.0, "--length must be .* at most the model's segment, 3 s, got 3.1"),
+        (0.0, 1.0, "--length"),
+        (float("nan"), 1.0, "--length"),
+        (None, 0.0, "--hop must be above 0 s"),
+        (None, -1.0, "--hop"),
+        (None, float("nan"), "--hop"),
+        (None, float("inf"), "--hop"),
+    ],
+)
+def test_impossible_windows_are_refused(length_s, hop_s, message):
+    with pytest.raises(InputError, match=message):
+        Sliding.build(FrontEnd(), length_s=length_s, hop_s=hop_s)
+
+
+def test_level_is_rms_in_decibels():
+    assert level_db(np.full(8, 0.1)) == pytest.approx(-20.0)
+    assert level_db(np.zeros(8)) == SILENCE_DB
+    assert level_db(np.full(8, 1e-300)) == SILENCE_DB
+
+
+def test_speech_is_within_25_db_of_the_speech_level():
+    levels = np.full(100, -30.0)
+    levels[:4] = -5.0  # four loud knocks in a hundred windows do not set the level
+    levels[50:60] = [-54.9] * 5 + [-55.1] * 5
+    expected = np.ones(100, bool)
+    expected[55:60] = False
+    np.testing.assert_array_equal(is_speech(levels), expected)
+    assert is_speech([-80.0]).all()  # a quiet file is its own speech
+    assert not is_speech([SILENCE_DB, SILENCE_DB]).any()
+
+
+def speech(name: str = "03a01Na") -> np.ndarray:
+    return utterance_samples(name) / 32768.0
+
+
+def bandwidth_of(samples: np.ndarray, block: int = 5000) -> float | None:
+    bandwidth = Bandwidth(RATE_HZ)
+    for start in range(0, len(samples), block):
+        bandwidth.add(samples[start : start + block])
+    return bandwidth.hz
+
+
+def test_full_band_speech_reaches_far_enough():
+    hz = bandwidth_of(speech())
+    assert hz is not None
+    assert hz >= needed_hz(FrontEnd())
+    assert bandwidth_of(speech(), block=333) == hz
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 11_025, 12_000])
+def test_a_telephone_copy_is_told_by_its_bandwidth(tmp_path, rate_hz):
+    soxr = pytest.importorskip("soxr")
+    path = tmp_path / "a.wav"
+    soundfile.write(path, soxr.resample(speech(), RATE_HZ, rate_hz), rate_hz)
+    back = np.concatenate(list(blocks(path, RATE_HZ)))
+    for copy in (back, np.rint(back * 32767) / 32767):  # also stored again, at 16 kHz
+        assert bandwidth_of(copy) == pytest.approx(rate_hz / 2, rel=0.05)
+
+
+def test_too_little_sound_has_no_bandwidth():
+    assert bandwidth_of(np.ones(1000)) is None
+    assert bandwidth_of(np.zeros(5000)) is None
+
+
+def test_needed_bandwidth_follows_the_features():
+    assert needed_hz(FrontEnd()) == 7500.0
+    assert needed_hz(FrontEnd(input_type="spectrogram")) == 7500.0
+    assert needed_hz(FrontEnd(mel_high_hz=4000.0)) == 4000.0

@@ -1,0 +1,113 @@
+"""A window that slides over a recording of any length, in flat memory."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from hyperparameters import FrontEnd, InputError
+
+FloatArray = npt.NDArray[np.floating]
+
+# Normalising lifts silence to full scale and gives it an emotion, so that the level
+# must decide: a window this far below the file's speech level is no speech.
+SPEECH_RANGE_DB = 25.0
+SPEECH_LEVEL_PERCENTILE = 95.0
+SILENCE_DB = -200.0  # stands for digital silence, whose logarithm is not finite
+
+
+class Window(NamedTuple):
+    """Part of a recording: first sample and samples, (samples,), float64."""
+
+    start: int
+    samples: FloatArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sliding:
+    """Length and hop of the window, in samples."""
+
+    length: int
+    hop: int
+
+    @classmethod
+    def build(
+        cls, front_end: FrontEnd, *, length_s: float | None, hop_s: float
+    ) -> "Sliding":
+        """Window and hop for a model.
+
+        Args:
+            front_end: The model's; its duration is the window's default and limit.
+            length_s: Window in seconds; a shorter one is padded as in training.
+            hop_s: Seconds from one window to the next.
+
+        Raises:
+            InputError: Longer than the model's segment, or nothing at all.
+        """
+        longest_s = front_end.duration_s
+        length_s = longest_s if length_s is None else length_s
+        if not 0.0 < length_s <= longest_s:
+            raise InputError(
+                f"--length must be above 0 and at most the model's segment, "
+                f"{longest_s:g} s, got {length_s:g}"
+            )
+        shortest_hop_s = 1.0 / front_end.sample_rate_hz
+        if not shortest_hop_s <= hop_s < float("inf"):
+            raise InputError(f"--hop must be above 0 s, got {hop_s:g}")
+        rate_hz = front_end.sample_rate_hz
+        return cls(length=int(length_s * rate_hz), hop=int(hop_s * rate_hz))
+
+
+def slide(blocks: Iterable[FloatArray], sliding: Sliding) -> Iterator[Window]:
+    """Cut a stream into windows.
+
+    Args:
+        blocks: Consecutive samples, (samples,) each, of any lengths.
+        sliding: Window and hop.
+
+    Yields:
+        Whole windows every hop. Where samples are left at the end that none holds (or
+        the recording is shorter than one), a last, shorter one.
+    """
+    length, hop = sliding.length, sliding.hop
+    kept: FloatArray = np.empty(0)
+    position = 0  # `kept` starts at sample `position`
+    start, covered = 0, 0  # the next window's first sample; the end of the last
+    for block in blocks:
+        kept, position = _from(start, np.concatenate([kept, block]), position)
+        while position == start and len(kept) >= length:
+            yield Window(start, kept[:length])
+            start, covered = start + hop, start + length
+            kept, position = _from(start, kept, position)
+    if position == start and len(kept) and start + len(kept) > covered:
+        yield Window(start, kept[:length])
+
+
+def _from(start: int, kept: FloatArray, position: int) -> tuple[FloatArray, int]:
+    """Drop what lies before `start`; the rest, and where it starts now."""
+    dropped = min(start - position, len(kept))
+    return kept[dropped:], position + dropped
+
+
+def level_db(samples: FloatArray) -> float:
+    """Root mean square in dB re full scale; -200 for digital silence."""
+    power = float(np.mean(np.square(samples)))
+    return max(SILENCE_DB, 10.0 * np.log10(power)) if power > 0.0 else SILENCE_DB
+
+
+def is_speech(levels_db: Sequence[float] | FloatArray) -> npt.NDArray[np.bool_]:
+    """Which windows are near enough to the recording's speech level.
+
+    Args:
+        levels_db: (windows,) as from `level_db`, of one recording.
+
+    Returns:
+        (windows,): False for those more than 25 dB below the 95th percentile of all.
+    """
+    levels = np.asarray(levels_db, np.float64)
+    # "higher": a single loud window among few must count as the speech it is
+    speech_level = np.percentile(levels, SPEECH_LEVEL_PERCENTILE, method="higher")
+    is_near: npt.NDArray[np.bool_] = levels >= speech_level - SPEECH_RANGE_DB
+    return is_near & (levels > SILENCE_DB)
