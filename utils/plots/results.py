@@ -1,0 +1,223 @@
+"""Figures of a run: confusion, learning curves, recall, test accuracy by epoch."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from utils.plots.style import BLUE, GREEN, GREY, INK, ORANGE, RED, new_figure, styled
+
+History = Mapping[str, Sequence[float]]
+Interval = tuple[float, float, float]  # estimate, low, high
+DARK_CELL = 0.55  # of the darkest: the text on it is white
+CELL_IN = 0.72
+
+
+@styled()
+def confusion_figure(
+    counts: npt.ArrayLike, classes: Sequence[str], *, is_normalised: bool
+) -> Figure:
+    """A confusion matrix: counts, or each row's shares with the counts beneath.
+
+    Args:
+        counts: (classes, classes), rows true, columns predicted.
+        classes: Names, in the order of the rows.
+        is_normalised: Shades and first lines are shares of the row.
+
+    Returns:
+        A figure; a class without utterances has an empty row.
+    """
+    table = np.asarray(counts, dtype=np.int64)
+    totals = table.sum(axis=1, keepdims=True)
+    shares = np.divide(
+        table, totals, out=np.zeros(table.shape), where=totals > 0, dtype=np.float64
+    )
+    shades = shares if is_normalised else table / max(1, table.max())
+    side_in = CELL_IN * len(classes)
+    figure, [axes] = new_figure(side_in + 2.2, side_in + 1.9)
+    axes.imshow(shades, cmap="Blues", vmin=0.0, vmax=1.0)
+    for row, column in np.ndindex(*table.shape):
+        count, colour = table[row, column], "white"
+        if shades[row, column] < DARK_CELL:
+            colour = INK if count else GREY
+        text = f"{count:,}"
+        if is_normalised:
+            text = f"{shares[row, column]:.3f}\n({count:,})" if count else "0"
+        axes.text(column, row, text, ha="center", va="center", color=colour)
+    names = [name.replace("_", " ") for name in classes]
+    rows = [f"{name} ({n:,})" for name, n in zip(names, totals.flat, strict=True)]
+    axes.set_xticks(range(len(names)), names, rotation=35, ha="right")
+    axes.set_yticks(range(len(names)), rows)
+    axes.set(xlabel="predicted class", ylabel="true class (utterances)")
+    axes.set_title("Share of each true class" if is_normalised else "Utterances")
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    return figure
+
+
+@styled()
+def curves_figure(
+    histories: Mapping[int, History], kept: Mapping[int, int], *, chosen_on: str
+) -> Figure:
+    """Loss, accuracy and learning rate by epoch: a thin line a fold, and the median.
+
+    Args:
+        histories: By fold: `loss`, `accuracy`, `learning_rate`, and where a set chose
+            the epoch `validation_loss`, `validation_accuracy`; each one value an epoch.
+        kept: By fold, the epoch that was kept (0-based).
+        chosen_on: `test`, `validation` or `none`.
+
+    Returns:
+        A figure of three panels; a dot marks each fold's kept epoch.
+    """
+    figure, axes = new_figure(12.0, 4.0, ncols=3)
+    chooser = f"{chosen_on} set, which chose the epoch"
+    for panel, name in zip(axes, ("loss", "accuracy"), strict=False):
+        _draw_folds(panel, _curves(histories, name), BLUE, "training")
+        chosen = _curves(histories, f"validation_{name}")
+        _draw_folds(panel, chosen, RED, chooser)
+        _mark_kept(panel, chosen or _curves(histories, name), kept)
+        panel.set_title(name.capitalize())
+        _epochs_below(panel, _curves(histories, name).values())
+    rates = _curves(histories, "learning_rate")
+    _draw_folds(axes[2], rates, BLUE, "learning rate")
+    axes[2].set_title("Learning rate")
+    _epochs_below(axes[2], rates.values())
+    axes[0].set_ylim(bottom=0.0)
+    axes[1].set_ylim(top=1.02)
+    axes[1].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes[2].set_ylim(bottom=0.0)
+    axes[2].yaxis.set_major_formatter("{x:g}")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    return figure
+
+
+@styled()
+def recall_figure(groups: Mapping[str, Sequence[tuple[str, int, Interval]]]) -> Figure:
+    """Recall of each class, score of each speaker, with 95 % intervals.
+
+    Args:
+        groups: By panel title: name, utterances, and (estimate, low, high) of each row.
+
+    Returns:
+        A figure, one panel a group.
+    """
+    longest = max(len(rows) for rows in groups.values())
+    figure, axes = new_figure(
+        5.2 * len(groups), 1.4 + 0.34 * longest, ncols=len(groups)
+    )
+    for panel, (title, rows) in zip(axes, groups.items(), strict=True):
+        for position, (_, _, (estimate, low, high)) in enumerate(rows):
+            panel.plot([low, high], [position] * 2, color=BLUE, linewidth=2.0)
+            panel.plot(estimate, position, "o", color=BLUE, markersize=6.5)
+            panel.annotate(
+                f"{100 * estimate:.1f}",
+                (estimate, position),
+                xytext=(0, 5),
+                textcoords="offset points",
+                ha="center",
+                size=8,
+            )
+        labels = [f"{name.replace('_', ' ')} ({count})" for name, count, _ in rows]
+        panel.set_yticks(range(len(rows)), labels)
+        panel.set(title=title, xlim=(0.0, 1.02), ylim=(len(rows) - 0.4, -0.7))
+        panel.xaxis.set_major_formatter(PercentFormatter(1.0))
+        panel.grid(visible=False, axis="y")
+    return figure
+
+
+@styled()
+def accuracy_by_epoch_figure(
+    curves: Mapping[int, Sequence[float]], kept: Mapping[int, int], *, chosen_on: str
+) -> Figure:
+    """How much choosing the epoch on the test fold flatters.
+
+    Args:
+        curves: By fold, the test fold's accuracy after each epoch.
+        kept: By fold, the epoch that was kept (0-based).
+        chosen_on: `test`, `validation` or `none`.
+
+    Returns:
+        A figure: accuracy by epoch, and each fold's last and best epoch.
+    """
+    figure, axes = new_figure(12.0, 4.2, ncols=2, sharey=True, width_ratios=(1.6, 1.0))
+    _draw_folds(axes[0], curves, BLUE, "test accuracy")
+    _mark_kept(axes[0], curves, kept)
+    chooser = {"none": "nothing"}.get(chosen_on, f"the {chosen_on} set")
+    axes[0].set_title(f"Test accuracy by epoch ({chooser} chose the epoch)")
+    _epochs_below(axes[0], curves.values())
+    folds = sorted(curves)
+    last = np.array([curves[fold][-1] for fold in folds])
+    best = np.array([max(curves[fold]) for fold in folds])
+    taken = np.array([curves[fold][kept[fold]] for fold in folds])
+    places = range(len(folds))
+    axes[1].vlines(places, last, best, color=GREY, linewidth=1.5)
+    axes[1].plot(places, best, "^", color=RED, markersize=8, label="best on test")
+    if chosen_on == "validation":
+        axes[1].plot(places, taken, "o", color=GREEN, label="kept")
+    axes[1].plot(places, last, "s", color=BLUE, label="last epoch")
+    axes[1].set_xticks(places, [str(fold) for fold in folds])
+    gain = 100 * float(np.mean(best - last))
+    axes[1].set(
+        xlabel="fold", title=f"Best minus last epoch: {gain:.1f} points on average"
+    )
+    axes[1].yaxis.set_major_formatter(PercentFormatter(1.0))
+    figure.legend(loc="outside lower center", ncols=5)
+    return figure
+
+
+def _curves(histories: Mapping[int, History], name: str) -> dict[int, Sequence[float]]:
+    """One curve of the folds that recorded it."""
+    return {fold: h[name] for fold, h in sorted(histories.items()) if h.get(name)}
+
+
+def _draw_folds(
+    axes: Axes, curves: Mapping[int, Sequence[float]], colour: str, label: str
+) -> None:
+    """A thin line a fold and a thick median; a single epoch is a dot."""
+    if not curves:
+        return
+    marker = "o" if max(len(curve) for curve in curves.values()) == 1 else ""
+    if len(curves) > 1:
+        label = f"{label}, median of folds"
+        for curve in curves.values():
+            axes.plot(curve, color=colour, alpha=0.35, linewidth=0.8, marker=marker)
+    middle = np.median(_equally_long(curves.values()), axis=0)
+    axes.plot(middle, color=colour, linewidth=2.0, marker=marker, label=label)
+
+
+def _equally_long(curves: Iterable[Sequence[float]]) -> npt.NDArray[np.float64]:
+    """(folds, epochs) up to the shortest fold's last epoch."""
+    rows = list(curves)
+    return np.array([row[: min(map(len, rows))] for row in rows], dtype=np.float64)
+
+
+def _mark_kept(
+    axes: Axes, curves: Mapping[int, Sequence[float]], kept: Mapping[int, int]
+) -> None:
+    """A dot at each fold's kept epoch."""
+    folds = [fold for fold in curves if fold in kept]
+    axes.scatter(
+        [kept[fold] for fold in folds],
+        [curves[fold][kept[fold]] for fold in folds],
+        s=26,
+        facecolor=ORANGE,
+        edgecolor=INK,
+        linewidth=0.6,
+        zorder=3,
+        label="kept epoch of each fold",
+    )
+
+
+def _epochs_below(axes: Axes, curves: Iterable[Sequence[float]]) -> None:
+    """The horizontal axis of a learning curve."""
+    axes.set_xlabel("epoch (from 0)")
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
+    longest = max((len(curve) for curve in curves), default=1)
+    margin = max(0.5, 0.02 * longest)
+    axes.set_xlim(-margin, longest - 1 + margin)

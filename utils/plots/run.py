@@ -1,0 +1,151 @@
+"""Every figure of a run, from its records."""
+
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from utils.metrics import summary
+from utils.plots.results import (
+    Interval,
+    accuracy_by_epoch_figure,
+    confusion_figure,
+    curves_figure,
+    recall_figure,
+)
+from utils.plots.style import GREY, save, styled
+from utils.records import Run, load_run
+from utils.run_folder import file_stem, settings_of
+
+LETTERS_AN_INCH = 13.5  # of the line under the heading
+
+
+def draw_run(folder: Path) -> list[Path]:
+    """Draw every figure of a run again, in its folder.
+
+    Args:
+        folder: A run folder, or a copy of its configuration and records.
+
+    Returns:
+        The files written.
+
+    Raises:
+        InputError: No run folder, or a damaged record.
+        OSError: A file cannot be written.
+    """
+    run = load_run(folder)
+    return save_figures(run, run_figures(run, summary(run)))
+
+
+def save_figures(run: Run, figures: Mapping[str, Figure]) -> list[Path]:
+    """Write figures into the run folder as `<stem>_<name>.pdf` and `.png`."""
+    stem = stem_of(run)
+    return [
+        path
+        for name, figure in figures.items()
+        for path in save(figure, run.folder / f"{stem}_{name}")
+    ]
+
+
+def stem_of(run: Run) -> str:
+    """The start of the run's file names, as `EMO-DB_3.0s_Segmented_cross_entropy`."""
+    return file_stem(run.config["corpus"]["name"], settings_of(run.config))
+
+
+def run_figures(run: Run, scores: Mapping[str, Any]) -> dict[str, Figure]:
+    """The figures that a run's records allow, by the end of their file names.
+
+    Args:
+        run: A run, complete or not.
+        scores: As from `utils.metrics.summary`.
+
+    Returns:
+        Figures, each headed by what was run; without test set learning curves alone.
+    """
+    histories = {r["fold"]: r["history"] for r in run.records if r.get("history")}
+    kept = {r["fold"]: r["epoch_kept"] for r in run.records if "epoch_kept" in r}
+    figures: dict[str, Figure] = {}
+    if scores["n"]:
+        counts = scores["confusion"]["counts"]
+        for name, is_normalised in (("", False), ("Normalized", True)):
+            figures[f"TotalConfusionMatrix{name}"] = confusion_figure(
+                counts, run.classes, is_normalised=is_normalised
+            )
+        figures["Recall"] = recall_figure(_recall_groups(scores))
+    if histories:
+        figures["LearningCurves"] = curves_figure(
+            histories, kept, chosen_on=run.chosen_on
+        )
+    if curves := _test_curves(run, histories):
+        figures["TestAccuracyByEpoch"] = accuracy_by_epoch_figure(
+            curves, kept, chosen_on=run.chosen_on
+        )
+    for figure in figures.values():
+        _head(figure, heading_of(run), str(run.config["corpus"].get("note", "")))
+    return figures
+
+
+def heading_of(run: Run) -> str:
+    """Corpus, duration, input, loss, protocol, seed, and which folds are missing."""
+    settings = run.settings
+    parts = [
+        run.config["corpus"]["name"],
+        f"{settings['duration_s']:g} s",
+        settings["input_type"],
+        settings["loss_name"].replace("_", "-"),
+        f"protocol {run.protocol}",
+        f"seed {settings['seed']}",
+    ]
+    if not run.is_complete:
+        parts.append(f"PARTIAL: {len(run.records)} of {run.num_folds} folds")
+    return ", ".join(parts)
+
+
+@styled()
+def _head(figure: Figure, heading: str, note: str) -> None:
+    """What was run above the figure, and beneath it what must be said of the corpus."""
+    figure.suptitle(heading, x=0.01, ha="left", weight="bold", size=12)
+    if note:
+        width = int(figure.get_figwidth() * LETTERS_AN_INCH)
+        lines = "\n".join(textwrap.wrap(note, width))
+        figure.text(0.01, -0.01, lines, ha="left", va="top", color=GREY, size=9)
+
+
+def _test_curves(
+    run: Run, histories: Mapping[int, Mapping[str, list[float]]]
+) -> dict[int, list[float]]:
+    """Test accuracy by epoch, where recorded or where the test fold chose the epoch."""
+    name = "validation_accuracy" if run.chosen_on == "test" else "test_accuracy"
+    return {fold: h[name] for fold, h in sorted(histories.items()) if h.get(name)}
+
+
+def _recall_groups(
+    scores: Mapping[str, Any],
+) -> dict[str, list[tuple[str, int, Interval]]]:
+    """Rows of the recall figure: name, utterances, (value, low, high)."""
+    groups = {
+        f"Recall by class ({_unit(scores['per_class'], 'recall')})": [
+            (row["class"], row["support"], _interval(row["recall"]))
+            for row in scores["per_class"]
+            if row["recall"]
+        ],
+    }
+    if scores["per_speaker"]:
+        title = f"Mean recall (UA) by speaker ({_unit(scores['per_speaker'], 'ua')})"
+        groups[title] = [
+            (row["speaker"], row["n"], _interval(row["ua"]))
+            for row in scores["per_speaker"]
+        ]
+    return groups
+
+
+def _unit(rows: list[dict[str, Any]], figure: str) -> str:
+    """What the intervals treat as drawn at random."""
+    units = sorted({row[figure]["unit"] for row in rows if row[figure]})
+    return f"95 % intervals over {'/'.join(units)}s"
+
+
+def _interval(figure: Mapping[str, float]) -> Interval:
+    return figure["value"], figure["low"], figure["high"]
