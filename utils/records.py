@@ -1,0 +1,293 @@
+"""The fold records of a run folder, checked and put into arrays."""
+
+import collections
+import functools
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hyperparameters import InputError
+
+RECORD_NAME = re.compile(r"fold_(\d+)\.json")
+REQUIRED = {
+    "fold": int,
+    "num_folds": int,
+    "hash": str,
+    "settings": dict,
+    "corpus": dict,
+    "classes": list,
+    "chosen_on": str,
+    "test": list,
+    "labels": list,
+    "speakers": list,
+    "probabilities": dict,
+}
+REPEATING_PROTOCOL = "paper"  # its hold-outs overlap: an utterance has several rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """Scored test utterances, one row each; a row is an utterance in one fold.
+
+    Attributes:
+        utterance_ids: (n,) str.
+        true: (n,) class index.
+        probabilities: (n, classes) float64.
+        speakers: (n,) str, or None where unknown.
+        folds: (n,) fold number.
+    """
+
+    utterance_ids: npt.NDArray[np.object_]
+    true: npt.NDArray[np.int64]
+    probabilities: npt.NDArray[np.float64]
+    speakers: npt.NDArray[np.object_]
+    folds: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.true)
+
+    @property
+    def num_classes(self) -> int:
+        """Outputs of the network."""
+        return self.probabilities.shape[1]
+
+    @functools.cached_property
+    def predicted(self) -> npt.NDArray[np.int64]:
+        """(n,) class index of the highest probability, the first of equals."""
+        return self.probabilities.argmax(axis=1)
+
+    @property
+    def has_speakers(self) -> bool:
+        """Whether every row's speaker is known."""
+        return all(speaker is not None for speaker in self.speakers)
+
+    def take(self, chosen: npt.NDArray[Any]) -> "Rows":
+        """The rows of a mask or of an index array."""
+        return Rows(
+            utterance_ids=self.utterance_ids[chosen],
+            true=self.true[chosen],
+            probabilities=self.probabilities[chosen],
+            speakers=self.speakers[chosen],
+            folds=self.folds[chosen],
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run folder: its configuration and the records of the folds done so far.
+
+    Attributes:
+        folder: Where it was read.
+        config: `config.json`; where only the records were copied, what they hold of
+            it (settings, hash, classes, corpus, num_folds).
+        records: One dictionary a fold, by fold number.
+    """
+
+    folder: Path
+    config: dict[str, Any]
+    records: tuple[dict[str, Any], ...]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The run's settings by name, as `hyperparameters.to_flat` gives them."""
+        return dict(self.config["settings"])
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of the network's outputs."""
+        return tuple(self.config["classes"])
+
+    @property
+    def protocol(self) -> str:
+        """Who tested whom."""
+        return str(self.settings["protocol"])
+
+    @property
+    def corpus_digest(self) -> str | None:
+        """Digest of the corpus's names, labels and contents."""
+        return self.config["corpus"].get("digest")
+
+    @property
+    def num_folds(self) -> int:
+        """Folds of the whole run."""
+        return int(self.config["num_folds"])
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every fold has its record."""
+        return len(self.records) == self.num_folds
+
+    @property
+    def chosen_on(self) -> str:
+        """What chose the epochs: `test`, `validation`, `none`, or several of them."""
+        return "/".join(sorted({record["chosen_on"] for record in self.records}))
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The models scored in every fold: `keras`, `float32`, ..."""
+        first, *others = [record["probabilities"] for record in self.records]
+        return tuple(name for name in first if all(name in other for other in others))
+
+    def rows(self, source: str = "keras") -> Rows:
+        """The test rows of one model, fold after fold; none under protocol `all`.
+
+        Args:
+            source: Which model answered: `keras`, `float32`, `int8`, ...
+
+        Raises:
+            InputError: Not every fold was scored with that model.
+        """
+        tested = [record for record in self.records if record["test"]]
+        if tested and source not in self.sources:
+            raise InputError(
+                f"{self.folder}: no probabilities of {source!r} in every fold; there "
+                f"are those of {', '.join(self.sources) or 'no model'}"
+            )
+        shape = (-1, len(self.classes))
+        return Rows(
+            utterance_ids=_joined(tested, "test"),
+            true=_joined(tested, "labels").astype(np.int64),
+            probabilities=np.array(
+                [row for record in tested for row in record["probabilities"][source]],
+                np.float64,
+            ).reshape(shape),
+            speakers=_joined(tested, "speakers"),
+            folds=np.repeat(
+                np.array([record["fold"] for record in tested], np.int64),
+                [len(record["test"]) for record in tested],
+            ),
+        )
+
+
+def _joined(records: list[dict[str, Any]], key: str) -> npt.NDArray[np.object_]:
+    """One list of every record after the other, (n,) object."""
+    return np.array([value for record in records for value in record[key]], object)
+
+
+def load_run(folder: Path | str) -> Run:
+    """Read the records of a run folder; weights and models are not needed.
+
+    Args:
+        folder: Holds `folds/fold_*.json` and, usually, `config.json`.
+
+    Returns:
+        The run, complete or not.
+
+    Raises:
+        InputError: No record, a damaged one, or records of different runs.
+    """
+    folder = Path(folder)
+    paths = sorted(folder.glob("folds/fold_*.json"))
+    paths = [path for path in paths if RECORD_NAME.fullmatch(path.name)]
+    if not paths:
+        raise InputError(
+            f"{folder}: no folds/fold_*.json; give a run folder, such as one in result/"
+        )
+    records = sorted((_read_record(path) for path in paths), key=lambda r: r["fold"])
+    config = _read_config(folder / "config.json", records[0])
+    run = Run(folder=folder, config=config, records=tuple(records))
+    _check_together(run)
+    return run
+
+
+def _read_json(path: Path, required: dict[str, type]) -> dict[str, Any]:
+    """A JSON object that holds the required keys with the required types."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # JSON and UTF-8 errors alike
+        raise InputError(
+            f"{path}: not readable as JSON ({error}); make it again"
+        ) from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: must hold a JSON object; make it again")
+    for key, kind in required.items():
+        if not isinstance(content.get(key), kind):
+            raise InputError(
+                f"{path}: {key!r} must be of type {kind.__name__}, got "
+                f"{content.get(key)!r:.40}; train this fold again"
+            )
+    return content
+
+
+def _read_config(path: Path, record: dict[str, Any]) -> dict[str, Any]:
+    """`config.json`, completed by what every record holds too."""
+    shared = ("hash", "settings", "corpus", "classes", "num_folds")
+    config = {key: record[key] for key in shared}
+    if path.is_file():
+        config |= _read_json(path, {"hash": str, "settings": dict, "classes": list})
+    return config
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    """One fold's record, held to its own shape."""
+    record = _read_json(path, REQUIRED)
+    match = RECORD_NAME.fullmatch(path.name)
+    if match is None or int(match[1]) != record["fold"]:
+        raise InputError(f"{path}: holds fold {record['fold']}; give it that name")
+    rows, num_classes = len(record["test"]), len(record["classes"])
+    for key in ("labels", "speakers"):
+        if len(record[key]) != rows:
+            raise InputError(
+                f"{path}: {key!r} must have {rows} entries as 'test' has, got "
+                f"{len(record[key])}; train this fold again"
+            )
+    if not all(label in range(num_classes) for label in record["labels"]):
+        raise InputError(
+            f"{path}: 'labels' must be class indices below {num_classes}; train this "
+            "fold again"
+        )
+    for source, table in record["probabilities"].items():
+        _check_probabilities(f"{path}: {source!r}", table, (rows, num_classes))
+    return record
+
+
+def _check_probabilities(name: str, table: Any, shape: tuple[int, int]) -> None:
+    """Hold one model's probabilities to their shape and range."""
+    try:
+        values = np.array(table, np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name}: probabilities are no table of numbers") from error
+    if shape[0] and values.shape != shape:
+        raise InputError(
+            f"{name}: probabilities must be {shape[0]} x {shape[1]} (utterances x "
+            f"classes), got {' x '.join(map(str, values.shape))}; train this fold again"
+        )
+    rounding = 1e-6  # a mean of float32 values may pass 1 by that little
+    if not np.all((values >= -rounding) & (values <= 1 + rounding)):  # NaN fails too
+        raise InputError(
+            f"{name}: probabilities must lie in 0..1; train this fold again"
+        )
+
+
+def _check_together(run: Run) -> None:
+    """Hold the records to one run, one row an utterance where the protocol says so."""
+    for record in run.records:
+        if record["hash"] != run.config["hash"]:
+            raise InputError(
+                f"{run.folder}: fold {record['fold']} has the settings of another run "
+                f"(hash {record['hash']:.8}, not {run.config['hash']:.8}); keep the "
+                "records of one run in a folder"
+            )
+        if not record["fold"] < run.num_folds:
+            raise InputError(
+                f"{run.folder}: fold {record['fold']} is beyond the run's "
+                f"{run.num_folds} folds"
+            )
+        _check_once(run.folder, f"fold {record['fold']}", record["test"])
+    if run.settings.get("protocol") is None:
+        raise InputError(f"{run.folder}: the settings name no 'protocol'")
+    if run.protocol != REPEATING_PROTOCOL:
+        ids = [name for record in run.records for name in record["test"]]
+        _check_once(run.folder, f"protocol {run.protocol}", ids)
+
+
+def _check_once(folder: Path, where: str, ids: list[str]) -> None:
+    """Refuse an utterance tested twice."""
+    for name, count in collections.Counter(ids).items():
+        if count > 1:
+            raise InputError(f"{folder}: {where} tests utterance {name} {count} times")
