@@ -1,11 +1,12 @@
 """Writing so that a kill, a full disk or a second run leaves no half file."""
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -26,30 +27,24 @@ def write_atomic(path: Path, write: bytes | str | Callable[[BinaryIO], object]) 
         OSError: The disk is full or the folder not writable; the old file stays.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(
-        dir=path.parent, prefix=f".{path.name}.", suffix=".part"
-    )
+    temporary = _temporary(path)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with temporary.open("xb") as file:
             if callable(write):
                 write(file)
             else:
                 file.write(write.encode() if isinstance(write, str) else write)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
+        os.replace(temporary, path)
     except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
+        temporary.unlink(missing_ok=True)
         raise
 
 
-def _umask() -> int:
-    """The process's umask, which can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _temporary(path: Path) -> Path:
+    """A new hidden name beside `path`: `.<name>.<8 hexadecimal digits>.part`."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -62,30 +57,31 @@ def write_json(path: Path, content: Any) -> None:
 def building(folder: Path) -> Iterator[Path]:
     """Build a folder under a temporary name; it appears whole or not at all.
 
+    The caller holds `locked(folder)`: what an earlier, killed build left is removed.
+
     Args:
         folder: The finished folder; an older one is replaced.
 
     Yields:
         The temporary folder to fill.
+
+    Raises:
+        OSError: The disk is full or the folder not writable; an older one stays.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    prefix = f".{folder.name}."
-    for left in folder.parent.glob(f"{prefix}*.part"):  # of a killed run: we hold
-        shutil.rmtree(left, ignore_errors=True)  # the lock, nobody else builds here
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=prefix, suffix=".part"))
+    for left in folder.parent.glob(f".{glob.escape(folder.name)}.{'?' * 8}.part"):
+        shutil.rmtree(left, ignore_errors=True)
+    temporary, old = _temporary(folder), _temporary(folder)
+    temporary.mkdir()
     try:
         yield temporary
-        temporary.chmod(0o777 & ~_umask())
         if folder.exists():
-            old = temporary.with_suffix(".old.part")
             os.replace(folder, old)
-            os.replace(temporary, folder)
-            shutil.rmtree(old)
-        else:
-            os.replace(temporary, folder)
+        os.replace(temporary, folder)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def locked(target: Path) -> FileLock:
