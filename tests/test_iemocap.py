@@ -5,9 +5,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from iemocap_tree import Turn, plan_turns, write_release
 
 from hyperparameters import InputError
-from tests.iemocap_tree import Turn, plan_turns, write_release
 from utils.corpora import Manifest, corpus_by_name, load_manifest
 from utils.corpora.iemocap import DOCUMENTED
 

@@ -91,5 +91,6 @@ CORPUS = Corpus(
     read=read,
     provide=functools.partial(provide, ARCHIVE),
     archive=ARCHIVE,
+    class_map={"anxiety_fear": "fear"},
     licence="freely available; audformat edition CC0 1.0",
 )

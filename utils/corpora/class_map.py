@@ -1,0 +1,103 @@
+"""Common names of emotions, to score a model of one corpus on another."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from hyperparameters import InputError
+from utils.corpora import MODULES, corpus_by_name
+
+COMMON_NAMES = (
+    "anger",
+    "boredom",
+    "calm",
+    "disgust",
+    "fear",
+    "happiness",
+    "neutral",
+    "sadness",
+    "surprise",
+)
+# What class folders and manifests of one's own are usually called.
+EVERYDAY_NAMES = {
+    "ang": "anger",
+    "angry": "anger",
+    "bored": "boredom",
+    "disgusted": "disgust",
+    "afraid": "fear",
+    "fearful": "fear",
+    "happy": "happiness",
+    "joy": "happiness",
+    "neutrality": "neutral",
+    "sad": "sadness",
+    "surprised": "surprise",
+}
+
+
+class SharedClasses(NamedTuple):
+    """Classes of a model and of a corpus, side by side.
+
+    Attributes:
+        pairs: (model's class, corpus's class) of the same common name, in the order of
+            the model's classes.
+        model_only: The model's classes that the corpus has not.
+        corpus_only: The corpus's classes that the model cannot answer.
+    """
+
+    pairs: tuple[tuple[str, str], ...]
+    model_only: tuple[str, ...]
+    corpus_only: tuple[str, ...]
+
+
+def class_map() -> dict[str, str]:
+    """Common name by class, over every registered corpus and everyday names."""
+    merged = {name: name for name in COMMON_NAMES} | EVERYDAY_NAMES
+    for corpus_name in MODULES:
+        merged.update(corpus_by_name(corpus_name).class_map)
+    return merged
+
+
+def shared_classes(
+    model_classes: Sequence[str], corpus_classes: Sequence[str]
+) -> SharedClasses:
+    """Pair the classes of a model with those of a corpus.
+
+    A class without a common name is paired with the same name only.
+
+    Args:
+        model_classes: In the order of the model's outputs.
+        corpus_classes: As in the corpus's manifest.
+
+    Raises:
+        InputError: Fewer than two classes are shared, or two classes of one side have
+            the same common name.
+    """
+    common = class_map()
+    of_model = _by_common_name(model_classes, common, "the model")
+    of_corpus = _by_common_name(corpus_classes, common, "the corpus")
+    shared = [name for name in of_model if name in of_corpus]
+    if len(shared) < 2:
+        raise InputError(
+            f"the model's classes ({', '.join(model_classes)}) and the corpus's "
+            f"({', '.join(corpus_classes)}) share {len(shared)}; at least two are "
+            "needed to score one on the other"
+        )
+    return SharedClasses(
+        tuple((of_model[name], of_corpus[name]) for name in shared),
+        tuple(label for name, label in of_model.items() if name not in of_corpus),
+        tuple(label for name, label in of_corpus.items() if name not in of_model),
+    )
+
+
+def _by_common_name(
+    classes: Sequence[str], common: dict[str, str], owner: str
+) -> dict[str, str]:
+    """Each class by its common name."""
+    names = [common.get(label.casefold(), label) for label in classes]
+    name, count = Counter(names).most_common(1)[0]
+    if count > 1:
+        same = [c for c, n in zip(classes, names, strict=True) if n == name]
+        raise InputError(
+            f"classes {', '.join(same)} of {owner} all mean {name}; each may only once"
+        )
+    return dict(zip(names, classes, strict=True))
