@@ -1,0 +1,234 @@
+"""Intervals: by hand, at their edges, and their coverage by simulation."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.stats
+from synthetic_run import random_folds, write_run
+
+from benchmarks.interval_coverage import (
+    EFFECTS,
+    EMO_DB_COUNTS,
+    LEVELS,
+    OVER_UTTERANCES,
+    Case,
+    coverage,
+    grid,
+    main,
+    monte_carlo_error,
+    simulate,
+    true_figures,
+    utterance_bootstrap,
+)
+from utils.corpora.emo_db import CORPUS
+from utils.intervals import (
+    bootstrap,
+    headline_intervals,
+    jackknife,
+    jackknife_error,
+    logit_jackknife,
+    reference_intervals,
+    unit_counts,
+    unit_of,
+)
+from utils.metrics import accuracy, figures
+from utils.records import Rows, load_run
+
+HEADLINE = "logit jackknife t (headline)"
+
+
+def counts_of(right_of_ten: list[int]) -> np.ndarray:
+    """Two classes; each unit has ten utterances of class 0, so many of them right."""
+    return np.array([[[right, 10 - right], [0, 0]] for right in right_of_ten])
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Rows:
+    """Ten speakers with twelve utterances each."""
+    return load_run(write_run(tmp_path / "run", random_folds(0))).rows()
+
+
+def test_jackknife_of_equal_speakers_is_the_error_of_a_mean() -> None:
+    """With equal speakers accuracy is a mean of theirs: Student's own interval."""
+    shares = np.array([0.5, 0.8, 0.9, 0.6])
+    counts = counts_of([5, 8, 9, 6])
+    error = scipy.stats.sem(shares)
+    np.testing.assert_allclose(jackknife_error(counts, accuracy), [error], rtol=1e-12)
+    expected = scipy.stats.t.interval(0.95, 3, loc=shares.mean(), scale=error)
+    low, high = jackknife(counts, accuracy)
+    np.testing.assert_allclose([low[0], high[0]], np.clip(expected, 0, 1), rtol=1e-12)
+
+
+def test_logit_jackknife_by_hand() -> None:
+    low, high = logit_jackknife(counts_of([5, 8, 9, 6]), accuracy)
+    # Mean 0.7, error 0.0912871, t(3) 3.182446: logit 0.847298 ± 1.383410.
+    expected = [1 / (1 + math.exp(0.536112)), 1 / (1 + math.exp(-2.230708))]
+    np.testing.assert_allclose([low[0], high[0]], expected, atol=1e-6)
+
+
+def test_leaving_each_speaker_out_by_hand(rows: Rows) -> None:
+    """The error of every figure from rows that are really left out."""
+    without = [
+        figures(
+            unit_counts(rows.take(rows.speakers != speaker), "utterance").sum(axis=0)
+        )
+        for speaker in sorted(set(rows.speakers))
+    ]
+    expected = np.std(without, axis=0) * (10 - 1) ** 0.5
+    np.testing.assert_allclose(
+        jackknife_error(unit_counts(rows, "speaker"), figures), expected, rtol=1e-12
+    )
+
+
+def test_intervals_stay_within_their_range_and_hold_their_value() -> None:
+    counts = simulate(
+        Case(level=0.95, speaker_sd=1, class_sd=1), 500, np.random.RandomState(0)
+    )
+    value = figures(counts.sum(axis=1))
+    for limits in (logit_jackknife, jackknife):
+        low, high = limits(counts, figures)
+        assert ((low >= 0) & (low <= value) & (value <= high) & (high <= 1)).all()
+    low, high = jackknife(counts, figures)
+    assert (high == 1).any()  # the plain one needs the clip, the headline does not
+
+
+@pytest.mark.parametrize(("right", "end"), [(10, "high"), (0, "low")])
+def test_all_alike_is_the_exact_binomial_limit(right: int, end: str) -> None:
+    low, high = logit_jackknife(counts_of([right] * 8), accuracy)
+    exact = scipy.stats.binomtest(8 if right else 0, 8).proportion_ci(0.95)
+    np.testing.assert_allclose([low[0], high[0]], [exact.low, exact.high], rtol=1e-12)
+    assert {"high": high, "low": low}[end][0] == (1 if right else 0)
+
+
+def test_one_unit_bounds_nothing() -> None:
+    low, high = logit_jackknife(counts_of([7]), accuracy)
+    assert (low[0], high[0]) == (0, 1)
+
+
+def test_one_speaker_more_to_leave_out_where_all_errors_are_his() -> None:
+    low, high = logit_jackknife(counts_of([10, 10, 10, 9]), accuracy)
+    assert 0.5 < low[0] < 0.975 < high[0] < 1
+
+
+def test_the_unit_is_the_speaker_where_several_are_known(rows: Rows) -> None:
+    assert unit_of(rows) == "speaker"
+    one = rows.take(rows.speakers == "s03")
+    assert unit_of(one) == "utterance"
+    speakers = rows.speakers.copy()
+    speakers[0] = None
+    some_unknown = Rows(**{**vars(rows), "speakers": speakers})
+    assert unit_of(some_unknown) == "utterance"
+
+
+def test_rows_of_one_utterance_belong_together(rows: Rows) -> None:
+    twice = rows.take(np.repeat(np.arange(len(rows)), 2))
+    assert unit_counts(twice, "utterance").shape == (120, 3, 3)
+    np.testing.assert_array_equal(
+        unit_counts(twice, "utterance"), 2 * unit_counts(rows, "utterance")
+    )
+
+
+def test_an_interval_names_its_method_and_unit(rows: Rows) -> None:
+    ua, wa, *_ = headline_intervals(rows, figures)
+    assert ua["method"] == "delete-one-speaker jackknife, logit scale, t(9)"
+    assert (ua["unit"], ua["units"]) == ("speaker", 10)
+    assert wa["value"] == np.mean(rows.true == rows.predicted)
+    right = rows.take(rows.true == rows.predicted)
+    assert headline_intervals(right, figures)[0]["method"].startswith("exact binomial")
+    references = reference_intervals(rows, figures)
+    assert [reference["units"] for reference in references] == [10, 120]
+
+
+def test_bootstrap_agrees_with_scipy(rows: Rows) -> None:
+    """The same percentile interval from SciPy's own resampling of speakers."""
+    counts = unit_counts(rows, "speaker")
+
+    def wa(index: np.ndarray, axis: int) -> np.ndarray:
+        return accuracy(counts[index].sum(axis=axis - 2 if axis < 0 else axis))[..., 0]
+
+    expected = scipy.stats.bootstrap(
+        (np.arange(10),),
+        wa,
+        n_resamples=20_000,
+        method="percentile",
+        rng=np.random.default_rng(1),
+    ).confidence_interval
+    low, high = bootstrap(counts, accuracy, num_resamples=20_000)
+    np.testing.assert_allclose([low[0], high[0]], expected, atol=0.004)
+
+
+def test_bootstrap_over_utterances_of_the_simulation_is_the_same() -> None:
+    pooled = simulate(
+        Case(level=0.7, speaker_sd=0, class_sd=0), 1, np.random.RandomState(0)
+    ).sum(axis=1)
+    units = np.eye(49)[np.repeat(np.arange(49), pooled.ravel())].reshape(-1, 7, 7)
+    quick = np.concatenate(utterance_bootstrap(pooled, num_resamples=4000))
+    direct = np.stack(bootstrap(units, figures, num_resamples=4000))
+    np.testing.assert_allclose(quick, direct, atol=0.005)
+
+
+def test_the_table_of_counts_is_emo_db_own(emo_db_dir: Path) -> None:
+    manifest = CORPUS.read(emo_db_dir / "EMO-DB")
+    speakers = sorted({str(utterance.speaker) for utterance in manifest.utterances})
+    counts = np.zeros_like(EMO_DB_COUNTS)
+    for utterance in manifest.utterances:
+        row = speakers.index(str(utterance.speaker))
+        counts[row, manifest.classes.index(utterance.label)] += 1
+    np.testing.assert_array_equal(counts, EMO_DB_COUNTS)
+
+
+def test_the_table_of_counts_has_535_utterances() -> None:
+    assert EMO_DB_COUNTS.sum() == 535
+    assert EMO_DB_COUNTS.sum(axis=0).tolist() == [81, 62, 71, 69, 46, 79, 127]
+
+
+@pytest.mark.parametrize("is_skewed", [False, True])
+def test_the_simulation_draws_around_its_truth(is_skewed: bool) -> None:
+    """UA and WA are means over speakers: unbiased, and right at the stated level."""
+    case = Case(level=0.8, speaker_sd=0.6, class_sd=0.5, is_skewed=is_skewed)
+    values = figures(simulate(case, 4000, np.random.RandomState(0)).sum(axis=1))
+    truth = true_figures(case)
+    assert truth[0] == pytest.approx(0.8, abs=1e-6)
+    error = values.std(axis=0) / 4000**0.5
+    assert (np.abs(values.mean(axis=0) - truth)[:2] < 4 * error[:2]).all()
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_the_headline_covers(level: float) -> None:
+    """Within 92-98 % in every cell and figure; Monte-Carlo error 0.4 points."""
+    num_datasets = 3000
+    assert monte_carlo_error(num_datasets) < 0.004
+    for number, (speaker_sd, class_sd) in enumerate(EFFECTS):
+        case = Case(level=level, speaker_sd=speaker_sd, class_sd=class_sd)
+        shares = coverage(case, num_datasets, methods=[HEADLINE], seed=number)
+        assert ((shares[HEADLINE] >= 0.92) & (shares[HEADLINE] <= 0.98)).all(), case
+
+
+def test_the_simulation_tells_bad_intervals_from_good() -> None:
+    """Where speakers differ, the percentile bootstraps do not cover."""
+    case = Case(level=0.8, speaker_sd=0.6, class_sd=0.5)
+    methods = ["bootstrap over speakers", OVER_UTTERANCES]
+    shares = coverage(case, 1000, methods=methods)
+    assert (shares["bootstrap over speakers"] < 0.92).all()
+    assert (shares[OVER_UTTERANCES] < 0.8).all()
+
+
+@pytest.mark.proof
+def test_every_cell_of_the_full_grid_covers() -> None:
+    for number, case in enumerate(case for case in grid() if not case.is_skewed):
+        shares = coverage(case, 20_000, methods=[HEADLINE], seed=100 + number)
+        assert ((shares[HEADLINE] >= 0.92) & (shares[HEADLINE] <= 0.98)).all(), case
+
+
+def test_the_benchmark_prints_every_interval(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "coverage.csv"
+    assert main(["--datasets", "10", "--csv", str(path)]) == 0
+    printed = capsys.readouterr().out
+    for method in (HEADLINE, "jackknife t", "bootstrap over speakers", OVER_UTTERANCES):
+        assert printed.count(f"| {method} |") == len(grid())
+    assert "Monte-Carlo error" in printed
+    assert len(path.read_text().splitlines()) == 1 + 4 * len(grid())
