@@ -1,0 +1,273 @@
+"""Comparison of runs: paired tests by brute force and by hand, refusals, tables."""
+
+import csv
+import io
+import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.stats
+from synthetic_run import Row, random_folds, write_run
+
+from hyperparameters import InputError
+from utils.compare import compare, main, to_csv
+from utils.files import PROJECT
+from utils.metrics import confusion, figures
+from utils.paired import Paired, mcnemar, pair, sign_flip, unit_differences
+from utils.records import Run, load_run
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> list[Path]:
+    """Two runs on the same utterances; the second answers better."""
+    return [
+        write_run(tmp_path / "first", random_folds(0, right=0.5)),
+        write_run(tmp_path / "second", random_folds(1, right=0.9)),
+    ]
+
+
+@pytest.fixture
+def runs(folders: list[Path]) -> list[Run]:
+    """The two runs, loaded."""
+    return [load_run(folder) for folder in folders]
+
+
+def paired(first: list[float], second: list[float], speakers: list[str]) -> Paired:
+    """Shares of right answers to utterances of one class."""
+    return Paired(
+        true=np.zeros(len(first), np.int64),
+        speakers=np.array(speakers, object),
+        right=np.array([first, second], float),
+    )
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_sign_flip_equals_brute_force(seed: int) -> None:
+    """All 2^8 sign vectors, in exact integers: many of their sums tie."""
+    gains = np.random.RandomState(seed).randint(-3, 5, size=8)
+    sums = [
+        abs(sum(sign * gain for sign, gain in zip(signs, gains.tolist(), strict=True)))
+        for signs in itertools.product((1, -1), repeat=8)
+    ]
+    expected = sum(value >= abs(gains.sum()) for value in sums) / len(sums)
+    assert sign_flip(gains / 535) == expected  # thirds and tenths do not add exactly
+
+
+def test_sign_flip_equals_scipy() -> None:
+    gains = np.random.RandomState(1).standard_normal(10)
+    expected = scipy.stats.permutation_test(
+        (gains,), np.sum, permutation_type="samples", n_resamples=np.inf
+    ).pvalue
+    assert sign_flip(gains) == pytest.approx(expected, rel=1e-12)
+
+
+def test_sign_flip_at_its_ends() -> None:
+    assert sign_flip(np.full(10, 0.01)) == 2 / 2**10
+    assert sign_flip(np.zeros(10)) == 1
+    assert sign_flip(np.array([0.1, -0.1])) == 1
+
+
+def test_sign_flip_of_many_units_is_drawn() -> None:
+    """Beyond the exact range: against the exact tail of a fair coin's sum."""
+    gains = np.array([1.0] * 24 + [-1.0] * 12)
+    exact = scipy.stats.binomtest(24, 36).pvalue
+    assert sign_flip(gains) == pytest.approx(exact, abs=0.003)
+
+
+def test_differences_are_those_of_the_figures(runs: list[Run]) -> None:
+    """The speakers' contributions sum to the differences of the pooled UA and WA."""
+    found = pair(*runs)
+    assert found is not None
+    unit, contributions = unit_differences(found)
+    first, second = (figures(confusion(run.rows()))[:2] for run in runs)
+    assert unit == "speaker"
+    assert contributions.shape == (2, 10)
+    np.testing.assert_allclose(contributions.sum(axis=1), second - first, rtol=1e-12)
+
+
+def test_swapping_one_speakers_answers_flips_one_sign(
+    tmp_path: Path, runs: list[Run]
+) -> None:
+    swapped = [random_folds(0, right=0.5), random_folds(1, right=0.9)]
+    swapped[0][4], swapped[1][4] = swapped[1][4], swapped[0][4]
+    others = [
+        load_run(write_run(tmp_path / f"swapped{i}", folds))
+        for i, folds in enumerate(swapped)
+    ]
+    before, after = pair(*runs), pair(*others)
+    assert before is not None
+    assert after is not None
+    signs = np.where(np.arange(10) == 4, -1, 1)
+    np.testing.assert_allclose(
+        unit_differences(after)[1], signs * unit_differences(before)[1], atol=1e-15
+    )
+
+
+def test_contributions_by_hand() -> None:
+    found = Paired(
+        true=np.array([0, 0, 0, 1]),
+        speakers=np.array(["A", "A", "B", "B"], object),
+        right=np.array([[0, 0, 1, 0], [1, 1, 0, 1]], float),
+    )
+    unit, contributions = unit_differences(found)
+    assert unit == "speaker"
+    np.testing.assert_allclose(contributions, [[2 / 6, 2 / 6], [2 / 4, 0]], atol=1e-15)
+
+
+def test_unknown_speakers_make_the_utterance_the_unit() -> None:
+    found = paired([0, 1, 0], [1, 1, 1], ["A", "B", "C"])
+    found.speakers[1] = None
+    assert unit_differences(found)[0] == "utterance"
+    assert unit_differences(found)[1].shape == (2, 3)
+    alone = paired([0, 1, 0], [1, 1, 1], ["A", "A", "A"])
+    assert unit_differences(alone)[0] == "utterance"
+
+
+def test_mcnemar_by_hand() -> None:
+    """Eight gained, one lost: 2 · (1 + 9) / 2^9."""
+    found = paired([0] * 8 + [1] + [1] * 5, [1] * 8 + [0] + [1] * 5, ["A"] * 14)
+    assert mcnemar(found) == pytest.approx(20 / 512, rel=1e-12)
+    assert mcnemar(paired([0, 1], [0, 1], ["A", "A"])) == 1
+
+
+def test_repeated_utterances_enter_once_with_their_mean(tmp_path: Path) -> None:
+    folds: list[list[Row]] = [
+        [("a1", "A", 0, 0), ("b1", "B", 1, 1)],
+        [("a1", "A", 0, 1), ("b2", "B", 1, 0)],
+    ]
+    better: list[list[Row]] = [
+        [("a1", "A", 0, 0), ("b1", "B", 1, 1)],
+        [("a1", "A", 0, 0), ("b2", "B", 1, 1)],
+    ]
+    runs = [
+        load_run(write_run(tmp_path / name, rows, settings={"protocol": "paper"}))
+        for name, rows in (("first", folds), ("second", better))
+    ]
+    found = pair(*runs)
+    assert found is not None
+    assert found.right.tolist() == [[0.5, 1, 0], [1, 1, 1]]
+    line = compare(runs)[1]
+    assert line["rows"] == 4
+    assert line["paired"]["utterances"] == 3
+    assert line["paired"]["mcnemar_p"] is None
+    assert line["paired"]["wa_difference"] == pytest.approx(0.5)
+
+
+def test_compare_tests_against_the_first(runs: list[Run]) -> None:
+    first, second = compare(runs)
+    assert first["paired"] is None
+    assert second["differs"] == []
+    tests = second["paired"]
+    assert (tests["unit"], tests["utterances"]) == ("speaker", 120)
+    assert tests["wa_difference"] == pytest.approx(
+        second["wa"]["value"] - first["wa"]["value"]
+    )
+    assert tests["wa_sign_flip_p"] == 2 / 1024
+    same = compare([runs[0], runs[0]])[1]["paired"]
+    assert [same["ua_sign_flip_p"], same["wa_sign_flip_p"], same["mcnemar_p"]] == [
+        1
+    ] * 3
+
+
+def test_the_table_and_its_files(
+    folders: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, values = tmp_path / "table.md", tmp_path / "table.csv"
+    names = [str(folder) for folder in folders]
+    assert main([*names, "--markdown", str(table), "--csv", str(values)]) == 0
+    printed = capsys.readouterr().out
+    assert printed == table.read_text()
+    lines = [line for line in printed.splitlines() if line.startswith("|")]
+    assert len(lines) == 4
+    assert len({line.count("|") for line in lines}) == 1
+    assert "| first | speaker | last | none | 42 | 2 | 10/10 | 120 |" in printed
+    assert "(0.002)" in lines[3]
+    assert "delete-one-speaker jackknife, logit scale, t(9)" in printed
+    with values.open() as file:
+        first, second = csv.DictReader(file)
+    expected = compare([load_run(folder) for folder in folders])[1]
+    assert first["paired_mcnemar_p"] == ""
+    assert float(second["ua_low"]) == expected["ua"]["low"]
+    assert float(second["paired_ua_sign_flip_p"]) == 2 / 1024
+
+
+def different(tmp_path: Path, what: str) -> Path:
+    """A run that differs from the first of `folders` in one respect."""
+    folds = random_folds(1, right=0.9)
+    if what == "protocol":
+        settings = {"protocol": "random"}
+        return write_run(tmp_path / what, folds, settings=settings)
+    if what == "utterances":
+        return write_run(tmp_path / what, [fold[:-1] for fold in folds])
+    corpus = {"name": "OTHER", "digest": "beef"}
+    return write_run(tmp_path / what, folds, corpus=corpus)
+
+
+@pytest.mark.parametrize(
+    ("what", "in_table", "is_tested"),
+    [
+        ("protocol", "| protocol |", True),
+        ("utterances", "| utterances (110 common) |", True),
+        ("corpus", "| – | – | – | corpus |", False),
+    ],
+)
+def test_different_runs_are_compared_on_request_only(
+    folders: list[Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    what: str,
+    in_table: str,
+    is_tested: bool,
+) -> None:
+    other = different(tmp_path, what)
+    arguments = [str(folders[0]), str(other)]
+    with pytest.raises(InputError, match=rf"differ in {what}.*--allow_different"):
+        main(arguments)
+    assert capsys.readouterr().out == ""
+    assert main([*arguments, "--allow_different"]) == 0
+    printed = capsys.readouterr().out
+    assert in_table in printed
+    assert "compared on request" in printed
+    runs = [load_run(folders[0]), load_run(other)]
+    line = compare(runs, allow_different=True)[1]
+    assert (line["paired"] is not None) == is_tested
+    (cells,) = csv.DictReader(io.StringIO(to_csv([line])))
+    assert cells["differs"] == what
+
+
+def test_a_run_without_scores_is_refused(tmp_path: Path, runs: list[Run]) -> None:
+    folder = write_run(
+        tmp_path / "all", [[]], probabilities={}, settings={"protocol": "all"}
+    )
+    with pytest.raises(InputError, match="protocol all tests no utterance"):
+        compare([load_run(folder), *runs], allow_different=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["first"], "give two run folders or more, got 1"),
+        (["first", "nowhere"], "nowhere: no folds/fold_*.json"),
+        (["first", "second", "--source", "int8"], "no probabilities of 'int8'"),
+        (["first", "second", "--allow"], "unrecognized arguments: --allow"),
+        (["first", "second", "--csv", "first"], "first"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(
+    folders: list[Path], arguments: list[str], message: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "utils.compare", *arguments],
+        cwd=folders[0].parent,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stdout == ""

@@ -1,0 +1,231 @@
+"""Compare runs: one table, and paired tests against the first on the same utterances.
+
+    python -m utils.compare RUN RUN [...] [--allow_different] [--csv FILE] ...
+
+Runs whose protocols or utterances differ are refused unless `--allow_different` is
+given, and then the table says so.
+"""
+
+import argparse
+import csv
+import io
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from hyperparameters import InputError
+from utils.cli import Parser, run_main
+from utils.files import write_atomic
+from utils.intervals import headline_intervals
+from utils.metrics import FIGURES, figures, named
+from utils.paired import Paired, mcnemar, pair, sign_flip, unit_differences
+from utils.records import Run, load_run
+
+SHOWN = ("ua", "wa", "weighted_f1")
+
+
+def differences(first: Run, other: Run, source: str = "keras") -> list[str]:
+    """What makes two runs' scores incomparable, in words; empty where nothing does.
+
+    Args:
+        first: The run compared against.
+        other: Another run.
+        source: Which model answered.
+    """
+    aspects: list[tuple[str, Callable[[Run], object]]] = [
+        ("corpus", lambda run: run.corpus_digest),
+        ("classes", lambda run: run.classes),
+        ("protocol", lambda run: run.protocol),
+        ("utterances", lambda run: sorted(run.rows(source).utterance_ids)),
+    ]
+    return [name for name, of in aspects if of(first) != of(other)]
+
+
+def compare(
+    runs: Sequence[Run], *, source: str = "keras", allow_different: bool = False
+) -> list[dict[str, Any]]:
+    """Figures of each run, and paired tests against the first.
+
+    Args:
+        runs: Two or more.
+        source: Which model answered.
+        allow_different: Compare all the same where protocols or utterances differ.
+
+    Returns:
+        One dictionary a run, fractions, not percent; ready for JSON. `differs` says
+        what makes it incomparable with the first, `paired` holds the tests.
+
+    Raises:
+        InputError: Runs that differ where that is not allowed, or without scores.
+    """
+    first, *others = runs
+    lines = [_describe(first, source) | {"differs": [], "paired": None}]
+    for other in others:
+        differs = differences(first, other, source)
+        if differs and not allow_different:
+            raise InputError(
+                f"{other.folder} and {first.folder} differ in {', '.join(differs)}: "
+                "their scores do not answer the same question; --allow_different "
+                "compares them all the same and says so"
+            )
+        line = _describe(other, source)
+        lines.append(
+            line | {"differs": differs, "paired": _tests(pair(first, other, source))}
+        )
+    return lines
+
+
+def _describe(run: Run, source: str) -> dict[str, Any]:
+    """What a run is, and its figures with their intervals."""
+    rows = run.rows(source)
+    if not len(rows):
+        raise InputError(
+            f"{run.folder}: protocol {run.protocol} tests no utterance; there is "
+            "nothing to compare"
+        )
+    settings = run.settings
+    return {
+        "run": run.folder.resolve().name,
+        "protocol": run.protocol,
+        "select": settings.get("select"),
+        "chosen_on": run.chosen_on,
+        "seed": settings.get("seed"),
+        "epochs": settings.get("epochs"),
+        "folds": f"{len(run.records)}/{run.num_folds}",
+        "rows": len(rows),
+        **named(headline_intervals(rows, figures)),
+    }
+
+
+def _tests(paired: Paired | None) -> dict[str, Any] | None:
+    """Differences (second minus first) and p values of one pair of runs."""
+    if paired is None:
+        return None
+    unit, contributions = unit_differences(paired)
+    return {
+        "utterances": len(paired.true),
+        "unit": unit,
+        "ua_difference": float(contributions[0].sum()),
+        "wa_difference": float(contributions[1].sum()),
+        "ua_sign_flip_p": sign_flip(contributions[0]),
+        "wa_sign_flip_p": sign_flip(contributions[1]),
+        "mcnemar_p": mcnemar(paired),
+    }
+
+
+def to_markdown(lines: Sequence[dict[str, Any]]) -> str:
+    """The comparison as a Markdown table with its legend; scores in percent."""
+    fixed = ("run", "protocol", "select", "chosen_on", "seed", "epochs", "folds")
+    head = [name.replace("_", " ") for name in (*fixed, "rows")]
+    head += [f"{FIGURES[figure]} % [95 % interval]" for figure in SHOWN]
+    head += ["ΔUA (p)", "ΔWA (p)", "McNemar p", "differs in"]
+    table = [head, ["---"] * len(head)]
+    for line in lines:
+        scores = [_score(line[figure]) for figure in SHOWN]
+        own = [str(line[name]) for name in (*fixed, "rows")]
+        table.append([*own, *scores, *_test_cells(line), _differs(line)])
+    units = {line["ua"]["method"] for line in lines}
+    tested = {line["paired"]["unit"] for line in lines if line["paired"]}
+    notes = [
+        f"Intervals: {'; '.join(sorted(units))}.",
+        "Δ and p: against the first run, paired on the utterances both tested "
+        f"(sign flips over {' or '.join(sorted(tested)) or 'speaker'}s, two-sided; "
+        "McNemar: exact, as if utterances were independent).",
+    ]
+    if any(line["differs"] for line in lines):
+        notes.append("Runs that differ in the last column were compared on request.")
+    rows = [f"| {' | '.join(cells)} |" for cells in table]
+    return "\n".join([*rows, "", *notes]) + "\n"
+
+
+def _score(interval: dict[str, Any]) -> str:
+    """`88.5 [84.1, 91.8]`, percent."""
+    value, low, high = (100 * interval[key] for key in ("value", "low", "high"))
+    return f"{value:.1f} [{low:.1f}, {high:.1f}]"
+
+
+def _test_cells(line: dict[str, Any]) -> list[str]:
+    """Differences in percentage points and p values; dashes where there is no test."""
+    tests = line["paired"]
+    if tests is None:
+        return ["–"] * 3
+    cells = []
+    for figure in ("ua", "wa"):
+        points = 100 * tests[f"{figure}_difference"]
+        cells.append(f"{points:+.1f} ({tests[f'{figure}_sign_flip_p']:.3f})")
+    p = tests["mcnemar_p"]
+    return [*cells, "–" if p is None else f"{p:.3f}"]
+
+
+def _differs(line: dict[str, Any]) -> str:
+    """What differs, and how many utterances are common where their sets differ."""
+    text = ", ".join(line["differs"])
+    if "utterances" not in line["differs"]:
+        return text
+    common = line["paired"]["utterances"] if line["paired"] else 0
+    return f"{text} ({common} common)"
+
+
+def to_csv(lines: Sequence[dict[str, Any]]) -> str:
+    """The comparison as CSV, one number a cell; scores as fractions."""
+    text = io.StringIO()
+    flat = [_flat(line) for line in lines]
+    columns = dict.fromkeys(name for line in flat for name in line)
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(flat)
+    return text.getvalue()
+
+
+def _flat(line: dict[str, Any]) -> dict[str, Any]:
+    """One level of keys: `ua`, `ua_low`, `ua_high`, ..., `paired_mcnemar_p`."""
+    flat = {k: v for k, v in line.items() if k not in (*FIGURES, "paired", "differs")}
+    for figure in FIGURES:
+        flat[figure] = line[figure]["value"]
+        flat |= {f"{figure}_{key}": line[figure][key] for key in ("low", "high")}
+    flat |= {"method": line["ua"]["method"], "differs": ";".join(line["differs"])}
+    return flat | {f"paired_{k}": v for k, v in (line["paired"] or {}).items()}
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Command line."""
+    parser = Parser(prog="compare", description="A table of runs, with paired tests.")
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders")
+    parser.add_argument(
+        "--source", default="keras", help="model: keras, float32, int8, ..."
+    )
+    parser.add_argument(
+        "--allow_different",
+        action="store_true",
+        help="compare although protocols or utterances differ, and say so",
+    )
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write as CSV")
+    parser.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="write as Markdown"
+    )
+    arguments = parser.parse_args(argv)
+    if len(arguments.runs) < 2:
+        parser.error(f"give two run folders or more, got {len(arguments.runs)}")
+    return arguments
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Compare the run folders of the command line; the table goes to stdout."""
+    arguments = parse_args(argv)
+    lines = compare(
+        [load_run(folder) for folder in arguments.runs],
+        source=arguments.source,
+        allow_different=arguments.allow_different,
+    )
+    markdown = to_markdown(lines)
+    if arguments.csv:
+        write_atomic(arguments.csv, to_csv(lines))
+    if arguments.markdown:
+        write_atomic(arguments.markdown, markdown)
+    print(markdown, end="")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_main(main))
