@@ -1,6 +1,7 @@
 """Figures of a run: confusion, learning curves, recall, test accuracy by epoch."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -97,21 +98,34 @@ def curves_figure(
     return figure
 
 
+class RecallPanel(NamedTuple):
+    """One group of the recall figure.
+
+    Attributes:
+        title: What is scored.
+        unit: What the intervals treat as drawn at random: `speaker` or `utterance`.
+        rows: Name, utterances, (estimate, low, high).
+    """
+
+    title: str
+    unit: str
+    rows: Sequence[tuple[str, int, Interval]]
+
+
 @styled()
-def recall_figure(groups: Mapping[str, Sequence[tuple[str, int, Interval]]]) -> Figure:
-    """Recall of each class, score of each speaker, with 95 % intervals.
+def recall_figure(panels: Sequence[RecallPanel]) -> Figure:
+    """Recall with 95 % intervals: a dot and a line each.
 
     Args:
-        groups: By panel title: name, utterances, and (estimate, low, high) of each row.
+        panels: Side by side.
 
     Returns:
-        A figure, one panel a group.
+        A figure, one set of axes a panel.
     """
-    longest = max(len(rows) for rows in groups.values())
-    figure, axes = new_figure(
-        5.2 * len(groups), 1.4 + 0.34 * longest, ncols=len(groups)
-    )
-    for panel, (title, rows) in zip(axes, groups.items(), strict=True):
+    longest = max(len(panel.rows) for panel in panels)
+    height_in = 1.8 + 0.34 * longest
+    figure, axes = new_figure(5.2 * len(panels), height_in, ncols=len(panels))
+    for panel, (title, unit, rows) in zip(axes, panels, strict=True):
         for position, (_, _, (estimate, low, high)) in enumerate(rows):
             panel.plot([low, high], [position] * 2, color=BLUE, linewidth=2.0)
             panel.plot(estimate, position, "o", color=BLUE, markersize=6.5)
@@ -126,6 +140,7 @@ def recall_figure(groups: Mapping[str, Sequence[tuple[str, int, Interval]]]) -> 
         labels = [f"{name.replace('_', ' ')} ({count})" for name, count, _ in rows]
         panel.set_yticks(range(len(rows)), labels)
         panel.set(title=title, xlim=(0.0, 1.02), ylim=(len(rows) - 0.4, -0.7))
+        panel.set_xlabel(f"recall, and its 95 % interval over {unit}s")
         panel.xaxis.set_major_formatter(PercentFormatter(1.0))
         panel.grid(visible=False, axis="y")
     return figure

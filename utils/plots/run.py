@@ -10,16 +10,17 @@ from matplotlib.figure import Figure
 from utils.metrics import summary
 from utils.plots.results import (
     Interval,
+    RecallPanel,
     accuracy_by_epoch_figure,
     confusion_figure,
     curves_figure,
     recall_figure,
 )
-from utils.plots.style import GREY, save, styled
+from utils.plots.style import save, styled
 from utils.records import Run, load_run
 from utils.run_folder import file_stem, settings_of
 
-LETTERS_AN_INCH = 13.5  # of the line under the heading
+LETTERS_AN_INCH = 11.5  # of the heading
 
 
 def draw_run(folder: Path) -> list[Path]:
@@ -73,7 +74,7 @@ def run_figures(run: Run, scores: Mapping[str, Any]) -> dict[str, Figure]:
             figures[f"TotalConfusionMatrix{name}"] = confusion_figure(
                 counts, run.classes, is_normalised=is_normalised
             )
-        figures["Recall"] = recall_figure(_recall_groups(scores))
+        figures["Recall"] = recall_figure(_recall_panels(scores))
     if histories:
         figures["LearningCurves"] = curves_figure(
             histories, kept, chosen_on=run.chosen_on
@@ -105,12 +106,10 @@ def heading_of(run: Run) -> str:
 
 @styled()
 def _head(figure: Figure, heading: str, note: str) -> None:
-    """What was run above the figure, and beneath it what must be said of the corpus."""
-    figure.suptitle(heading, x=0.01, ha="left", weight="bold", size=12)
-    if note:
-        width = int(figure.get_figwidth() * LETTERS_AN_INCH)
-        lines = "\n".join(textwrap.wrap(note, width))
-        figure.text(0.01, -0.01, lines, ha="left", va="top", color=GREY, size=9)
+    """Above the figure: what was run, and what must be said of the corpus."""
+    width = int(figure.get_figwidth() * LETTERS_AN_INCH)
+    lines = [line for text in (heading, note) for line in textwrap.wrap(text, width)]
+    figure.suptitle("\n".join(lines), x=0.01, ha="left", size=11)
 
 
 def _test_curves(
@@ -121,30 +120,26 @@ def _test_curves(
     return {fold: h[name] for fold, h in sorted(histories.items()) if h.get(name)}
 
 
-def _recall_groups(
-    scores: Mapping[str, Any],
-) -> dict[str, list[tuple[str, int, Interval]]]:
-    """Rows of the recall figure: name, utterances, (value, low, high)."""
-    groups = {
-        f"Recall by class ({_unit(scores['per_class'], 'recall')})": [
-            (row["class"], row["support"], _interval(row["recall"]))
-            for row in scores["per_class"]
-            if row["recall"]
-        ],
-    }
-    if scores["per_speaker"]:
-        title = f"Mean recall (UA) by speaker ({_unit(scores['per_speaker'], 'ua')})"
-        groups[title] = [
-            (row["speaker"], row["n"], _interval(row["ua"]))
-            for row in scores["per_speaker"]
-        ]
-    return groups
-
-
-def _unit(rows: list[dict[str, Any]], figure: str) -> str:
-    """What the intervals treat as drawn at random."""
-    units = sorted({row[figure]["unit"] for row in rows if row[figure]})
-    return f"95 % intervals over {'/'.join(units)}s"
+def _recall_panels(scores: Mapping[str, Any]) -> list[RecallPanel]:
+    """Recall of the classes that were tested, UA of the speakers where known."""
+    classes = [row for row in scores["per_class"] if row["recall"]]
+    speakers = scores["per_speaker"]
+    panels = [
+        RecallPanel(
+            "Recall by class",
+            classes[0]["recall"]["unit"],
+            [(r["class"], r["support"], _interval(r["recall"])) for r in classes],
+        )
+    ]
+    if speakers:
+        panels.append(
+            RecallPanel(
+                "UA (mean recall) by speaker",
+                speakers[0]["ua"]["unit"],
+                [(r["speaker"], r["n"], _interval(r["ua"])) for r in speakers],
+            )
+        )
+    return panels
 
 
 def _interval(figure: Mapping[str, float]) -> Interval:
