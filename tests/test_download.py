@@ -13,7 +13,7 @@ import threading
 import time
 import tracemalloc
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -27,7 +27,7 @@ from utils.files import PROJECT
 
 NAMES = [f"{speaker}a01{letter}a.wav" for speaker in ("03", "08") for letter in "LTFN"]
 RANDOM = np.random.RandomState(7)
-FILES = {f"wav/{name}": RANDOM.bytes(40_000) for name in NAMES}  # 320 kB: many pieces
+FILES = {f"wav/{name}": RANDOM.bytes(100_000) for name in NAMES}  # in many pieces
 
 
 def zipped(files: dict[str, bytes]) -> bytes:
@@ -47,8 +47,10 @@ class Server(ThreadingHTTPServer):
 
     content = WHOLE
     status = 0  # answer this status instead
-    cuts = 0  # so many answers stop half-way
+    cuts: Container[int] = ()  # the requests, from 0, whose answer stops half-way
     has_ranges = True
+    repeats = 1  # send the content so often, without saying how much it is
+    sent_bytes = 0
     delay_s = 0.0
 
     def __init__(self) -> None:
@@ -74,13 +76,15 @@ class Handler(BaseHTTPRequestHandler):
         too_far = start >= len(server.content)
         body = server.content[start:]
         self.send_response(server.status or (416 if too_far else 206 if start else 200))
-        self.send_header("Content-Length", str(len(body)))
+        if server.repeats == 1:
+            self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        if server.cuts:
-            server.cuts -= 1
+        if len(server.ranges) - 1 in server.cuts:
             body = body[: len(body) // 2]
         with contextlib.suppress(ConnectionError):  # the client may leave
-            self.wfile.write(body)
+            for _ in range(server.repeats):
+                self.wfile.write(body)
+                server.sent_bytes += len(body)
 
     def log_message(self, *args: object) -> None:
         """Keep stderr for what is tested."""
@@ -147,7 +151,7 @@ def test_whole_download_shows_a_bar(server, archive, folder, capfd):
 
 
 def test_cut_download_is_resumed_in_the_same_run(server, archive, folder):
-    server.cuts = 1
+    server.cuts = [0]
     download.provide(archive, folder)
     assert_whole(folder)
     first, second = server.ranges
@@ -156,26 +160,27 @@ def test_cut_download_is_resumed_in_the_same_run(server, archive, folder):
 
 
 def test_cut_again_and_again_then_resumed_by_the_next_run(server, archive, folder):
-    server.cuts = 100
+    server.cuts = range(100)
     with pytest.raises(InputError, match="ChunkedEncodingError") as info:
         download.provide(archive, folder)
     part = folder.with_name("EMO-DB.zip.part")
     assert f"{part.stat().st_size} bytes so far" in str(info.value)
     assert "save a copy of the archive as" in str(info.value)
     assert not folder.exists()
-    assert len(server.ranges) <= download.ATTEMPTS
+    assert len(server.ranges) == download.ATTEMPTS
     kept = part.stat().st_size
     assert part.read_bytes() == WHOLE[:kept] != b""
-    server.cuts, server.ranges = 0, []
+    server.cuts, server.ranges = (), []
     download.provide(archive, folder)
     assert_whole(folder)
     assert server.ranges == [f"bytes={kept}-"]
 
 
-def test_server_without_ranges_starts_over(server, archive, folder):
-    server.cuts, server.has_ranges = 1, False
-    download.provide(archive, folder)
-    assert_whole(folder)
+def test_server_without_ranges_starts_over(server, tmp_path):
+    server.cuts, server.has_ranges = [0], False
+    part = tmp_path / "part"
+    assert not download.fetch(server.url, part, name="EMO-DB")
+    assert part.read_bytes() == WHOLE
     assert len(server.ranges) == 2
 
 
@@ -208,12 +213,11 @@ def test_corrupted_fails_in_one_line_and_leaves_nothing(server, archive, folder)
     assert "\n" not in str(info.value)
     assert server.ranges == [None]
     assert content_of(folder.parent) == {}
-    # Resumed: started over once, and no more than once.
-    server.cuts, server.ranges = 1, []
+    # Put together from pieces: started over once, and no more than once.
+    server.cuts, server.ranges = [0, 2], []
     with pytest.raises(InputError, match=message):
         download.provide(archive, folder)
-    assert len(server.ranges) == 3
-    assert server.ranges[0] is server.ranges[2] is None
+    assert [asked is None for asked in server.ranges] == [True, False, True, False]
     assert content_of(folder.parent) == {}
 
 
@@ -250,10 +254,12 @@ def test_silent_server_times_out(server, archive, folder, monkeypatch):
 
 
 def test_endless_answer_is_refused(server, tmp_path):
+    server.repeats = 100
     part = tmp_path / "part"
     with pytest.raises(InputError, match="larger than 100000 bytes"):
         download.fetch(server.url, part, name="EMO-DB", limit_bytes=100_000)
     assert not part.exists()
+    assert server.sent_bytes < 50 * len(WHOLE)  # what the sockets' buffers took
 
 
 @pytest.mark.parametrize("name", ["EMO-DB.zip", "download.zip"])
@@ -324,6 +330,18 @@ def test_zip_bomb_is_not_inflated(offline, folder, tmp_path):
         tracemalloc.stop()
 
 
+def test_bytes_that_are_not_listed_are_never_written(offline, folder, tmp_path):
+    copy = tmp_path / "copy.zip"
+    copy.write_bytes(zipped({**FILES, f"wav/{NAMES[0]}": bytes(500_000)}))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))  # a listed file fits
+    try:
+        with pytest.raises(InputError, match="1 altered"):
+            download.provide(offline, folder, archive_file=copy)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
 def test_missing_or_cut_local_archive(offline, folder, tmp_path):
     copy = tmp_path / "copy.zip"
     with pytest.raises(InputError, match=r"copy\.zip is not a readable ZIP"):
@@ -361,7 +379,7 @@ def test_two_runs_at_once_download_once(server, archive, folder):
     assert server.ranges == [None]
 
 
-@pytest.mark.parametrize("limit_bytes", [20_000, 100_000])
+@pytest.mark.parametrize("limit_bytes", [50_000, 300_000])
 def test_full_disk_is_one_line(server, hash_list, folder, limit_bytes):
     script = (
         "import sys\nfrom pathlib import Path\n"
