@@ -6,7 +6,7 @@ order is a function of (seed, fold, epoch) alone, so that a run can stop anywher
 """
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,15 +17,14 @@ import numpy.typing as npt
 from hyperparameters import InputError, Settings, to_flat
 from utils import frontend
 from utils.audio import read_wav
-from utils.corpora import Corpus, Manifest, load_manifest
-from utils.files import digest, locked, write_atomic
+from utils.corpora import Manifest, corpus_by_name, load_manifest
+from utils.files import PROJECT, digest, locked, write_atomic
 from utils.folds import Fold, random_state
-from utils.segment import SegmentedCorpus, segment_corpus
+from utils.segment import Progress, SegmentedCorpus, quiet, segment_corpus
 
 CACHES = ("disk", "ram", "None")
 ORDER_STREAM = 5  # keeps the order of epochs apart from other draws of one seed
 FloatBatch = npt.NDArray[np.float32]
-Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
 
 class Features(Protocol):
@@ -128,33 +127,7 @@ class Dataset:
         return np.stack([part.mean(axis=0) for part in parts])
 
 
-def load_dataset(
-    corpus: Corpus, settings: Settings, places: "Places", progress: Progress = iter
-) -> Dataset:
-    """Read a corpus, segment it and make its features, or find them made.
-
-    Args:
-        corpus: Registry entry.
-        settings: Part, segments and front-end.
-        places: Folders and cache.
-        progress: Wraps long loops, as tqdm does.
-
-    Raises:
-        InputError: The corpus is missing or damaged, or a file of it is.
-        OSError: A derived file cannot be written.
-    """
-    whole = load_manifest(corpus, places.data_dir, places.derived_dir)
-    manifest = select_part(whole, settings.data.audio_type)
-    segments = segment_corpus(whole, settings, places.derived_dir, progress=progress)
-    if places.cache == "None":
-        features: Features = ComputedFeatures(segments.paths, settings)
-    else:
-        path = cache_features(segments, settings, places.derived_dir, progress=progress)
-        features = np.load(path, mmap_mode="r" if places.cache == "disk" else None)
-    return Dataset(manifest, settings, features, segments)
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Places:
     """Where things are, none of which affects a result.
 
@@ -162,11 +135,44 @@ class Places:
         data_dir: Holds the corpora; only read.
         derived_dir: Segments and features are written here.
         cache: `disk` maps the features' file, `ram` loads it, `None` computes anew.
+        accept_altered: Go on with files that differ from the published ones.
     """
 
     data_dir: Path
-    derived_dir: Path
+    derived_dir: Path = PROJECT / "data"
     cache: str = "disk"
+    accept_altered: bool = False
+
+
+def load_dataset(
+    settings: Settings, places: Places, progress: Progress = quiet
+) -> Dataset:
+    """Read a corpus, segment it and make its features, or find them made.
+
+    Args:
+        settings: Corpus, part, segments and front-end.
+        places: Folders and cache.
+        progress: Wraps long loops, as tqdm does.
+
+    Raises:
+        InputError: The corpus is missing or damaged, or a file of it is.
+        OSError: A derived file cannot be written.
+    """
+    whole = load_manifest(
+        corpus_by_name(settings.data.dataset_name),
+        places.data_dir,
+        places.derived_dir,
+        accept_altered=places.accept_altered,
+    )
+    manifest = select_part(whole, settings.data.audio_type)
+    derived = places.derived_dir
+    segments = segment_corpus(whole, settings, derived, progress=progress)
+    if places.cache == "None":
+        features: Features = ComputedFeatures(segments.paths, settings)
+    else:
+        path = cache_features(segments, settings, derived, progress=progress)
+        features = np.load(path, mmap_mode="r" if places.cache == "disk" else None)
+    return Dataset(manifest, settings, features, segments)
 
 
 def cache_features(
@@ -174,7 +180,7 @@ def cache_features(
     settings: Settings,
     derived_dir: Path,
     *,
-    progress: Progress = iter,
+    progress: Progress = quiet,
 ) -> Path:
     """Write the features of every segment to one `.npy` file, or find it written.
 
@@ -199,7 +205,9 @@ def cache_features(
             def write(file: Any) -> None:
                 header = {"descr": "<f4", "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(file, header)
-                for number in progress(range(len(rows))):
+                for number in progress(
+                    range(len(rows)), desc="features", unit="segment"
+                ):
                     file.write(rows[np.array([number])].astype("<f4").tobytes())
 
             write_atomic(path, write)
@@ -257,15 +265,23 @@ def training_batches(
 
 
 def tensorflow_pipeline(dataset: Dataset, fold: Fold, epochs: range) -> Any:
-    """`training_batches` as a prefetching `tf.data.Dataset`, the same values."""
+    """`training_batches` as a prefetching `tf.data.Dataset`, the same values.
+
+    `Dataset.from_generator` would do, but it sets the allocator's trim threshold to
+    128 KiB for the whole process, which costs page faults at every step.
+    """
     import tensorflow as tf
 
-    batch = dataset.settings.training.batch_size
-    shape = (batch, *dataset.settings.front_end.input_shape)
-    return tf.data.Dataset.from_generator(
-        lambda: training_batches(dataset, fold, epochs),
-        output_signature=(
-            tf.TensorSpec(shape, tf.float32),
-            tf.TensorSpec((batch,), tf.int32),
-        ),
-    ).prefetch(tf.data.AUTOTUNE)
+    numbers = dataset.numbers_of(fold.train)
+    batches = np.concatenate(
+        [epoch_batches(numbers, dataset.settings, fold.number, e) for e in epochs]
+    )
+    shape = (batches.shape[1], *dataset.settings.front_end.input_shape)
+
+    def load(batch: Any) -> tuple[Any, Any]:
+        features = tf.numpy_function(
+            lambda rows: np.asarray(dataset.features[rows]), [batch], tf.float32
+        )
+        return tf.ensure_shape(features, shape), tf.gather(dataset.labels, batch)
+
+    return tf.data.Dataset.from_tensor_slices(batches).map(load).prefetch(2)

@@ -18,6 +18,7 @@ class Parser(argparse.ArgumentParser):
             **{  # type: ignore[arg-type]
                 "allow_abbrev": False,
                 "formatter_class": CompactHelp,
+                "usage": "%(prog)s [options]",
                 **options,
             }
         )
@@ -31,7 +32,14 @@ class CompactHelp(argparse.RawDescriptionHelpFormatter):
     """Help that fits a screen: one line an option, defaults shown."""
 
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=34, width=100)
+        super().__init__(prog, max_help_position=36, width=110)
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        if not action.option_strings or action.nargs == 0:
+            return super()._format_action_invocation(action)
+        name = self._get_default_metavar_for_optional(action)
+        value = self._format_args(action, name)
+        return f"{', '.join(action.option_strings)} {value}"
 
     def _get_help_string(self, action: argparse.Action) -> str:
         text = action.help or ""

@@ -15,11 +15,18 @@ import numpy.typing as npt
 
 from hyperparameters import FrontEnd, InputError, Settings
 from utils.audio import PCM16_SCALE, read_wav, to_pcm16, write_wav
-from utils.corpora import Manifest
+from utils.corpora import Manifest, Utterance
 from utils.files import building, digest, locked, write_json
 
 FloatArray = npt.NDArray[np.floating]
 INDEX_NAME = "segments.json"
+INDEX_FORMAT = 1
+Progress = Callable[..., Iterable[Any]]
+
+
+def quiet(items: Iterable[Any], **_: Any) -> Iterable[Any]:
+    """No progress bar; takes tqdm's options."""
+    return items
 
 
 def cut(samples: FloatArray, length: int, mode: int = 1) -> list[FloatArray]:
@@ -96,6 +103,7 @@ class SegmentedCorpus:
         utterance_ids: (segments,) the utterance of each segment, in order.
         paths: (segments,) the file of each segment.
         content_hashes: SHA-256 of each source file, by utterance id.
+        longest_s: Duration of the longest utterance, s.
     """
 
     folder: Path
@@ -103,6 +111,7 @@ class SegmentedCorpus:
     utterance_ids: tuple[str, ...]
     paths: tuple[Path, ...]
     content_hashes: dict[str, str]
+    longest_s: float
 
 
 def duration_text(duration_s: float) -> str:
@@ -124,7 +133,7 @@ def segment_corpus(
     derived_dir: Path,
     *,
     read: Callable[[Path, int], FloatArray] = read_wav,
-    progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
+    progress: Progress = quiet,
 ) -> SegmentedCorpus:
     """Write the segments of a corpus, or find them written from the same source.
 
@@ -143,6 +152,7 @@ def segment_corpus(
     folder = derived_dir / stem(manifest.corpus, settings)
     front_end = settings.front_end
     made_from = {
+        "format": INDEX_FORMAT,
         "corpus": manifest.digest,
         "duration_s": front_end.duration_s,
         "sample_rate_hz": front_end.sample_rate_hz,
@@ -154,11 +164,13 @@ def segment_corpus(
         index = _read_index(folder, key)
         if index is None:
             with building(folder) as temporary:
-                files = _write_segments(manifest, settings, temporary, read, progress)
+                utterances = progress(manifest.utterances, desc="segments", unit="file")
+                files, longest = _write_segments(utterances, settings, temporary, read)
                 index = {
                     "key": key,
                     "made_from": made_from,
                     "content_hashes": manifest.content_hashes,
+                    "longest_s": longest / front_end.sample_rate_hz,
                     "files": files,
                 }
                 write_json(temporary / INDEX_NAME, index)
@@ -168,20 +180,25 @@ def segment_corpus(
         utterance_ids=tuple(utterance_id for utterance_id, _ in index["files"]),
         paths=tuple(folder / name for _, name in index["files"]),
         content_hashes=index["content_hashes"],
+        longest_s=index["longest_s"],
     )
 
 
 def _write_segments(
-    manifest: Manifest,
+    utterances: Iterable[Utterance],
     settings: Settings,
     folder: Path,
     read: Callable[[Path, int], FloatArray],
-    progress: Callable[[Iterable[Any]], Iterable[Any]],
-) -> list[list[str]]:
-    """Write every segment's WAV; return [utterance id, file name] of each."""
-    front_end, files = settings.front_end, []
-    for utterance in progress(manifest.utterances):
+) -> tuple[list[list[str]], int]:
+    """Write every segment's WAV.
+
+    Returns:
+        [utterance id, file name] of each, and the longest utterance's samples.
+    """
+    front_end, files, longest = settings.front_end, [], 0
+    for utterance in utterances:
         samples = read(utterance.path, front_end.sample_rate_hz)
+        longest = max(longest, len(samples))
         segments = prepare(samples, front_end, settings.data.segment_mode)
         if not segments.any(axis=1).all():
             raise InputError(f"{utterance.path}: a segment of it is silent throughout")
@@ -190,7 +207,7 @@ def _write_segments(
             name = f"{utterance.label}/{utterance.id}_{number}.wav"
             write_wav(folder / name, segment, front_end.sample_rate_hz)
             files.append([utterance.id, name])
-    return files
+    return files, longest
 
 
 def _read_index(folder: Path, key: str) -> dict[str, Any] | None:

@@ -28,9 +28,11 @@ from utils.run_folder import (
     provenance,
     record_path,
 )
+from utils.workers import FoldOptions
 
 INITIAL_WEIGHTS_STREAM = 4  # keeps them apart from other draws of one seed
 WEIGHTS_NAME = "weights.keras"
+DEFAULT_OPTIONS = FoldOptions()
 Report = Callable[[dict[str, Any]], None]
 
 
@@ -44,10 +46,7 @@ class FoldJob:
         folder: The run folder.
         run_hash: As in the run folder's name.
         num_folds: Folds of the whole run.
-        command: For the record.
-        verbose: 1 for Keras's own bars.
-        record_test_curve: Record test accuracy by epoch; selection never sees it.
-        tensorboard: Write TensorBoard logs.
+        options: What does not affect the result.
     """
 
     dataset: Dataset
@@ -55,10 +54,7 @@ class FoldJob:
     folder: Path
     run_hash: str
     num_folds: int
-    command: str = ""
-    verbose: int = 0
-    record_test_curve: bool = False
-    tensorboard: bool = False
+    options: FoldOptions = DEFAULT_OPTIONS
 
     @property
     def settings(self) -> Settings:
@@ -68,6 +64,20 @@ class FoldJob:
     def fold_folder(self) -> Path:
         """Weights, exported models and state of the fold."""
         return fold_folder(self.folder, self.fold.number)
+
+
+def limit_threads(threads: int) -> None:
+    """Hold TensorFlow to some threads, also in a worker that others started.
+
+    Another number of threads adds in another order and gives other weights.
+    """
+    if keras.config.backend() != "tensorflow":
+        return
+    import tensorflow as tf
+
+    if tf.config.threading.get_intra_op_parallelism_threads() != threads:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
 def fit_fold(job: FoldJob, report: Report = print) -> tuple[keras.Model, State]:
@@ -112,6 +122,8 @@ def build_model(job: FoldJob) -> keras.Model:
         metrics=["accuracy"],
     )
     model.optimizer.build(model.trainable_variables)
+    for left in job.fold_folder.glob(".*.part"):  # of a killed run: we hold the lock
+        left.unlink()
     return model
 
 
@@ -130,7 +142,7 @@ def _fit(
         ),
         EpochEnd(job, state, report),
     ]
-    if job.tensorboard:
+    if job.options.tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(job.fold_folder / "tensorboard"))
     model.fit(
         batches,
@@ -140,7 +152,7 @@ def _fit(
         shuffle=False,
         validation_data=_choosing_data(job),
         callbacks=callbacks,
-        verbose=job.verbose,
+        verbose=job.options.verbose,
     )
 
 
@@ -166,7 +178,9 @@ class EpochEnd(keras.callbacks.Callback):
     def __init__(self, job: FoldJob, state: State, report: Report) -> None:
         super().__init__()
         self.job, self.state, self.report = job, state, report
-        self.test_data = _data_of(job, job.fold.test) if job.record_test_curve else None
+        self.test_data = (
+            _data_of(job, job.fold.test) if job.options.record_test_curve else None
+        )
         self.started, self.cpu_started = time.perf_counter(), time.process_time()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -250,7 +264,7 @@ def make_record(
         "epoch_kept": state.epoch_kept,
         "seconds": round(state.seconds, 3),
         "cpu_seconds": round(state.cpu_seconds, 3),
-        **provenance(job.command),
+        **provenance(job.options.command),
         "train": list(fold.train),
         "validation": list(fold.validation),
         "test": list(fold.test),

@@ -1,0 +1,170 @@
+"""The command line's settings: an option for every published value.
+
+The original's short and long names work; every other field of `hyperparameters` is an
+option of its own name. A corpus may replace published values by its own defaults; what
+the user gives wins over both.
+"""
+
+import argparse
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dataio import CACHES, Places
+from hyperparameters import InputError, Settings, from_flat, to_flat
+from utils.cli import true_or_false
+from utils.corpora import MODULES, corpus_by_name
+from utils.files import PROJECT
+from utils.folds import PROTOCOLS
+
+# field: the original's flags and the group they are shown in
+NAMED = {
+    "dataset_name": (("-dn", "--dataset_name"), "data"),
+    "duration_s": (("-id", "--input_durations"), "data"),
+    "audio_type": (("-at", "--audio_type"), "data"),
+    "segment_mode": (("--segment_mode",), "data"),
+    "input_type": (("-it", "--input_type"), "model"),
+    "loss_name": (("-ln", "--loss_name"), "model"),
+    "epochs": (("--epochs",), "training"),
+    "batch_size": (("--batch_size",), "training"),
+    "learning_rate": (("--learning_rate",), "training"),
+    "seed": (("--seed",), "training"),
+    "protocol": (("--protocol",), "protocol"),
+    "select": (("--select",), "protocol"),
+    "num_folds": (("--num_folds",), "protocol"),
+}
+GROUPS = ("data", "model", "training", "protocol")
+SHOW_ALL = "--help_all"
+
+
+def add_settings(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
+    """Add every setting as an option, unset unless given.
+
+    Args:
+        parser: Gets the groups data, model, training, protocol.
+        argv: With `--help_all` in it, the rarer options are shown too.
+    """
+    parser.add_argument(SHOW_ALL, action="help", help="every option of the settings")
+    groups = {name: parser.add_argument_group(name) for name in GROUPS}
+    published = to_flat(Settings())
+    for owner in dataclasses.fields(Settings):
+        for item in dataclasses.fields(type(owner.default)):
+            flags, group = NAMED.get(item.name, ((f"--{item.name}",), "model"))
+            shown = item.name in NAMED or SHOW_ALL in argv
+            text = f"{item.metadata['help']} [{published[item.name]}]"
+            if choices := _choices(item):
+                text = f"{', '.join(map(str, choices))}: {text}"
+            groups[group].add_argument(
+                *flags,
+                dest=item.name,
+                default=argparse.SUPPRESS,
+                type=_parser_of(item.name, item.type),
+                choices=_choices(item),
+                metavar=_metavar(item),
+                help=text.replace("%", "%%") if shown else argparse.SUPPRESS,
+            )
+
+
+def _parser_of(name: str, declared: Any) -> Any:
+    """What turns an option's text into its value; several seeds are allowed."""
+    if name == "seed":
+        return _seeds
+    return true_or_false if declared is bool else declared
+
+
+def _seeds(text: str) -> list[int]:
+    """`42` or `42,43,44`."""
+    try:
+        return [int(seed) for seed in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"must be whole numbers such as 42 or 42,43,44, got {text!r}"
+        ) from None
+
+
+def _choices(item: Any) -> list[Any] | None:
+    """Allowed values, where they are a closed list."""
+    if item.name == "protocol":
+        return list(PROTOCOLS)
+    return list(item.metadata["choices"]) if "choices" in item.metadata else None
+
+
+def _metavar(item: Any) -> str:
+    """A word for the value."""
+    if item.type is bool:
+        return "true|false"
+    return "NAME" if item.type is str else "X"
+
+
+def settings_from(args: argparse.Namespace) -> list[Settings]:
+    """Published values, the corpus's own defaults, what was given: the last wins.
+
+    Args:
+        args: From a parser that `add_settings` filled.
+
+    Returns:
+        Complete settings, one for each seed.
+
+    Raises:
+        InputError: A value out of its limits, or an unknown corpus.
+    """
+    given = {name: value for name, value in vars(args).items() if name in _names()}
+    name = given.get("dataset_name", to_flat(Settings())["dataset_name"])
+    seeds = given.pop("seed", [to_flat(Settings())["seed"]])
+    if len(set(seeds)) < len(seeds):
+        raise InputError(f"--seed holds a number twice: {seeds}")
+    values = {**corpus_by_name(name).defaults, **given, "dataset_name": name}
+    return [from_flat({**values, "seed": seed}) for seed in seeds]
+
+
+def _names() -> set[str]:
+    """Names of all settings."""
+    return set(to_flat(Settings()))
+
+
+def add_places(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say where things are, to the group `data`."""
+    group = next(g for g in parser._action_groups if g.title == "data")
+    group.add_argument(
+        "--data_dir",
+        type=Path,
+        default=PROJECT / "data",
+        metavar="DIR",
+        help="holds the corpora; only read",
+    )
+    group.add_argument(
+        "--derived_dir",
+        type=Path,
+        default=PROJECT / "data",
+        metavar="DIR",
+        help="segments and features are written here",
+    )
+    group.add_argument(
+        "-c",
+        "--cache",
+        choices=CACHES,
+        default="disk",
+        metavar="KIND",
+        help="features: disk (mapped), ram (loaded), None (computed each epoch)",
+    )
+    group.add_argument(
+        "--accept_altered",
+        action="store_true",
+        help="go on with files that differ from the published corpus",
+    )
+
+
+def places_from(args: argparse.Namespace) -> Places:
+    """Folders and cache as given."""
+    return Places(
+        data_dir=args.data_dir,
+        derived_dir=args.derived_dir,
+        cache=args.cache,
+        accept_altered=args.accept_altered,
+    )
+
+
+def corpora_line() -> str:
+    """The corpora there are, for help texts."""
+    return ", ".join(MODULES)

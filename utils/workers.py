@@ -1,0 +1,267 @@
+"""Folds in worker processes: one child, a local Dask cluster, or a running one.
+
+A fold resumes from its own files, so that a worker may die at any moment; it is tried
+three times. Whoever runs a fold holds its lock.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import socket
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+from filelock import Timeout
+
+from dataio import Places, load_dataset
+from hyperparameters import InputError, Settings
+from utils.cli import describe, one_line
+from utils.files import locked, write_atomic
+from utils.folds import make_folds
+from utils.run_folder import fold_folder
+
+TRIES = 3
+TOPIC = "light-sernet"
+Events = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldOptions:
+    """What a fold does besides, none of which affects its result.
+
+    Attributes:
+        command: The command line, for the record.
+        verbose: 1 for Keras's own bars.
+        record_test_curve: Record test accuracy by epoch; selection never sees it.
+        tensorboard: Write TensorBoard logs.
+        fused: Also export models that take raw audio.
+    """
+
+    command: str = ""
+    verbose: int = 0
+    record_test_curve: bool = False
+    tensorboard: bool = False
+    fused: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldTask:
+    """A fold as it travels to another process: no data, only where they are.
+
+    Attributes:
+        settings: All that affects the result.
+        places: Folders and cache.
+        number: Fold number, 0-based.
+        folder: The run folder.
+        num_folds: Folds of the whole run.
+        run_hash: As in the run folder's name.
+        options: What does not affect the result.
+        threads: Threads the fold computes with; another number rounds differently.
+    """
+
+    settings: Settings
+    places: Places
+    number: int
+    num_folds: int
+    folder: Path
+    run_hash: str
+    options: FoldOptions = FoldOptions()
+    threads: int = 1
+
+
+def worker_environment(threads: int) -> dict[str, str]:
+    """What must be set before a worker process starts.
+
+    Activations of some MB are allocated and freed at every step: glibc would return
+    them to the system and fault them in again. Dask's own defaults do the opposite.
+
+    Args:
+        threads: Threads of TensorFlow and of the numeric libraries.
+    """
+    return {
+        "OMP_NUM_THREADS": str(threads),
+        "OPENBLAS_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),
+        "TF_NUM_INTRAOP_THREADS": str(threads),
+        "TF_NUM_INTEROP_THREADS": "1",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+        "MALLOC_MMAP_MAX_": "0",
+        "MALLOC_TRIM_THRESHOLD_": str(1 << 40),
+        "MALLOC_TOP_PAD_": str(256 << 20),
+    }
+
+
+def run_task(task: FoldTask, report: Events) -> dict[str, Any]:
+    """Run one fold in this process.
+
+    Args:
+        task: The fold.
+        report: Called with a dict after every epoch.
+
+    Returns:
+        `{"fold": n}`, with `"error"`, one line, where the user must mend something.
+    """
+    folder = fold_folder(task.folder, task.number)
+    failed: dict[str, Any] = {"fold": task.number}
+    try:
+        with locked(folder).acquire(blocking=False):
+            _run_fold(task, report)
+    except Timeout:
+        return failed | {"error": "another process is training this fold"}
+    except InputError as error:
+        return failed | {"error": one_line(error)}
+    except OSError as error:
+        return failed | {"error": describe(error)}
+    except Exception as error:  # a bug: the other folds go on, its traceback is kept
+        write_atomic(folder / "traceback.txt", traceback.format_exc())
+        kind = type(error).__name__
+        return failed | {"error": f"failed ({kind}), see {folder / 'traceback.txt'}"}
+    return {"fold": task.number}
+
+
+def _run_fold(task: FoldTask, report: Events) -> None:
+    """Load the data and train; imports Keras, which only workers need."""
+    from utils.training import FoldJob, limit_threads, train_fold
+
+    limit_threads(task.threads)
+    dataset = load_dataset(task.settings, task.places)
+    fold = make_folds(dataset.manifest.utterances, task.settings)[task.number]
+    job = FoldJob(
+        dataset=dataset,
+        fold=fold,
+        folder=task.folder,
+        run_hash=task.run_hash,
+        num_folds=task.num_folds,
+        options=task.options,
+    )
+    train_fold(job, report)
+
+
+def run_tasks(
+    tasks: Sequence[FoldTask],
+    on_event: Events,
+    *,
+    jobs: int = 1,
+    scheduler: str | None = None,
+) -> dict[int, str]:
+    """Run folds, some at once.
+
+    Args:
+        tasks: The folds.
+        on_event: Called in this process with every event of every fold.
+        jobs: Folds at once on this machine.
+        scheduler: Address of a running Dask scheduler; its workers then decide.
+
+    Returns:
+        One line for each fold that failed, by number; empty when all are done.
+
+    Raises:
+        InputError: The scheduler cannot be reached.
+    """
+    if scheduler is None and (jobs == 1 or len(tasks) == 1):
+        return _run_in_children(tasks, on_event)
+    if scheduler is None and not has_loopback():
+        on_event({"warning": "no loopback network: folds run one at a time"})
+        return _run_in_children(tasks, on_event)
+    from utils.cluster import run_on_dask
+
+    return run_on_dask(tasks, on_event, jobs=min(jobs, len(tasks)), address=scheduler)
+
+
+def has_loopback() -> bool:
+    """Whether 127.0.0.1 answers; in an empty network namespace it does not."""
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            socket.create_connection(server.getsockname(), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _run_in_children(tasks: Sequence[FoldTask], on_event: Events) -> dict[int, str]:
+    """One child process after the other."""
+    outcomes = {task.number: _try(task, on_event) for task in tasks}
+    return {number: error for number, error in outcomes.items() if error is not None}
+
+
+def _try(task: FoldTask, on_event: Events) -> str | None:
+    """One fold, again when its process dies; None when done, else what went wrong."""
+    for _ in range(TRIES):
+        try:
+            return _run_in_child(task, on_event)
+        except ChildProcessError as error:
+            on_event({"fold": task.number, "warning": str(error)})
+    return f"worker died {TRIES} times"
+
+
+def _run_in_child(task: FoldTask, on_event: Events) -> str | None:
+    """Run one fold in a child process; None when done, else the user's error.
+
+    Raises:
+        ChildProcessError: The process died.
+    """
+    context = multiprocessing.get_context("spawn")
+    receiving, sending = context.Pipe(duplex=False)
+    with environment(worker_environment(task.threads)):
+        child = context.Process(target=_child_main, args=(task, sending))
+        child.start()
+    sending.close()
+    result: dict[str, Any] | None = None
+    try:
+        with contextlib.suppress(EOFError):
+            while True:
+                event = receiving.recv()
+                if "result" in event:
+                    result = event["result"]
+                else:
+                    on_event(event)
+        child.join()
+    finally:
+        child.kill()
+        child.join()
+    if result is None:
+        raise ChildProcessError(f"worker died (exit status {child.exitcode})")
+    return result.get("error")
+
+
+def _child_main(task: FoldTask, sending: Connection) -> None:
+    """A child process: dies with its parent, leaves Ctrl-C to it."""
+    die_with_parent()
+    result = run_task(task, sending.send)
+    sending.send({"result": result})
+
+
+def die_with_parent() -> None:
+    """Leave Ctrl-C to the parent, and end this process when the parent ends."""
+    with contextlib.suppress(ValueError):  # not the main thread: Dask's own business
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+
+        def watch() -> None:
+            wait([parent.sentinel])
+            os._exit(1)
+
+        threading.Thread(target=watch, daemon=True).start()
+
+
+@contextlib.contextmanager
+def environment(values: dict[str, str]) -> Iterator[None]:
+    """Set environment variables for the processes started inside the block."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
