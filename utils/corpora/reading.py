@@ -1,9 +1,11 @@
 """What readers of corpora share: finding files, and counting what was found."""
 
 import filecmp
+import hashlib
 import os
+import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from hyperparameters import InputError
@@ -14,6 +16,10 @@ AUDIO_SUFFIXES = frozenset(
     | {".opus", ".wav", ".webm", ".wma"}
 )
 WAV_ONLY = frozenset({".wav"})
+# Classes become folders, ids files, on any system.
+SAFE_NAME = re.compile(r"[^\W_](?:[\w .+-]*[\w+-])?")
+SAFE_NAME_SAID = "letters, digits, and inside the name also space . _ + -"
+MAX_ID_BYTES = 200  # file systems allow 255, and `_<k>.wav` follows
 
 
 def is_hidden(name: str) -> bool:
@@ -149,3 +155,70 @@ def compare_counts(
         "one; the copy may be incomplete or altered"
     )
     return (info,), (warning,)
+
+
+def count_line(
+    name: str, classes: Sequence[str], utterances: Sequence[Utterance]
+) -> str:
+    """How many utterances of each class, and by how many speakers."""
+    found = Counter(utterance.label for utterance in utterances)
+    speakers = {utterance.speaker for utterance in utterances} - {None}
+    listed = ", ".join(f"{label} {found[label]}" for label in classes)
+    by = f"{len(speakers)} speakers" if speakers else "speakers unknown"
+    return f"{name}: {len(utterances)} utterances, {by}: {listed}"
+
+
+def check_classes(place: str, classes: Sequence[str]) -> None:
+    """At least two names, each a folder of its own on any system.
+
+    Args:
+        place: File and line, or folder, for the message.
+        classes: In any order.
+
+    Raises:
+        InputError: Fewer than two, a name that can't be a folder, or two that differ
+            only in case.
+    """
+    if len(classes) < 2:
+        raise InputError(
+            f"{place}: needs at least two classes, got {', '.join(classes) or 'none'}"
+        )
+    for label in classes:
+        if not SAFE_NAME.fullmatch(label):
+            raise InputError(
+                f"{place}: a class must be made of {SAFE_NAME_SAID}, got {label!r}"
+            )
+    folded = Counter(label.casefold() for label in classes)
+    same = [label for label in classes if folded[label.casefold()] > 1]
+    if same:
+        raise InputError(
+            f"{place}: classes {', '.join(same)} are the same but for case; use one"
+        )
+
+
+def unique_ids(relative_paths: Iterable[str]) -> dict[str, str]:
+    """An id for each path: file-name safe, unique, and the same in any order.
+
+    Args:
+        relative_paths: All paths of a corpus, each once.
+
+    Returns:
+        `a/b c.wav` → `a_b_c`; with some digits of the path's hash where two paths would
+        give the same, or a name too long for a file.
+    """
+    plain = {
+        path: re.sub(r"[^\w.+-]+", "_", os.path.splitext(path)[0]).strip("._-") or "_"
+        for path in relative_paths
+    }
+    taken = Counter(name.casefold() for name in plain.values())
+    return {
+        path: name
+        if taken[name.casefold()] == 1 and len(name.encode()) <= MAX_ID_BYTES
+        else f"{name[-40:].lstrip('._-')}-{_hash_digits(path)}"
+        for path, name in plain.items()
+    }
+
+
+def _hash_digits(text: str) -> str:
+    """Eight hexadecimal digits that depend on the whole text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -1,0 +1,289 @@
+"""One's own recordings: manifests in CSV, class folders, conversion on the way."""
+
+import csv
+import itertools
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from hyperparameters import InputError, Settings
+from utils.audio import read_any, read_wav
+from utils.corpora import Manifest, load_manifest
+from utils.corpora.own import conversion_line, find_corpus, own_corpus
+from utils.corpora.reading import unique_ids
+from utils.segment import segment_corpus
+
+RATE_HZ = 16_000
+
+
+def touch(folder: Path, *names: str) -> None:
+    """Files of any content: reading a manifest looks at no sample."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(name.encode())
+
+
+def read(folder: Path, text: str | bytes, name: str = "MYDATA") -> Manifest:
+    """Write a manifest and read it as the scripts do."""
+    path = folder / "m.csv"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    corpus = find_corpus(name, folder / "elsewhere", path)
+    return load_manifest(corpus, folder / "elsewhere", folder / "derived")
+
+
+@pytest.fixture
+def four(tmp_path: Path) -> Path:
+    """a.wav, sub dir/b.flac, c.mp3, d.wav."""
+    touch(tmp_path, "a.wav", "sub dir/b.flac", "c.mp3", "d.wav")
+    return tmp_path
+
+
+def test_every_column_is_read(four: Path) -> None:
+    manifest = read(
+        four,
+        "label,path,Speaker,session,part,sentence,length\n"
+        "sad,a.wav,ann,1,impro,s1,3\n"
+        "\n"
+        "angry,sub dir\\b.flac,bob,1,script,s2,4\n"
+        '"sad",c.mp3,"Ann, the second",2,,,5\n',
+    )
+    rows = [
+        (u.id, u.path, u.label, u.speaker, u.session, u.part, u.sentence)
+        for u in manifest.utterances
+    ]
+    assert rows == [
+        ("a", four / "a.wav", "sad", "ann", "1", "impro", "s1"),
+        ("c", four / "c.mp3", "sad", "Ann, the second", "2", None, None),
+        ("sub_dir_b", four / "sub dir/b.flac", "angry", "bob", "1", "script", "s2"),
+    ]
+    assert manifest.corpus == "MYDATA"
+    assert manifest.classes == ("sad", "angry")  # as the file first names them
+    assert manifest.info == (
+        "MYDATA: 3 utterances, 3 speakers: sad 2, angry 1",
+        "MYDATA: columns not used: length",
+    )
+
+
+@pytest.mark.parametrize(
+    "first", ["# classes: neutral, sad ,angry\n", '"#Classes:neutral;sad;angry"\r\n']
+)
+def test_declared_classes_keep_their_order(four: Path, first: str) -> None:
+    rows = "path,label\na.wav,sad\nc.mp3,angry\nd.wav,neutral\n"
+    manifest = read(four, first + rows)
+    assert manifest.classes == ("neutral", "sad", "angry")
+    assert manifest.utterances[0].speaker is None
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_what_spreadsheets_write_is_read(
+    four: Path, delimiter: str, encoding: str, ending: str
+) -> None:
+    lines = [["path", "label"], ["a.wav", "Ärger"], ["c.mp3", "sad"], ["", ""]]
+    text = ending.join(delimiter.join(line) for line in lines)
+    manifest = read(four, text.encode(encoding))
+    assert manifest.classes == ("Ärger", "sad")
+
+
+def test_the_order_of_lines_changes_nothing_but_undeclared_classes(four: Path) -> None:
+    lines = ["a.wav,sad,x", "sub dir/b.flac,angry,y", "c.mp3,calm,x", "d.wav,sad,y"]
+    head = "# classes: angry,calm,sad\npath,label,speaker\n"
+    manifests = [
+        read(four, head + "\n".join(order)) for order in itertools.permutations(lines)
+    ]
+    assert all(manifest == manifests[0] for manifest in manifests)
+    assert len({manifest.digest for manifest in manifests}) == 1
+
+
+HEAD = "path,label,speaker\n"
+GOOD = "a.wav,sad,x\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"m\.csv, line 1: is empty; expected the header path,label"),
+        ("  \n", "line 1: is empty"),
+        ("# classes: sad,angry\n", "line 2: expected the header"),
+        ("path,speaker\na.wav,x\n", "line 1: column 'label' is missing; needed"),
+        ("a.wav,sad\nc.mp3,angry\n", "line 1: column 'path' is missing"),
+        ("# classes: a,b\nfile,label\n", "line 2: column 'path' is missing"),
+        ("path,label,Path\n", "line 1: column 'path' is there twice"),
+        (HEAD, "line 2: no recordings below the header"),
+        (HEAD + GOOD + "no.wav,sad,x\n", "line 3: there is no file .*no.wav"),
+        (HEAD + GOOD + "sub dir,sad,x\n", "line 3: there is no file .*sub dir"),
+        (HEAD + GOOD + "\nsub dir/../a.wav,angry,x\n", "line 4: .* already in line 2"),
+        (HEAD + GOOD + "c.mp3, ,x\n", "line 3: label is empty"),
+        (HEAD + GOOD + ",sad,x\n", "line 3: path is empty"),
+        (HEAD + GOOD + "c.mp3,angry\n", "line 3: has 2 columns, the header 3"),
+        (HEAD + GOOD + "c.mp3,angry,x,y\n", "line 3: has 4 columns, the header 3"),
+        (HEAD + GOOD + "c.mp3,angry,\n", "line 3: speaker is empty; give it for every"),
+        (HEAD + GOOD + "c.mp3,a/b,x\n", "line 3: a label must be made of .*'a/b'"),
+        (HEAD + GOOD + "c.mp3,..,x\n", r"line 3: a label must be made of .*'\.\.'"),
+        (HEAD + GOOD + "c.mp3,sad.,x\n", r"line 3: a label must be made of .*'sad\.'"),
+        (HEAD + GOOD + "c.mp3,sad,x\n", "line 3: needs at least two classes, got sad"),
+        (HEAD + GOOD + "c.mp3,Sad,x\n", "line 3: classes sad, Sad are the same but"),
+        (HEAD + GOOD + 'c.mp3,"angry,x\n', "line 3: is not CSV"),
+        ("# classes: sad\n" + HEAD + GOOD, "line 1: needs at least two classes"),
+        ("# classes: sad,joy,sad\n" + HEAD + GOOD, "line 1: classes sad, sad are the"),
+        (
+            "# classes: sad,joy\n" + HEAD + "a.wav,sda,x\n",
+            "line 3: unknown label 'sda'",
+        ),
+        ("# classes: sad,joy\n" + HEAD + GOOD, "MYDATA: no utterance of class joy"),
+        (
+            "path,label,part\na.wav,sad,improvised\n",
+            "line 2: part must be impro or script, got 'improvised'",
+        ),
+        (
+            (HEAD + GOOD + "c.mp3,Ärger,x\n").encode("latin-1"),
+            "line 3: is not UTF-8; save it as",
+        ),
+    ],
+)
+def test_each_malformed_manifest_is_refused_by_line(
+    four: Path, text: str | bytes, message: str
+) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        read(four, text)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_manifest_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"must be a CSV file, got .*x\.csv"):
+        own_corpus("MYDATA", tmp_path / "x.csv")
+
+
+@pytest.mark.parametrize("name", ["EMO-DB", "a/b", "..", ".hidden", "-x", "", "a*"])
+def test_names_that_cannot_be_ones_own_are_refused(name: str, four: Path) -> None:
+    with pytest.raises(InputError, match="--dataset_name"):
+        read(four, HEAD + GOOD + "c.mp3,angry,x\n", name)
+
+
+def test_ids_are_unique_safe_and_independent_of_order() -> None:
+    paths = ["a/b.wav", "a_b.wav", "a/b.flac", "../x y.wav", "A.wav", "a.wav", "ä.wav"]
+    paths += ["-x.wav", "n" * 300 + ".wav", "m" * 300 + ".wav", "C:/d/e.wav", "….wav"]
+    ids = unique_ids(paths)
+    assert ids["../x y.wav"] == "x_y"
+    assert ids["ä.wav"] == "ä"
+    assert ids["-x.wav"] == "x"
+    assert len({value.casefold() for value in ids.values()}) == len(paths)
+    for value in ids.values():
+        assert len(value.encode()) <= 200
+        assert not set(value) & set('/\\:*?"<>| ')
+        assert not value.startswith((".", "-"))
+    shuffled = random.Random(0).sample(paths, len(paths))
+    assert unique_ids(shuffled) == ids
+
+
+def test_class_folders_are_a_corpus(tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    touch(
+        data_dir / "MYDATA", "sad/1.wav", "sad/x/2.MP3", "angry/1.wav", "angry/._1.wav"
+    )
+    touch(data_dir / "MYDATA", "sad/notes.txt", "readme.txt", ".git/x.wav")
+    manifest = load_manifest(find_corpus("MYDATA", data_dir), data_dir, tmp_path)
+    assert manifest.classes == ("angry", "sad")
+    assert [(u.id, u.label, u.speaker) for u in manifest.utterances] == [
+        ("angry_1", "angry", None),
+        ("sad_1", "sad", None),
+        ("sad_x_2", "sad", None),
+    ]
+    assert manifest.info == ("MYDATA: 3 utterances, speakers unknown: angry 1, sad 2",)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (["sad/1.wav"], "needs at least two classes, got sad"),
+        (["1.wav"], "needs at least two classes, got none"),
+        (["sad/1.wav", "docs/a.txt"], "no utterance of class docs"),
+        (["sad/1.wav", "sad./1.wav"], r"a class must be made of .*'sad\.'"),
+    ],
+)
+def test_class_folders_that_cannot_be_trained_on_are_refused(
+    tmp_path: Path, files: Sequence[str], message: str
+) -> None:
+    touch(tmp_path / "MYDATA", *files)
+    with pytest.raises(InputError, match=message):
+        load_manifest(find_corpus("MYDATA", tmp_path), tmp_path, tmp_path / "d")
+
+
+def test_an_unknown_name_is_refused_with_all_ways_out(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"one of DEMO, EMO-DB.*got 'EMODB'; .*--mani"):
+        find_corpus("EMODB", tmp_path)
+    assert find_corpus("EMO-DB", tmp_path).name == "EMO-DB"
+
+
+def test_a_linked_folder_is_read_and_a_loop_ends(tmp_path: Path) -> None:
+    touch(tmp_path / "real", "1.wav", "deep/2.wav")
+    touch(tmp_path / "MYDATA", "angry/1.wav")
+    (tmp_path / "MYDATA/sad").symlink_to(tmp_path / "real")
+    (tmp_path / "real/deep/loop").symlink_to(tmp_path / "real")
+    manifest = load_manifest(find_corpus("MYDATA", tmp_path), tmp_path, tmp_path / "d")
+    assert [u.id for u in manifest.utterances] == ["angry_1", "sad_1", "sad_deep_2"]
+
+
+def test_other_rates_channels_and_formats_are_counted_and_converted(
+    tmp_path: Path,
+) -> None:
+    time_s = np.arange(RATE_HZ) / RATE_HZ
+    tone = (16_000 * np.sin(2 * np.pi * 300.0 * time_s)).astype(np.int16)
+    soundfile.write(tmp_path / "plain.wav", tone, RATE_HZ)
+    soundfile.write(tmp_path / "stereo.wav", np.stack([tone, tone], 1), RATE_HZ)
+    soundfile.write(tmp_path / "fast.wav", tone, 44_100)
+    soundfile.write(tmp_path / "packed.flac", tone, RATE_HZ)
+    rows = "plain.wav,a\nstereo.wav,b\nfast.wav,a\npacked.flac,b\n"
+    manifest = read(tmp_path, "path,label\n" + rows)
+    assert conversion_line(manifest, RATE_HZ) == (
+        "MYDATA: 3 of 4 files are converted to 16000 Hz mono on the way"
+    )
+    with pytest.raises(InputError, match="must be mono at 16000 Hz"):
+        segment_corpus(manifest, Settings(), tmp_path / "d", read=read_wav)
+    segmented = segment_corpus(manifest, Settings(), tmp_path / "d", read=read_any)
+    assert sorted(path.name for path in segmented.paths) == [
+        "fast_0.wav",
+        "packed_0.wav",
+        "plain_0.wav",
+        "stereo_0.wav",
+    ]
+    same = {path.read_bytes() for path in segmented.paths if "fast" not in path.name}
+    assert len(same) == 1  # one sound in three wrappings
+    only = read(tmp_path, "path,label\nplain.wav,a\nfast.wav,b\n")
+    soundfile.write(tmp_path / "fast.wav", tone[::-1], RATE_HZ)
+    assert conversion_line(only, RATE_HZ) == ""
+
+
+def test_sixty_real_files_scattered_and_converted(
+    emo_db_dir: Path, tmp_path: Path
+) -> None:
+    """60 files of EMO-DB over several folders, some in stereo at 44.1 kHz."""
+    paths = sorted((emo_db_dir / "EMO-DB" / "wav").glob("*.wav"))[::9][:60]
+    label_of = {"L": "bored", "T": "sad", "F": "happy", "A": "afraid"}
+    label_of |= {"E": "disgusted", "N": "neutral", "W": "angry"}
+    rows = [["path", "label", "speaker"]]
+    for number, path in enumerate(paths):
+        copy = tmp_path / f"disk {number % 3}" / f"{path.stem}.wav"
+        copy.parent.mkdir(exist_ok=True)
+        samples, rate_hz = soundfile.read(path)
+        if number % 10 == 0:
+            samples = np.stack([samples, samples], axis=1).repeat(3, axis=0)
+            rate_hz *= 3
+        soundfile.write(copy, samples, rate_hz)
+        rows.append(
+            [str(copy.relative_to(tmp_path)), label_of[path.stem[5]], path.stem[:2]]
+        )
+    with (tmp_path / "rows.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    manifest = read(tmp_path, (tmp_path / "rows.csv").read_bytes())
+    assert len(manifest.utterances) == 60
+    assert len({u.speaker for u in manifest.utterances}) == 10
+    assert "6 of 60 files are converted" in conversion_line(manifest, RATE_HZ)
+    segmented = segment_corpus(manifest, Settings(), tmp_path / "d", read=read_any)
+    assert len(segmented.paths) == 60
+    assert {path.parent.name for path in segmented.paths} == set(manifest.classes)

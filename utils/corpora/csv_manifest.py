@@ -1,0 +1,190 @@
+"""A CSV manifest of one's own recordings: a line each, below a header.
+
+Columns are `path` (from the CSV's folder) and `label`, and if known `speaker`,
+`session`, `part` (impro or script) and `sentence`. Classes stand in the order in which
+the file first names them, or as its first line declares them: `# classes: anger,calm`.
+The order is that of the network's outputs, so it is the file's to say.
+"""
+
+import csv
+import io
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from hyperparameters import AUDIO_TYPES, InputError
+from utils.corpora import Manifest, Utterance
+from utils.corpora.reading import (
+    SAFE_NAME,
+    SAFE_NAME_SAID,
+    check_classes,
+    count_line,
+    unique_ids,
+)
+
+REQUIRED = ("path", "label")
+OPTIONAL = ("speaker", "session", "part", "sentence")
+CLASSES_LINE = re.compile(r"#\s*classes\s*:(?P<names>.*)", re.IGNORECASE)
+DELIMITERS = ",;\t"  # spreadsheets of some languages write semicolons
+
+
+class Row(NamedTuple):
+    """One recording of a manifest: its line number, its file and its columns."""
+
+    line: int
+    path: Path
+    fields: dict[str, str]
+
+
+def read_csv(folder: Path, *, file_name: str, name: str) -> Manifest:
+    """Read a CSV manifest.
+
+    Args:
+        folder: The CSV's folder; only read.
+        file_name: The CSV: UTF-8, comma, semicolon or tab between the columns.
+        name: Name of the manifest.
+
+    Raises:
+        InputError: Anything wrong in it, by file and line.
+    """
+    path = folder / file_name
+    lines = _read_lines(path)
+    declared = CLASSES_LINE.fullmatch(lines[0].strip().strip('"'))
+    listed = re.split(f"[{DELIMITERS}]", declared["names"]) if declared else []
+    classes = [label.strip() for label in listed if label.strip()]
+    rows = list(_read_rows(path, lines, first=1 if declared else 0))
+    _check_rows(path, rows, classes)
+    classes = classes or list(dict.fromkeys(row.fields["label"] for row in rows))
+    check_classes(f"{path}, line {1 if declared else rows[-1].line}", classes)
+    ids = unique_ids(row.fields["path"] for row in rows)
+    utterances = [
+        Utterance(
+            id=ids[row.fields["path"]],
+            path=row.path,
+            label=row.fields["label"],
+            **{column: row.fields.get(column) or None for column in OPTIONAL},
+        )
+        for row in rows
+    ]
+    unused = [c for c in rows[0].fields if c not in (*REQUIRED, *OPTIONAL)]
+    return Manifest(
+        corpus=name,
+        classes=tuple(classes),
+        utterances=tuple(utterances),
+        info=(
+            count_line(name, classes, utterances),
+            *((f"{name}: columns not used: {', '.join(unused)}",) if unused else ()),
+        ),
+    )
+
+
+def _read_lines(path: Path) -> list[str]:
+    """The lines of a manifest; a byte order mark, as Excel writes, is dropped."""
+    data = path.read_bytes()
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise InputError(
+            f"{path}, line {line}: is not UTF-8; save it as `CSV UTF-8`"
+        ) from error
+    if not text.strip():
+        raise InputError(
+            f"{path}, line 1: is empty; expected the header {','.join(REQUIRED)}"
+        )
+    return list(io.StringIO(text, newline=""))
+
+
+def _read_rows(path: Path, lines: Sequence[str], first: int) -> Iterator[Row]:
+    """Header and rows, from the line at index `first` on; empty lines are skipped."""
+    header_line = lines[first] if first < len(lines) else ""
+    delimiter = max(DELIMITERS, key=header_line.count)
+    reader = csv.reader(lines[first:], delimiter=delimiter, strict=True)
+    columns: list[str] = []
+    try:
+        for values in reader:
+            place = f"{path}, line {first + reader.line_num}"
+            if not columns:
+                columns = _check_header(place, values)
+            elif any(value.strip() for value in values):
+                fields = _check_fields(place, columns, values)
+                # A path written on Windows is read everywhere.
+                recording = path.parent / fields["path"].replace("\\", "/")
+                yield Row(first + reader.line_num, recording, fields)
+    except csv.Error as error:
+        line = first + reader.line_num
+        raise InputError(f"{path}, line {line}: is not CSV ({error})") from error
+    if not columns:
+        raise InputError(
+            f"{path}, line {first + 1}: expected the header {','.join(REQUIRED)}"
+        )
+
+
+def _check_header(place: str, values: Sequence[str]) -> list[str]:
+    """The names of the columns, in lower case."""
+    columns = [value.strip().casefold() for value in values]
+    twice = [column for column, count in Counter(columns).items() if count > 1]
+    if twice:
+        raise InputError(f"{place}: column {twice[0]!r} is there twice")
+    for column in REQUIRED:
+        if column not in columns:
+            raise InputError(
+                f"{place}: column {column!r} is missing; needed are "
+                f"{', '.join(REQUIRED)}, known {', '.join(OPTIONAL)}, got "
+                f"{', '.join(columns)}"
+            )
+    return columns
+
+
+def _check_fields(
+    place: str, columns: Sequence[str], values: Sequence[str]
+) -> dict[str, str]:
+    """One row by column."""
+    if len(values) != len(columns):
+        raise InputError(
+            f"{place}: has {len(values)} columns, the header {len(columns)}"
+        )
+    fields = dict(zip(columns, (value.strip() for value in values), strict=True))
+    for column in REQUIRED:
+        if not fields[column]:
+            raise InputError(f"{place}: {column} is empty")
+    parts = [part for part in AUDIO_TYPES if part != "all"]
+    if fields.get("part") and fields["part"] not in parts:
+        raise InputError(
+            f"{place}: part must be {' or '.join(parts)}, got {fields['part']!r}"
+        )
+    return fields
+
+
+def _check_rows(path: Path, rows: Sequence[Row], classes: Sequence[str]) -> None:
+    """What one line says against the disk and against the other lines."""
+    if not rows:
+        raise InputError(f"{path}, line 2: no recordings below the header")
+    line_of: dict[str, int] = {}
+    for row in rows:
+        place = f"{path}, line {row.line}"
+        if not row.path.is_file():
+            raise InputError(f"{place}: there is no file {row.path}")
+        earlier = line_of.setdefault(os.path.realpath(row.path), row.line)
+        if earlier != row.line:
+            raise InputError(f"{place}: {row.path} is already in line {earlier}")
+        label = row.fields["label"]
+        if classes and label not in classes:
+            raise InputError(
+                f"{place}: unknown label {label!r}; line 1 declares "
+                f"{', '.join(classes)}"
+            )
+        if not SAFE_NAME.fullmatch(label):
+            raise InputError(
+                f"{place}: a label must be made of {SAFE_NAME_SAID}, got {label!r}"
+            )
+    for column in ("speaker", "session"):  # protocols need it of all or of none
+        missing = [row.line for row in rows if not row.fields.get(column)]
+        if missing and len(missing) < len(rows):
+            raise InputError(
+                f"{path}, line {missing[0]}: {column} is empty; give it for every "
+                "recording or for none"
+            )

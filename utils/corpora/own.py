@@ -1,0 +1,152 @@
+"""One's own recordings: a CSV manifest, or a folder of class folders."""
+
+import functools
+from pathlib import Path
+
+import soundfile
+
+from hyperparameters import InputError
+from utils.corpora import MODULES, Corpus, Manifest, Utterance, corpus_by_name
+from utils.corpora.csv_manifest import read_csv
+from utils.corpora.reading import (
+    SAFE_NAME,
+    SAFE_NAME_SAID,
+    audio_files,
+    check_classes,
+    count_line,
+    is_hidden,
+    unique_ids,
+)
+
+
+def find_corpus(name: str, data_dir: Path, manifest_path: Path | None = None) -> Corpus:
+    """The corpus that `-dn NAME`, with or without `--manifest FILE`, means.
+
+    Args:
+        name: As in `--dataset_name`.
+        data_dir: The folder that holds the corpora.
+        manifest_path: A CSV manifest, or None.
+
+    Raises:
+        InputError: No such corpus, or a manifest for the name of a registered one.
+    """
+    if manifest_path is not None:
+        return own_corpus(name, manifest_path)
+    if name not in MODULES and (data_dir / name).is_dir():
+        return folder_corpus(name)
+    try:
+        return corpus_by_name(name)
+    except InputError as error:
+        raise InputError(
+            f"{error}; for your own recordings give --manifest FILE.csv, or put a "
+            f"folder for each class into {data_dir / name}"
+        ) from error
+
+
+def own_corpus(name: str, manifest_path: Path) -> Corpus:
+    """A corpus described by a CSV manifest.
+
+    Raises:
+        InputError: An unusable name, or no such file.
+    """
+    _check_own_name(name)
+    path = manifest_path.absolute()
+    if not path.is_file():
+        raise InputError(f"--manifest must be a CSV file, got {manifest_path}")
+    return Corpus(
+        name=name,
+        folder_names=(str(path.parent),),  # absolute: found from any data folder
+        read=functools.partial(read_csv, file_name=path.name, name=name),
+        converts=True,
+        licence="your own",
+    )
+
+
+def folder_corpus(name: str) -> Corpus:
+    """A corpus that is a folder of class folders inside the data folder.
+
+    Raises:
+        InputError: An unusable name.
+    """
+    _check_own_name(name)
+    return Corpus(
+        name=name,
+        folder_names=(name,),
+        read=functools.partial(read_class_folders, name=name),
+        converts=True,
+        how_to_get="Put a folder for each class there.",
+        licence="your own",
+    )
+
+
+def _check_own_name(name: str) -> None:
+    """Refuse a name that another corpus has or that cannot lead file names."""
+    if name in MODULES:
+        raise InputError(
+            f"--dataset_name {name} is a corpus of its own; give your recordings "
+            "another name"
+        )
+    if not SAFE_NAME.fullmatch(name):
+        raise InputError(
+            f"--dataset_name must be made of {SAFE_NAME_SAID}, got {name!r}"
+        )
+
+
+def read_class_folders(folder: Path, name: str) -> Manifest:
+    """Read `<class>/**/*.wav` and other audio files; classes in sorted order.
+
+    Args:
+        folder: Holds a folder for each class; only read.
+        name: Name of the manifest.
+
+    Raises:
+        InputError: Fewer than two classes, one without audio, or an unusable name.
+    """
+    entries = [path for path in folder.iterdir() if not is_hidden(path.name)]
+    classes = sorted(path.name for path in entries if path.is_dir())
+    check_classes(f"{name}: {folder}", classes)
+    files = [(label, path) for label in classes for path in audio_files(folder / label)]
+    ids = unique_ids(path.relative_to(folder).as_posix() for _, path in files)
+    utterances = [
+        Utterance(
+            id=ids[path.relative_to(folder).as_posix()],
+            path=path.absolute(),
+            label=label,
+        )
+        for label, path in files
+    ]
+    return Manifest(
+        corpus=name,
+        classes=tuple(classes),
+        utterances=tuple(utterances),
+        info=(count_line(name, classes, utterances),),
+    )
+
+
+def conversion_line(manifest: Manifest, sample_rate_hz: int) -> str:
+    """How many files of a corpus are converted on the way, in one line.
+
+    Args:
+        manifest: Of a corpus that `converts`.
+        sample_rate_hz: The rate they are converted to.
+
+    Returns:
+        Empty where every file is a mono WAV at that rate.
+    """
+    wanted = ("WAV", sample_rate_hz, 1)
+    count = sum(_format(utterance.path) != wanted for utterance in manifest.utterances)
+    if not count:
+        return ""
+    return (
+        f"{manifest.corpus}: {count} of {len(manifest.utterances)} files are converted "
+        f"to {sample_rate_hz} Hz mono on the way"
+    )
+
+
+def _format(path: Path) -> tuple[str, int, int] | None:
+    """Format, rate in Hz and channels; None where only ffmpeg can read it."""
+    try:
+        info = soundfile.info(path)
+    except soundfile.LibsndfileError:
+        return None
+    return info.format, info.samplerate, info.channels
