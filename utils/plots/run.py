@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 
+from hyperparameters import InputError, to_flat
 from utils.metrics import summary
 from utils.plots.results import (
     Interval,
@@ -65,8 +67,8 @@ def run_figures(run: Run, scores: Mapping[str, Any]) -> dict[str, Figure]:
     Returns:
         Figures, each headed by what was run; without test set learning curves alone.
     """
-    histories = {r["fold"]: r["history"] for r in run.records if r.get("history")}
-    kept = {r["fold"]: r["epoch_kept"] for r in run.records if "epoch_kept" in r}
+    histories = {r["fold"]: _history(run, r) for r in run.records if r.get("history")}
+    kept = {r["fold"]: r["epoch_kept"] for r in run.records if r.get("history")}
     figures: dict[str, Figure] = {}
     if scores["n"]:
         counts = scores["confusion"]["counts"]
@@ -90,7 +92,7 @@ def run_figures(run: Run, scores: Mapping[str, Any]) -> dict[str, Figure]:
 
 def heading_of(run: Run) -> str:
     """Corpus, duration, input, loss, protocol, seed, and which folds are missing."""
-    settings = run.settings
+    settings = to_flat(settings_of(run.config))
     parts = [
         run.config["corpus"]["name"],
         f"{settings['duration_s']:g} s",
@@ -110,6 +112,28 @@ def _head(figure: Figure, heading: str, note: str) -> None:
     width = int(figure.get_figwidth() * LETTERS_AN_INCH)
     lines = [line for text in (heading, note) for line in textwrap.wrap(text, width)]
     figure.suptitle("\n".join(lines), x=0.01, ha="left", size=11)
+
+
+def _history(run: Run, record: Mapping[str, Any]) -> dict[str, list[float]]:
+    """The curves of one fold, held to one value an epoch.
+
+    Raises:
+        InputError: Curves of different lengths, no numbers, or a kept epoch beyond.
+    """
+    history, kept = record["history"], record.get("epoch_kept")
+    try:
+        epochs = np.array(list(history.values()), dtype=np.float64).shape[1]
+    except (AttributeError, IndexError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{run.folder}: fold {record['fold']}: 'history' must hold lists of "
+            "numbers, one value an epoch; train this fold again"
+        ) from error
+    if kept not in range(epochs):
+        raise InputError(
+            f"{run.folder}: fold {record['fold']}: 'epoch_kept' must be one of the "
+            f"{epochs} epochs in 'history', got {kept!r}; train this fold again"
+        )
+    return dict(history)
 
 
 def _test_curves(

@@ -1,0 +1,236 @@
+"""The report, metrics.json and how both say what they must."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sklearn.metrics
+from trained_run import CLASSES, NOTE, VERDICT, make_run
+
+from hyperparameters import InputError
+from utils.files import PROJECT
+from utils.metrics import summary
+from utils.records import load_run
+from utils.report import headline, metrics_of, render
+from utils.report_text import report_text
+
+STEM = "DEMO_3.0s_Segmented_cross_entropy"
+
+
+def text_of(folder: Path) -> str:
+    """The report of a run folder, nothing written."""
+    run = load_run(folder)
+    return report_text(run, metrics_of(run))
+
+
+def edit_record(folder: Path, fold: int, **changes: object) -> None:
+    """Replace entries of one record."""
+    path = folder / "folds" / f"fold_{fold:02d}.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_render_writes_report_metrics_and_figures(tmp_path: Path) -> None:
+    rendered = render(make_run(tmp_path))
+    assert rendered.report == tmp_path / f"{STEM}_Report.txt"
+    names = {path.name for path in tmp_path.iterdir()}
+    assert {
+        f"{STEM}_Report.txt",
+        f"{STEM}_TotalConfusionMatrix.pdf",
+        f"{STEM}_TotalConfusionMatrixNormalized.png",
+        f"{STEM}_LearningCurves.pdf",
+        "metrics.json",
+    } <= names
+    assert not [name for name in names if name.endswith(".part")]
+    assert json.loads((tmp_path / "metrics.json").read_text()) == rendered.metrics
+
+
+def test_the_classification_report_is_scikit_learns(tmp_path: Path) -> None:
+    folder = make_run(tmp_path)
+    rows = load_run(folder).rows()
+    expected = sklearn.metrics.classification_report(
+        rows.true, rows.predicted, target_names=CLASSES, digits=4
+    )
+    assert expected.rstrip() in text_of(folder)
+
+
+def test_pooled_scores_are_scikit_learns(tmp_path: Path) -> None:
+    folder = make_run(tmp_path)
+    rows = load_run(folder).rows()
+    true, predicted = rows.true, rows.predicted
+    expected = {
+        "UA": sklearn.metrics.balanced_accuracy_score(true, predicted),
+        "WA": sklearn.metrics.accuracy_score(true, predicted),
+        "weighted F1": sklearn.metrics.f1_score(true, predicted, average="weighted"),
+        "macro F1": sklearn.metrics.f1_score(true, predicted, average="macro"),
+    }
+    section = text_of(folder).split("Scores in %, pooled over 48 test rows\n")[1]
+    for label, value in expected.items():
+        line = next(line for line in section.splitlines() if line.startswith(label))
+        assert line.removeprefix(label).split()[0] == f"{100 * value:.2f}"
+    assert "delete-one-speaker jackknife" in section
+    assert "unit: the speaker, 4" in section
+
+
+def test_the_interval_printed_is_the_one_in_metrics(tmp_path: Path) -> None:
+    folder = make_run(tmp_path)
+    ua = summary(load_run(folder))["headline"]["ua"]
+    assert f"[{100 * ua['low']:.2f}, {100 * ua['high']:.2f}]" in text_of(folder)
+
+
+def test_mean_and_deviation_over_folds(tmp_path: Path) -> None:
+    folder = make_run(tmp_path)
+    rows = load_run(folder).rows()
+    right = (rows.predicted == rows.true).reshape(4, -1).mean(axis=1)
+    text = text_of(folder).split("By fold, in %\n")[1].splitlines()
+    mean = next(line for line in text if line.startswith("mean")).split()
+    deviation = next(line for line in text if line.startswith("sd")).split()
+    assert mean[2] == f"{100 * right.mean():.2f}"
+    assert deviation[2] == f"{100 * right.std(ddof=1):.2f}"
+
+
+def test_the_header_tells_verdict_note_protocol_and_origin(tmp_path: Path) -> None:
+    text = " ".join(text_of(make_run(tmp_path)).split())
+    assert text.startswith(
+        f"Light-SERNet on DEMO ==================== Verdict {VERDICT} Corpus DEMO, "
+        f"48 utterances, 3 classes Note {NOTE} Protocol published: each fold has one "
+        "speaker's class counts"
+    )
+    for said in (
+        "best; chosen on: test",
+        "seed 42, 5 epochs",
+        "Folds 4 of 4",
+        "Command train.py -dn DEMO",
+        "Commit abcdef123456",
+        "python 3.11.1, keras 3.15.0",
+        "a processor, 2 cores, Linux",
+        "2026-01-02T03:04:05",
+        "240 s over the folds, 360 CPU-seconds",
+    ):
+        assert said in text
+
+
+def test_folds_from_two_machines_name_both(tmp_path: Path) -> None:
+    folder = make_run(tmp_path)
+    edit_record(folder, 2, machine="another processor")
+    assert "a processor, 2 cores, Linux; another processor" in text_of(folder)
+
+
+def test_the_audits_lines_are_printed_as_they_are(tmp_path: Path) -> None:
+    end = "Leak audit\n----------\nfold  test  speakers shared\n   0    12"
+    assert end in text_of(make_run(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("audit", "expected"),
+    [
+        ({}, "No audit recorded."),
+        ({"notes": ["Ten sentences recur."]}, "Ten sentences recur."),
+    ],
+)
+def test_an_audit_that_lacks_keys(
+    tmp_path: Path, audit: dict[str, list[str]], expected: str
+) -> None:
+    text = text_of(make_run(tmp_path, extra={"audit": audit}))
+    assert text.endswith(f"----------\n{expected}\n")
+
+
+def test_a_partial_run_says_so_first(tmp_path: Path) -> None:
+    text = text_of(make_run(tmp_path, folds_done=(0, 3)))
+    assert text.startswith("PARTIAL RUN: 2 of 4 folds are done (missing: 1, 2).")
+    assert "PARTIAL" not in text_of(make_run(tmp_path, folds_done=(1, 2)))
+
+
+def test_a_class_that_was_not_tested_is_named(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, folds_done=(0,))
+    edit_record(folder, 0, labels=[0] * 6 + [2] * 6)
+    text = text_of(folder)
+    assert "Not tested: anxiety_fear." in text
+    assert "not tested" in text.split("By class")[1]
+
+
+def test_unknown_speakers_leave_their_section_out(tmp_path: Path) -> None:
+    folder = make_run(tmp_path)
+    assert "By speaker" in text_of(folder)
+    for fold in range(4):
+        edit_record(folder, fold, speakers=[None] * 12)
+    text = text_of(folder)
+    assert "By speaker" not in text
+    assert "unit: the utterance" in text
+
+
+def test_protocol_all_has_no_score_by_design(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, protocol="all", chosen_on="none", folds_done=(0,))
+    rendered = render(folder)
+    text = rendered.report.read_text()
+    assert "No score, by design" in text
+    assert "Classification report" not in text
+    assert "no score, by design" in rendered.headline
+    assert rendered.metrics["precisions"] == {}
+    assert not list(tmp_path.glob("*Confusion*"))
+
+
+def test_each_exported_model_has_a_short_score(tmp_path: Path) -> None:
+    run = load_run(make_run(tmp_path))
+    scores = metrics_of(run)["precisions"]
+    keras, int8 = run.rows(), run.rows("int8")
+    assert scores["keras"]["answers_unlike_keras"] == 0
+    differing = int(np.sum(keras.predicted != int8.predicted))
+    assert scores["int8"]["answers_unlike_keras"] == differing > 0
+    assert scores["int8"]["wa"] == np.mean(int8.predicted == int8.true)
+
+
+def test_the_headline_is_one_line_with_verdict_and_note(tmp_path: Path) -> None:
+    line = headline(metrics_of(load_run(make_run(tmp_path))))
+    assert line.startswith("DEMO; UA ")
+    assert "4 of 4 folds, published" in line
+    assert VERDICT in line
+    assert NOTE.rstrip(".") in line
+    assert "\n" not in line
+
+
+def test_records_alone_are_enough(tmp_path: Path) -> None:
+    folder = make_run(tmp_path)
+    whole = metrics_of(load_run(folder))
+    (folder / "config.json").unlink()
+    alone = metrics_of(load_run(folder))
+    assert alone["commit"] == "abcdef123456"
+    assert alone["keras"] == whole["keras"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epoch_kept": 5}, "'epoch_kept' must be one of the 5 epochs"),
+        ({"history": {"loss": [1.0], "accuracy": []}}, "one value an epoch"),
+        ({"history": [1.0]}, "one value an epoch"),
+    ],
+)
+def test_a_damaged_history_is_refused(
+    tmp_path: Path, changes: dict[str, object], message: str
+) -> None:
+    folder = make_run(tmp_path)
+    edit_record(folder, 1, **changes)
+    with pytest.raises(InputError, match=message):
+        render(folder)
+    assert not list(tmp_path.glob("*Report.txt"))
+
+
+@pytest.mark.parametrize("module", ["utils.report", "utils.plots"])
+def test_a_folder_without_records_is_one_line_and_status_2(
+    tmp_path: Path, module: str
+) -> None:
+    option = [] if module == "utils.report" else ["--run"]
+    done = subprocess.run(
+        [sys.executable, "-m", module, *option, str(tmp_path)],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert "give a run folder" in done.stderr

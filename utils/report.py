@@ -1,0 +1,126 @@
+"""A run's report, metrics and figures, from its configuration and records alone.
+
+`python -m utils.report FOLDER` renders them again, also where only the records were
+copied. The figures come from `utils.metrics`; nothing is computed here.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from utils.cli import Parser, run_main
+from utils.files import write_atomic, write_json
+from utils.metrics import FIGURES, confusion, figures, named, summary
+from utils.plots.run import run_figures, save_figures, stem_of
+from utils.records import Run, load_run
+from utils.report_text import report_text
+
+FORMAT = 1
+
+
+class Rendered(NamedTuple):
+    """What was rendered.
+
+    Attributes:
+        report: Path of `<stem>_Report.txt`.
+        metrics: Content of `metrics.json`.
+        headline: Scores, verdict and the corpus's note, one line for the terminal.
+    """
+
+    report: Path
+    metrics: dict[str, Any]
+    headline: str
+
+
+def render(run_folder: Path) -> Rendered:
+    """Write `<stem>_Report.txt`, `metrics.json` and every figure of a run.
+
+    Args:
+        run_folder: Holds config.json and the records of the folds done so far.
+
+    Returns:
+        The report's path, the metrics, and a line for the terminal.
+
+    Raises:
+        InputError: No run folder, no record, or a damaged one.
+        OSError: A file cannot be written; older ones stay whole.
+    """
+    run = load_run(run_folder)
+    metrics = metrics_of(run)
+    save_figures(run, run_figures(run, metrics["keras"]))
+    write_json(run.folder / "metrics.json", metrics)
+    path = run.folder / f"{stem_of(run)}_Report.txt"
+    write_atomic(path, report_text(run, metrics))
+    return Rendered(path, metrics, headline(metrics))
+
+
+def metrics_of(run: Run) -> dict[str, Any]:
+    """The content of `metrics.json`.
+
+    Args:
+        run: A run, complete or not.
+
+    Returns:
+        What was run, its audit, `keras`: the full summary of the trained model, and
+        `precisions`: UA, WA, F1 of each exported file and how many answers differ.
+    """
+    config = run.records[0] | run.config  # where config.json was not copied
+    kept = ("hash", "settings", "classes", "corpus")
+    made_by = ("commit", "command", "versions", "machine", "time")
+    return {
+        "format": FORMAT,
+        "protocol": run.protocol,
+        "num_folds": run.num_folds,
+        "folds_done": [record["fold"] for record in run.records],
+        **{key: config[key] for key in (*kept, *made_by) if key in config},
+        "audit": config.get("audit", {}),
+        "keras": summary(run),
+        "precisions": _precisions(run),
+    }
+
+
+def _precisions(run: Run) -> dict[str, dict[str, Any]]:
+    """A short score of each exported file that every fold has."""
+    reference = run.rows()
+    if not len(reference):
+        return {}
+    scores = {}
+    for source in run.sources:
+        rows = run.rows(source)
+        differing = int((rows.predicted != reference.predicted).sum())
+        values = named(figures(confusion(rows)).tolist())
+        scores[source] = values | {"answers_unlike_keras": differing}
+    return scores
+
+
+def headline(metrics: Mapping[str, Any]) -> str:
+    """UA and WA with intervals, folds, verdict and the corpus's note, in one line."""
+    done, verdict = len(metrics["folds_done"]), metrics["audit"].get("verdict", "")
+    parts = [metrics["corpus"]["name"]]
+    if scores := metrics["keras"].get("headline"):
+        parts += [f"{FIGURES[name]} {_percent(scores[name])}" for name in ("ua", "wa")]
+    else:
+        parts.append("no score, by design")
+    parts.append(f"{done} of {metrics['num_folds']} folds, {metrics['protocol']}")
+    parts += [verdict, metrics["corpus"].get("note", "").rstrip(".")]
+    return "; ".join(part for part in parts if part)
+
+
+def _percent(figure: Mapping[str, float]) -> str:
+    value, low, high = (100 * figure[name] for name in ("value", "low", "high"))
+    return f"{value:.2f} % [{low:.2f}, {high:.2f}]"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Render run folders again."""
+    parser = Parser(prog="python -m utils.report", description=__doc__)
+    parser.add_argument("folders", type=Path, nargs="+", help="run folders")
+    for folder in parser.parse_args(argv).folders:
+        rendered = render(folder)
+        print(f"{rendered.report}: {rendered.headline}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_main(main))
