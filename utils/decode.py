@@ -33,6 +33,10 @@ AU_HEADER = struct.Struct(
 AU_FLOAT32 = 6
 
 
+class NoSoundError(InputError):
+    """A sound file or video that is whole, but has no sound track."""
+
+
 class Native(NamedTuple):
     """Part of a file as it is stored: samples (frames, channels), float64."""
 
@@ -168,14 +172,16 @@ def _ffmpeg_blocks(path: Path) -> Iterator[Native]:
             process.kill()
         if status:
             messages.seek(0)
-            raise InputError(f"{shown(path)}: {_ffmpeg_reason(messages.read())}")
+            raise _ffmpeg_error(path, messages.read().decode(errors="replace"))
 
 
-def _ffmpeg_reason(messages: bytes) -> str:
-    """What ffmpeg said, as the end of one line."""
-    lines = messages.decode(errors="replace").strip().splitlines()
+def _ffmpeg_error(path: Path, messages: str) -> InputError:
+    """What ffmpeg said, as one line."""
+    if "matches no streams" in messages:
+        return NoSoundError(f"{shown(path)}: has no sound track")
+    lines = messages.strip().splitlines()
     said = shown(lines[-1].rsplit(": ", 1)[-1]) if lines else "no reason given"
-    return f"cannot be read as audio (ffmpeg: {said})"
+    return InputError(f"{shown(path)}: cannot be read as audio (ffmpeg: {said})")
 
 
 def _au_blocks(pipe: IO[bytes], name: str) -> Iterator[Native]:
