@@ -7,7 +7,7 @@ import matplotlib.font_manager
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from trained_run import CLASSES, NOTE, make_run
+from trained_run import CLASSES, NOTE, VERDICT, make_run
 
 import utils.plots.__main__ as command
 from hyperparameters import FrontEnd, InputError
@@ -163,6 +163,7 @@ def test_figures_say_what_was_run_and_what_is_missing(tmp_path: Path) -> None:
         assert "DEMO" in heading
         assert "protocol published" in heading
         assert "PARTIAL: 2 of 4 folds" in heading
+        assert VERDICT in heading
         assert NOTE in heading
 
 

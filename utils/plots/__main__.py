@@ -15,8 +15,8 @@ from utils.plots.style import save
 
 EXAMPLES = """\
 examples:
-  python -m utils.plots --run result/DEMO_3.0s_all_mfcc_cross_entropy_…
-  python -m utils.plots --clip inference_tests/demo_anger.wav
+  python -m utils.plots --run result/DEMO_3.0s_all_mfcc_…_1a2b3c4d
+  python -m utils.plots --clip recording.wav
   python -m utils.plots --network --output_dir images
 """
 NUM_CLASSES = 7  # EMO-DB's
@@ -26,8 +26,15 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """Options of this command."""
     parser = Parser(prog="python -m utils.plots", description=__doc__, epilog=EXAMPLES)
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--run", type=Path, help="run folder: every figure, in it")
-    what.add_argument("--clip", type=Path, help="audio file: its inputs, PDF and PNG")
+    what.add_argument(
+        "--run",
+        type=Path,
+        metavar="FOLDER",
+        help="every figure of a run, in its folder",
+    )
+    what.add_argument(
+        "--clip", type=Path, metavar="FILE", help="a recording's inputs, PDF and PNG"
+    )
     what.add_argument(
         "--network", action="store_true", help="the architecture, SVG and PNG"
     )
@@ -35,6 +42,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         "-id",
         "--input_durations",
         type=float,
+        metavar="S",
         help="segment, s; default: the whole clip, and 3 s for the network",
     )
     parser.add_argument(

@@ -1,7 +1,7 @@
 """Every figure of a run, from its records."""
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,9 @@ from utils.plots.style import save, styled
 from utils.records import Run, load_run
 from utils.run_folder import file_stem, settings_of
 
-LETTERS_AN_INCH = 11.5  # of the heading
+HEADING_SIZE = 10.0
+LETTERS_AN_INCH = 12.5  # of the heading
+LINE_IN = 0.17
 
 
 def draw_run(folder: Path) -> list[Path]:
@@ -86,12 +88,20 @@ def run_figures(run: Run, scores: Mapping[str, Any]) -> dict[str, Figure]:
             curves, kept, chosen_on=run.chosen_on
         )
     for figure in figures.values():
-        _head(figure, heading_of(run), str(run.config["corpus"].get("note", "")))
+        _head(figure, heading_of(run))
     return figures
 
 
-def heading_of(run: Run) -> str:
-    """Corpus, duration, input, loss, protocol, seed, and which folds are missing."""
+def heading_of(run: Run) -> list[str]:
+    """What a figure that travels alone must say, each on a line of its own.
+
+    Args:
+        run: A run, complete or not.
+
+    Returns:
+        What was run and which folds are missing; the audit's verdict and the corpus's
+        note, where there are any.
+    """
     settings = to_flat(settings_of(run.config))
     parts = [
         run.config["corpus"]["name"],
@@ -103,15 +113,18 @@ def heading_of(run: Run) -> str:
     ]
     if not run.is_complete:
         parts.append(f"PARTIAL: {len(run.records)} of {run.num_folds} folds")
-    return ", ".join(parts)
+    verdict = run.config.get("audit", {}).get("verdict", "")
+    note = run.config["corpus"].get("note", "")
+    return [", ".join(parts), *(text for text in (verdict, note) if text)]
 
 
 @styled()
-def _head(figure: Figure, heading: str, note: str) -> None:
-    """Above the figure: what was run, and what must be said of the corpus."""
+def _head(figure: Figure, heading: Sequence[str]) -> None:
+    """Write the heading above the figure, in room of its own."""
     width = int(figure.get_figwidth() * LETTERS_AN_INCH)
-    lines = [line for text in (heading, note) for line in textwrap.wrap(text, width)]
-    figure.suptitle("\n".join(lines), x=0.01, ha="left", size=11)
+    lines = [line for text in heading for line in textwrap.wrap(text, width)]
+    figure.set_figheight(figure.get_figheight() + LINE_IN * len(lines))
+    figure.suptitle("\n".join(lines), x=0.01, ha="left", size=HEADING_SIZE)
 
 
 def _history(run: Run, record: Mapping[str, Any]) -> dict[str, list[float]]:
