@@ -31,13 +31,15 @@ NOTE = (
 # SHA-256 over the samples of all utterances, in the order of their names. It is also
 # the stamp of the folder: when the synthesis changes, this changes, and the corpus is
 # made again.
-SAMPLES_SHA256 = "25dc77955a0c35cc61fa66194e0aeac5847a20d7883162ed3f04c060a1cfbc8e"
+SAMPLES_SHA256 = "c8210fc462feb8b806d030dbfb128384202d5468aecb9c65ad8c6c712fa35f5f"
 STAMP_NAME = "SAMPLES_SHA256"
 
-SENTENCES = {  # phones of `synthesis.PHONES`
-    "a01": "'a m _ a: b @ n _ t l 'a: s z i: l 'a N @",  # Am Abend las sie lange
-    "a02": "d e: 6 h 'u: _ t l i: _ k _ t d 'O 6 _ t I m b 'o: _ t",  # Hut … Boot
-    "b01": "v i: 6 m 'a: l @ n i: m d e: n S 'o: n @ n m 'o: n _ t",  # … schönen Mond
+# Phones of `synthesis.PHONES`: Am Abend las er lange. Der Hut liegt dort im Boot. Wir
+# malen den Schatten dort.
+SENTENCES = {
+    "a01": "_ 'a m _ a: b @ n _ t l 'a: s e: 6 l 'a N @ _",
+    "a02": "_ d e: 6 h 'u: _ t l i: _ k _ t d 'O 6 _ t I m b 'o: _ t _",
+    "b01": "_ v i: 6 m 'a: l @ n d e: n S 'a _ t @ n d 'O 6 _ t _",
 }
 
 # Mean F0 in Hz, vocal tract (a man's formants = 1), tempo, corner of the glottal
@@ -116,9 +118,7 @@ def utterance_samples(name: str) -> npt.NDArray[np.int16]:
     generator = np.random.RandomState(list(name.encode()))
     speaker, sentence, letter = name[:2], name[2:5], name[5]
     delivery = _delivery(speaker, letter, generator)
-    speech = np.pad(
-        synthesise(SENTENCES[sentence], delivery, generator), SAMPLE_RATE_HZ // 40
-    )
+    speech = synthesise(SENTENCES[sentence], delivery, generator)
     noise = 2.0 * generator.random_sample(len(speech)) - 1.0
     return to_pcm16(speech + BACKGROUND * noise)
 
