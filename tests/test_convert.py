@@ -323,11 +323,17 @@ def test_broken_videos_are_named_and_the_rest_is_done(
     make_video(source / "-good one.mp4", 600.0, MP4)
     whole = (source / "-good one.mp4").read_bytes()
     (source / "cut.mp4").write_bytes(whole[: len(whole) // 2])
+    for kind, codecs in {"avi": AVI, "mkv": MP4}.items():
+        path = source / f"cut {kind}.{kind}"
+        make_video(path, 600.0, codecs)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size * 3 // 4])
     (source / "text.avi").write_text("no video")
     assert video_to_audio.main([str(source), str(target)]) == 1
     said = capsys.readouterr()
-    assert said.out == "1 converted, 0 kept, 0 without sound, 2 failed\n"
+    assert said.out == "1 converted, 0 kept, 0 without sound, 4 failed\n"
     assert f"failed: {source}/cut.mp4: cannot be read as audio" in said.err
+    assert f"failed: {source}/cut avi.avi: truncated" in said.err
+    assert f"failed: {source}/cut mkv.mkv: cannot be read as audio (ff" in said.err
     assert f"failed: {source}/text.avi: cannot be read as audio" in said.err
     assert [path.name for path in target.iterdir()] == ["-good one.wav"]
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import soundfile
 
 from hyperparameters import InputError
-from utils.decode import blocks, is_truncated_wav, shown
+from utils.decode import blocks, is_truncated_riff, shown
 
 PCM16_SCALE = 32768.0  # soundfile and tf.audio.decode_wav divide 16-bit samples by it
 
@@ -39,7 +39,7 @@ def read_wav(path: Path, sample_rate_hz: int) -> npt.NDArray[np.float64]:
             f"{path}: must be mono at {sample_rate_hz} Hz, got {channels} channel(s) "
             f"at {rate_hz} Hz; convert with `python -m utils.convert.sample_rate`"
         )
-    if len(samples) < promised or is_truncated_wav(path):
+    if len(samples) < promised or is_truncated_riff(path):
         raise InputError(f"{path}: truncated, the header promises more samples")
     return check_samples(samples[:, 0], str(path))
 

@@ -128,7 +128,7 @@ def _native_blocks(path: Path) -> Generator[Native, None, None]:
             yield Native(file.samplerate, block)
         # An MP3 without an index states only an estimate of its length.
         is_short = file.format != "MP3" and read < file.frames
-        if is_short or is_truncated_wav(path):
+        if is_short or is_truncated_riff(path):
             raise InputError(
                 f"{shown(path)}: truncated, the header promises more samples"
             )
@@ -151,7 +151,9 @@ def check_format(rate_hz: int, channels: int, name: str) -> None:
 
 def _ffmpeg_blocks(path: Path) -> Iterator[Native]:
     """As `_native_blocks`, through ffmpeg; its header (AU) tells rate and channels."""
-    command = [ffmpeg_program(shown(path)), "-v", "error", "-nostdin"]
+    if is_truncated_riff(path):
+        raise InputError(f"{shown(path)}: truncated, the header promises more")
+    command = [ffmpeg_program(shown(path)), "-v", "error", "-nostdin", "-xerror"]
     command += ["-protocol_whitelist", "file,pipe"]  # a play list may not use the net
     command += ["-i", f"file:{path}", "-map", "0:a:0"]
     command += ["-f", "au", "-c:a", "pcm_f32be", "pipe:1"]
@@ -170,9 +172,10 @@ def _ffmpeg_blocks(path: Path) -> Iterator[Native]:
             status = process.wait()
         finally:
             process.kill()
-        if status:
-            messages.seek(0)
-            raise _ffmpeg_error(path, messages.read().decode(errors="replace"))
+        messages.seek(0)
+        said = messages.read().decode(errors="replace")
+        if status or "File ended prematurely" in said:  # status 0 for a cut MKV
+            raise _ffmpeg_error(path, said)
 
 
 def _ffmpeg_error(path: Path, messages: str) -> InputError:
@@ -247,13 +250,18 @@ def _resampled(
     yield stream.resample_chunk(np.empty(0), last=True)
 
 
-def is_truncated_wav(path: Path) -> bool:
-    """Whether a RIFF file is shorter than its header says (libsndfile reads on)."""
+def is_truncated_riff(path: Path) -> bool:
+    """Whether a WAV or AVI file is shorter than its header says.
+
+    libsndfile and ffmpeg read on, to whatever end there is.
+    """
     with path.open("rb") as file:
         head = file.read(12)
+        size = file.seek(0, 2)
+        if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+            return int.from_bytes(head[4:8], "little") + 8 > size
         if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
             return False
-        size = file.seek(0, 2)
         position = 12
         while position + 8 <= size:
             file.seek(position)

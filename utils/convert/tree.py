@@ -23,7 +23,7 @@ from hyperparameters import InputError
 from utils.audio import PCM16_SCALE
 from utils.cli import Parser, describe, one_line
 from utils.corpora.reading import audio_files
-from utils.decode import NoSoundError, blocks, is_truncated_wav, shown
+from utils.decode import NoSoundError, blocks, is_truncated_riff, shown
 
 LOCK_NAME = ".convert.lock"
 STATUSES = ("converted", "kept", "without sound", "failed")
@@ -193,7 +193,7 @@ def _is_good(output: Path, source: Path, sample_rate_hz: int) -> bool:
     except (FileNotFoundError, EOFError, wave.Error):
         return False
     is_newer = output.stat().st_mtime_ns >= source.stat().st_mtime_ns
-    return is_wanted and is_newer and not is_truncated_wav(output)
+    return is_wanted and is_newer and not is_truncated_riff(output)
 
 
 def _write_whole(output: Path, source: Path, sample_rate_hz: int) -> None:
