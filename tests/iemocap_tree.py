@@ -117,7 +117,7 @@ def write_strays(session: Path, turn: Turn) -> None:
         session / "sentences" / "wav" / turn.dialog / "notes.wav": "stray",
         session / "sentences" / "wav" / f"{turn.id}.wav": "not in its folder",
         session / "sentences" / "wav" / ".DS_Store": "",
-        labels / f"._{turn.dialog}.txt": "hidden",
+        labels / f"._{turn.dialog}.txt": wrong.replace("ang", "hidden"),
         labels / "Categorical" / f"{turn.dialog}_e1_cat.txt": wrong,
         labels / "Attribute" / f"{turn.dialog}_e2_atr.txt": wrong,
         labels / "Self-evaluation" / f"{turn.dialog}_f1_cat.txt": wrong,

@@ -238,6 +238,44 @@ def test_licence_and_source_are_stated(name: str) -> None:
     assert corpus.how_to_get
 
 
+TOY_MODULE = """
+from utils.corpora import Corpus, Utterance
+from utils.corpora.reading import read_named_files
+
+LABELS = {"j": "joyful", "c": "calm"}
+
+def utterance(path):
+    label, speaker = LABELS[path.stem[0]], path.stem[1:]
+    return Utterance(id=path.stem, path=path, label=label, speaker=speaker)
+
+def read(folder):
+    counts = {"joyful": 2, "calm": 1}
+    return read_named_files(folder, "TOY", utterance_of=utterance, documented=counts)
+
+CORPUS = Corpus(
+    name="TOY", folder_names=("TOY",), read=read, class_map={"joyful": "happiness"}
+)
+"""
+
+
+def test_a_corpus_is_added_by_one_file_and_one_registry_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "toy_corpus.py").write_text(TOY_MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(MODULES, "TOY", "toy_corpus")
+    write_files(tmp_path / "TOY", ["j1.wav", "sub/j2.wav", "c1.wav"])
+    manifest = read("TOY", tmp_path)
+    assert manifest.info == (
+        "TOY: 3 utterances (3 documented): joyful 2 (2), calm 1 (1)",
+    )
+    emo_db = ("neutral", "happiness", "calm")
+    assert shared_classes(emo_db, manifest.classes).pairs == (
+        ("happiness", "joyful"),
+        ("calm", "calm"),
+    )
+
+
 def test_every_registered_class_has_one_common_name() -> None:
     merged = class_map()
     for name in MODULES:
