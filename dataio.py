@@ -6,7 +6,7 @@ order is a function of (seed, fold, epoch) alone, so that a run can stop anywher
 """
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,8 +16,9 @@ import numpy.typing as npt
 
 from hyperparameters import InputError, Settings, to_flat
 from utils import frontend
-from utils.audio import read_wav
-from utils.corpora import Manifest, corpus_by_name, load_manifest
+from utils.audio import read_any, read_wav
+from utils.corpora import Manifest, load_manifest
+from utils.corpora.own import find_corpus
 from utils.files import PROJECT, digest, locked, write_atomic
 from utils.folds import Fold, random_state
 from utils.segment import Progress, SegmentedCorpus, quiet, segment_corpus
@@ -84,12 +85,14 @@ class Dataset:
         settings: What the features were made with.
         features: Network inputs of every segment of the corpus.
         segments: Where they came from.
+        read: Path and rate in Hz to an utterance's samples.
     """
 
     manifest: Manifest
     settings: Settings
     features: Features
     segments: SegmentedCorpus
+    read: Callable[[Path, int], npt.NDArray[np.float64]] = read_wav
 
     @functools.cached_property
     def segment_numbers(self) -> dict[str, list[int]]:
@@ -136,12 +139,14 @@ class Places:
         derived_dir: Segments and features are written here.
         cache: `disk` maps the features' file, `ram` loads it, `None` computes anew.
         accept_altered: Go on with files that differ from the published ones.
+        manifest_path: CSV manifest of the user's own corpus.
     """
 
     data_dir: Path
     derived_dir: Path = PROJECT / "data"
     cache: str = "disk"
     accept_altered: bool = False
+    manifest_path: Path | None = None
 
 
 def load_dataset(
@@ -158,21 +163,25 @@ def load_dataset(
         InputError: The corpus is missing or damaged, or a file of it is.
         OSError: A derived file cannot be written.
     """
+    corpus = find_corpus(
+        settings.data.dataset_name, places.data_dir, places.manifest_path
+    )
+    read = read_any if corpus.converts else read_wav
     whole = load_manifest(
-        corpus_by_name(settings.data.dataset_name),
+        corpus,
         places.data_dir,
         places.derived_dir,
         accept_altered=places.accept_altered,
     )
     manifest = select_part(whole, settings.data.audio_type)
     derived = places.derived_dir
-    segments = segment_corpus(whole, settings, derived, progress=progress)
+    segments = segment_corpus(whole, settings, derived, read=read, progress=progress)
     if places.cache == "None":
         features: Features = ComputedFeatures(segments.paths, settings)
     else:
         path = cache_features(segments, settings, derived, progress=progress)
         features = np.load(path, mmap_mode="r" if places.cache == "disk" else None)
-    return Dataset(manifest, settings, features, segments)
+    return Dataset(manifest, settings, features, segments, read)
 
 
 def cache_features(

@@ -14,13 +14,14 @@ from tqdm import tqdm
 
 from dataio import Dataset, load_dataset
 from hyperparameters import InputError, Settings
-from utils import options, run_folder
+from utils import options, report, run_folder
 from utils.audit import audit
 from utils.cli import EXIT_USER_ERROR, Parser, run_main, true_or_false
 from utils.files import PROJECT
+from utils.fold_job import FoldOptions, FoldTask
 from utils.folds import Fold, make_folds
 from utils.progress import RunProgress
-from utils.workers import FoldOptions, FoldTask, run_tasks
+from utils.workers import run_tasks
 
 EXAMPLES = """examples:
   python train.py                                      the embedded corpus, DEMO
@@ -170,7 +171,8 @@ def train_run(settings: Settings, args: argparse.Namespace, command: str) -> int
     ]
     failures = run_all(tasks, args, command)
     if len(failures) < len(tasks):
-        print(folder)
+        rendered = report.render(folder)
+        print(f"{rendered.headline}\n{rendered.report}")
     for number, error in sorted(failures.items()):
         print(f"train.py: error: fold {number}: {error}", file=sys.stderr)
     if failures:

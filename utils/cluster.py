@@ -1,5 +1,6 @@
 """Folds on `dask.distributed`: a local cluster, or any running one."""
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,7 +10,8 @@ from distributed.scheduler import KilledWorker
 
 from hyperparameters import InputError
 from utils.files import PROJECT
-from utils.workers import TOPIC, TRIES, FoldTask, run_task, worker_environment
+from utils.fold_job import FoldTask
+from utils.workers import TOPIC, TRIES, run_task, worker_environment
 
 Events = Callable[[dict[str, Any]], None]
 CONNECT_TIMEOUT_S = 15
@@ -49,6 +51,7 @@ def run_on_dask(
             host="127.0.0.1",
             dashboard_address=None,
             memory_limit=0,
+            silence_logs=logging.ERROR,
         ) as cluster:
             return _submit(Client(cluster), tasks, on_event)
 

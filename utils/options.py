@@ -14,7 +14,8 @@ from typing import Any
 from dataio import CACHES, Places
 from hyperparameters import InputError, Settings, from_flat, to_flat
 from utils.cli import true_or_false
-from utils.corpora import MODULES, corpus_by_name
+from utils.corpora import MODULES
+from utils.corpora.own import find_corpus
 from utils.files import PROJECT
 from utils.folds import PROTOCOLS
 
@@ -101,7 +102,7 @@ def settings_from(args: argparse.Namespace) -> list[Settings]:
     """Published values, the corpus's own defaults, what was given: the last wins.
 
     Args:
-        args: From a parser that `add_settings` filled.
+        args: From a parser that `add_settings` and `add_places` filled.
 
     Returns:
         Complete settings, one for each seed.
@@ -114,7 +115,8 @@ def settings_from(args: argparse.Namespace) -> list[Settings]:
     seeds = given.pop("seed", [to_flat(Settings())["seed"]])
     if len(set(seeds)) < len(seeds):
         raise InputError(f"--seed holds a number twice: {seeds}")
-    values = {**corpus_by_name(name).defaults, **given, "dataset_name": name}
+    defaults = find_corpus(name, args.data_dir, args.manifest).defaults
+    values = {**defaults, **given, "dataset_name": name}
     return [from_flat({**values, "seed": seed}) for seed in seeds]
 
 
@@ -149,6 +151,12 @@ def add_places(parser: argparse.ArgumentParser) -> None:
         help="features: disk (mapped), ram (loaded), None (computed each epoch)",
     )
     group.add_argument(
+        "--manifest",
+        type=Path,
+        metavar="FILE",
+        help="CSV of your own corpus: path,label[,speaker,session,part,sentence]",
+    )
+    group.add_argument(
         "--accept_altered",
         action="store_true",
         help="go on with files that differ from the published corpus",
@@ -162,6 +170,7 @@ def places_from(args: argparse.Namespace) -> Places:
         derived_dir=args.derived_dir,
         cache=args.cache,
         accept_altered=args.accept_altered,
+        manifest_path=args.manifest,
     )
 
 

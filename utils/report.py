@@ -15,6 +15,7 @@ from utils.metrics import FIGURES, confusion, figures, named, summary
 from utils.plots.run import run_figures, save_figures, stem_of
 from utils.records import Run, load_run
 from utils.report_text import report_text
+from utils.run_models import place_models
 
 FORMAT = 1
 
@@ -34,7 +35,7 @@ class Rendered(NamedTuple):
 
 
 def render(run_folder: Path) -> Rendered:
-    """Write `<stem>_Report.txt`, `metrics.json` and every figure of a run.
+    """Write a run's report, `metrics.json`, figures, and the chosen fold's models.
 
     Args:
         run_folder: Holds config.json and the records of the folds done so far.
@@ -49,6 +50,7 @@ def render(run_folder: Path) -> Rendered:
     run = load_run(run_folder)
     metrics = metrics_of(run)
     save_figures(run, run_figures(run, metrics["keras"]))
+    place_models(run, metrics["keras"])
     write_json(run.folder / "metrics.json", metrics)
     path = run.folder / f"{stem_of(run)}_Report.txt"
     write_atomic(path, report_text(run, metrics))

@@ -4,10 +4,9 @@ It runs in a worker process of one thread, may be killed at any moment, and goes
 from the last finished epoch when called again.
 """
 
-import shutil
+import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,55 +14,24 @@ import keras
 import numpy as np
 
 import models
-from dataio import Dataset, steps_per_epoch, tensorflow_pipeline, training_batches
-from hyperparameters import Settings, to_flat
-from utils import checkpoint
+from dataio import steps_per_epoch, tensorflow_pipeline, training_batches
+from hyperparameters import InputError, to_flat
+from utils import checkpoint, scoring
 from utils.checkpoint import State
-from utils.files import write_atomic, write_json
-from utils.folds import Fold, random_state
+from utils.files import write_json
+from utils.fold_job import FoldJob
+from utils.folds import random_state
 from utils.run_folder import (
     FORMAT,
     describe_corpus,
-    fold_folder,
     provenance,
+    read_record,
     record_path,
 )
-from utils.workers import FoldOptions
 
 INITIAL_WEIGHTS_STREAM = 4  # keeps them apart from other draws of one seed
 WEIGHTS_NAME = "weights.keras"
-DEFAULT_OPTIONS = FoldOptions()
 Report = Callable[[dict[str, Any]], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class FoldJob:
-    """Everything one fold's training needs, none of it living in another process.
-
-    Attributes:
-        dataset: Corpus and features.
-        fold: Who trains, chooses and is tested.
-        folder: The run folder.
-        run_hash: As in the run folder's name.
-        num_folds: Folds of the whole run.
-        options: What does not affect the result.
-    """
-
-    dataset: Dataset
-    fold: Fold
-    folder: Path
-    run_hash: str
-    num_folds: int
-    options: FoldOptions = DEFAULT_OPTIONS
-
-    @property
-    def settings(self) -> Settings:
-        return self.dataset.settings
-
-    @property
-    def fold_folder(self) -> Path:
-        """Weights, exported models and state of the fold."""
-        return fold_folder(self.folder, self.fold.number)
 
 
 def limit_threads(threads: int) -> None:
@@ -159,17 +127,7 @@ def _fit(
 def _choosing_data(job: FoldJob) -> tuple[np.ndarray, np.ndarray] | None:
     """Features and labels of the set that chooses the epoch; None where none does."""
     ids = {"test": job.fold.test, "validation": job.fold.validation, "none": ()}
-    return _data_of(job, ids[job.fold.chosen_on])
-
-
-def _data_of(
-    job: FoldJob, utterance_ids: tuple[str, ...]
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """Features and labels of all segments of some utterances; None for none."""
-    numbers = job.dataset.numbers_of(utterance_ids)
-    if len(numbers) == 0:
-        return None
-    return np.asarray(job.dataset.features[numbers]), job.dataset.labels[numbers]
+    return job.data_of(ids[job.fold.chosen_on])
 
 
 class EpochEnd(keras.callbacks.Callback):
@@ -179,7 +137,7 @@ class EpochEnd(keras.callbacks.Callback):
         super().__init__()
         self.job, self.state, self.report = job, state, report
         self.test_data = (
-            _data_of(job, job.fold.test) if job.options.record_test_curve else None
+            job.data_of(job.fold.test) if job.options.record_test_curve else None
         )
         self.started, self.cpu_started = time.perf_counter(), time.process_time()
 
@@ -221,34 +179,12 @@ def _state_key(job: FoldJob) -> str:
     return f"{job.run_hash}/{job.fold.number}/{keras.config.backend()}"
 
 
-def predict_utterances(
-    job: FoldJob, predict: Callable[[np.ndarray], np.ndarray]
-) -> np.ndarray:
-    """Class probabilities of the fold's test utterances.
-
-    Args:
-        job: The fold.
-        predict: Features (segments, frames, features, 1) to (segments, classes).
-
-    Returns:
-        (utterances, classes), float32, averaged over an utterance's segments; no rows
-        where nobody is tested.
-    """
-    data = _data_of(job, job.fold.test)
-    if data is None:
-        return np.empty((0, len(job.dataset.manifest.classes)), np.float32)
-    return job.dataset.mean_over_segments(predict(data[0]), job.fold.test)
-
-
-def make_record(
-    job: FoldJob, state: State, probabilities: dict[str, np.ndarray]
-) -> dict[str, Any]:
-    """The record of a finished fold: small, self-contained, JSON.
+def make_record(job: FoldJob, state: State) -> dict[str, Any]:
+    """The record of a finished fold: small, self-contained, JSON; no predictions yet.
 
     Args:
         job: The fold.
         state: Its final state.
-        probabilities: (utterances, classes) by source: `keras` and every precision.
     """
     manifest, fold = job.dataset.manifest, job.fold
     by_id = {utterance.id: utterance for utterance in manifest.utterances}
@@ -270,46 +206,65 @@ def make_record(
         "test": list(fold.test),
         "labels": [manifest.classes.index(by_id[name].label) for name in fold.test],
         "speakers": [by_id[name].speaker for name in fold.test],
-        "probabilities": {k: rounded(v) for k, v in probabilities.items()},
-        "history": {k: rounded(np.array(v)) for k, v in state.history.items()},
+        "history": {k: scoring.rounded(np.array(v)) for k, v in state.history.items()},
     }
-
-
-def rounded(values: np.ndarray) -> list[Any]:
-    """Numbers as the shortest decimals that give the same float32 back."""
-    if values.ndim > 1:
-        return [rounded(row) for row in values]
-    return [float(str(value)) for value in values.astype(np.float32)]
 
 
 def train_fold(job: FoldJob, report: Report = print) -> None:
     """Train, export and score one fold; write its record.
 
+    A fold that has its record is not trained again; predictions of exported models
+    that it lacks (audio in, or trained where TensorFlow was not) are added.
+
     Args:
-        job: The fold. Nothing happens where its record is there.
+        job: The fold.
         report: Called with a dict after every epoch and at each stage.
 
     Raises:
         OSError: A file cannot be written; the fold resumes when that is mended.
     """
-    path = record_path(job.folder, job.fold.number)
-    if path.exists():
-        return
-    model, state = fit_fold(job, report)
-    report({"fold": job.fold.number, "stage": "exporting"})
-    job.fold_folder.mkdir(parents=True, exist_ok=True)
-    save_weights(model, job.fold_folder / WEIGHTS_NAME)
-    keras_probabilities = predict_utterances(
-        job, lambda features: model.predict(features, verbose=0)
-    )
-    write_json(path, make_record(job, state, {"keras": keras_probabilities}))
+    number = job.fold.number
+    record = read_record(job.folder, number, job.run_hash)
+    if record is None:
+        model, state = fit_fold(job, report)
+        save_weights(model, job.fold_folder / WEIGHTS_NAME)
+        record = make_record(job, state)
+    report({"fold": number, "stage": "exporting"})
+    record |= export_and_score(job)
+    write_json(record_path(job.folder, number), record)
     checkpoint.remove(job.fold_folder)
+    report({"fold": number, "stage": "done"})
+
+
+def export_and_score(job: FoldJob) -> dict[str, Any]:
+    """Export the fold's weights where TensorFlow runs, and score every model.
+
+    Returns:
+        The record's `probabilities` by source and `calibration`, utterance ids.
+
+    Raises:
+        InputError: The weights are not there.
+    """
+    path = job.fold_folder / WEIGHTS_NAME
+    if not path.exists():
+        raise InputError(f"{path} is missing; only its record was copied here")
+    keras.backend.clear_session()
+    model = keras.models.load_model(path, compile=False)
+    probabilities = {"keras": scoring.predict_keras(job, model)}
+    calibration: list[str] = []
+    if keras.config.backend() == "tensorflow":
+        calibration = scoring.calibration_ids(job)
+        paths = scoring.export_fold(job, model, calibration)
+        probabilities |= scoring.predict_files(job, paths)
+    return {
+        "probabilities": {k: scoring.rounded(v) for k, v in probabilities.items()},
+        "calibration": calibration,
+    }
 
 
 def save_weights(model: keras.Model, path: Path) -> None:
     """Save a `.keras` file without the optimiser, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"part_{path.name}")
     keras.Model(model.inputs, model.outputs, name=model.name).save(temporary)
-    with temporary.open("rb") as source:
-        write_atomic(path, lambda target: shutil.copyfileobj(source, target))
-    temporary.unlink()
+    os.replace(temporary, path)

@@ -12,67 +12,23 @@ import socket
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
 from typing import Any
 
 from filelock import Timeout
 
-from dataio import Places, load_dataset
-from hyperparameters import InputError, Settings
+from dataio import load_dataset
+from hyperparameters import InputError
 from utils.cli import describe, one_line
 from utils.files import locked, write_atomic
+from utils.fold_job import FoldJob, FoldTask
 from utils.folds import make_folds
+from utils.native_output import native_output_held_back
 from utils.run_folder import fold_folder
 
 TRIES = 3
 TOPIC = "light-sernet"
 Events = Callable[[dict[str, Any]], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class FoldOptions:
-    """What a fold does besides, none of which affects its result.
-
-    Attributes:
-        command: The command line, for the record.
-        verbose: 1 for Keras's own bars.
-        record_test_curve: Record test accuracy by epoch; selection never sees it.
-        tensorboard: Write TensorBoard logs.
-        fused: Also export models that take raw audio.
-    """
-
-    command: str = ""
-    verbose: int = 0
-    record_test_curve: bool = False
-    tensorboard: bool = False
-    fused: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class FoldTask:
-    """A fold as it travels to another process: no data, only where they are.
-
-    Attributes:
-        settings: All that affects the result.
-        places: Folders and cache.
-        number: Fold number, 0-based.
-        folder: The run folder.
-        num_folds: Folds of the whole run.
-        run_hash: As in the run folder's name.
-        options: What does not affect the result.
-        threads: Threads the fold computes with; another number rounds differently.
-    """
-
-    settings: Settings
-    places: Places
-    number: int
-    num_folds: int
-    folder: Path
-    run_hash: str
-    options: FoldOptions = FoldOptions()
-    threads: int = 1
 
 
 def worker_environment(threads: int) -> dict[str, str]:
@@ -128,9 +84,10 @@ def run_task(task: FoldTask, report: Events) -> dict[str, Any]:
 
 def _run_fold(task: FoldTask, report: Events) -> None:
     """Load the data and train; imports Keras, which only workers need."""
-    from utils.training import FoldJob, limit_threads, train_fold
+    with native_output_held_back():
+        from utils.training import limit_threads, train_fold
 
-    limit_threads(task.threads)
+        limit_threads(task.threads)
     dataset = load_dataset(task.settings, task.places)
     fold = make_folds(dataset.manifest.utterances, task.settings)[task.number]
     job = FoldJob(

@@ -1,0 +1,98 @@
+"""A fold's training as it is described, as it travels, and as it runs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dataio import Dataset, Places
+from hyperparameters import Settings
+from utils.folds import Fold
+from utils.run_folder import fold_folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldOptions:
+    """What a fold does besides, none of which affects its result.
+
+    Attributes:
+        command: The command line, for the record.
+        verbose: 1 for Keras's own bars.
+        record_test_curve: Record test accuracy by epoch; selection never sees it.
+        tensorboard: Write TensorBoard logs.
+        fused: Also export models that take raw audio.
+    """
+
+    command: str = ""
+    verbose: int = 0
+    record_test_curve: bool = False
+    tensorboard: bool = False
+    fused: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldTask:
+    """A fold as it travels to another process: no data, only where they are.
+
+    Attributes:
+        settings: All that affects the result.
+        places: Folders and cache.
+        number: Fold number, 0-based.
+        folder: The run folder.
+        num_folds: Folds of the whole run.
+        run_hash: As in the run folder's name.
+        options: What does not affect the result.
+        threads: Threads the fold computes with; another number rounds differently.
+    """
+
+    settings: Settings
+    places: Places
+    number: int
+    num_folds: int
+    folder: Path
+    run_hash: str
+    options: FoldOptions
+    threads: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldJob:
+    """Everything one fold's training needs, none of it living in another process.
+
+    Attributes:
+        dataset: Corpus and features.
+        fold: Who trains, chooses and is tested.
+        folder: The run folder.
+        run_hash: As in the run folder's name.
+        num_folds: Folds of the whole run.
+        options: What does not affect the result.
+    """
+
+    dataset: Dataset
+    fold: Fold
+    folder: Path
+    run_hash: str
+    num_folds: int
+    options: FoldOptions
+
+    @property
+    def settings(self) -> Settings:
+        return self.dataset.settings
+
+    @property
+    def fold_folder(self) -> Path:
+        """Weights, exported models and state of the fold."""
+        return fold_folder(self.folder, self.fold.number)
+
+    def data_of(self, utterance_ids: Sequence[str]) -> tuple | None:
+        """Features and labels of all segments of some utterances.
+
+        Returns:
+            (segments, frames, features, 1) float32 and (segments,) class indices; None
+            for no utterance.
+        """
+        numbers = self.dataset.numbers_of(utterance_ids)
+        if len(numbers) == 0:
+            return None
+        return np.asarray(self.dataset.features[numbers]), self.dataset.labels[numbers]

@@ -1,0 +1,73 @@
+"""The run folder's own model files: those of one fold, with the whole run's scores."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from utils.files import write_atomic
+from utils.model_file import file_name
+from utils.model_metadata import attach_metadata, read_metadata, without_metadata
+from utils.plots.run import stem_of
+from utils.records import Run
+from utils.run_folder import fold_folder
+
+
+def chosen_fold(run: Run) -> tuple[int, str]:
+    """The fold whose models stand for the run, and why.
+
+    As published, the fold with the best accuracy on the set that chose its epoch, the
+    first of equals: under `published` and `paper` that is the test set. Where nothing
+    chose, the first fold; under `all` it is the only one.
+    """
+    accuracies = [
+        max(record["history"].get("validation_accuracy", [0.0]))
+        for record in run.records
+    ]
+    best = int(np.argmax(accuracies))
+    number = int(run.records[best]["fold"])
+    reasons = {
+        "test": "best accuracy on its own test set, as published",
+        "validation": "best accuracy on its validation set",
+        "none": "the first fold; nothing was chosen",
+    }
+    if run.protocol == "all":
+        return number, "trained on every utterance"
+    return number, reasons[run.records[best]["chosen_on"]]
+
+
+def place_models(run: Run, scores: dict[str, Any]) -> list[Path]:
+    """Copy the chosen fold's TFLite files to the top of the run folder.
+
+    Args:
+        run: A run, complete or not.
+        scores: `utils.metrics.summary` of the run: its headline goes into each file.
+
+    Returns:
+        The files written; none where the fold's own were not copied here.
+    """
+    number, why = chosen_fold(run)
+    stem, written = stem_of(run), []
+    for source in run.sources:
+        if source == "keras":
+            continue
+        path = fold_folder(run.folder, number) / file_name(stem, source)
+        metadata = read_metadata(path) if path.exists() else None
+        if metadata is None:
+            continue
+        metadata["fold_chosen_for"] = why
+        metadata["scores"] = short_scores(run, scores)
+        content = without_metadata(path.read_bytes())
+        target = run.folder / file_name(stem, source)
+        write_atomic(target, attach_metadata(content, metadata))
+        written.append(target)
+    return written
+
+
+def short_scores(run: Run, scores: dict[str, Any]) -> dict[str, Any] | None:
+    """The run's pooled Keras scores with intervals; None where nothing was tested."""
+    if "headline" not in scores:
+        return None
+    verdict = run.config.get("audit", {}).get("verdict")
+    folds = f"{len(run.records)} of {run.num_folds}"
+    return {"verdict": verdict, "folds": folds, **scores["headline"]}
