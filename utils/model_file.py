@@ -14,6 +14,13 @@ from utils.model_metadata import IDENTIFIER, read_metadata
 
 FloatArray = npt.NDArray[np.floating]
 Float32Array = npt.NDArray[np.float32]
+COUNTED_ZERO = 1e-30  # tells a recording's own zeros from padding; rounds to 0
+PRECISIONS = ("float32", "float16", "dynamic", "int8")
+
+
+def file_name(stem: str, name: str) -> str:
+    """`<stem>_int8.tflite`; `name` is a precision, after `fuse_` if audio goes in."""
+    return f"{stem}_{name}.tflite"
 
 
 class Classifier(Protocol):
@@ -255,7 +262,8 @@ def model_inputs(model: Classifier, samples: FloatArray, mode: int = 1) -> Float
         return frontend.features(segment.from_pcm16(segments), front_end)
     length = front_end.duration_samples
     cuts = segment.cut(samples, length, mode)
-    return np.stack([segment.pad(part, length) for part in cuts]).astype(np.float32)
+    audible = [np.where(part == 0.0, COUNTED_ZERO, part) for part in cuts]
+    return np.stack([segment.pad(part, length) for part in audible]).astype(np.float32)
 
 
 def predict_utterance(

@@ -1,0 +1,298 @@
+import hashlib
+import json
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import models
+from hyperparameters import FrontEnd, Network, Settings
+from tests.conftest import tone
+from utils import export
+from utils.export import ExportJob, check_ops, export_models
+from utils.files import PROJECT
+from utils.model_file import PRECISIONS, load_model, predict_utterance
+from utils.model_metadata import read_metadata, without_metadata
+
+CLASSES = ("boredom", "sadness", "happiness", "anxiety_fear", "disgust", "calm", "joy")
+NAMES = (*PRECISIONS, *(f"fuse_{precision}" for precision in PRECISIONS))
+NETWORK_OPS = {
+    "AVERAGE_POOL_2D",
+    "CONCATENATION",
+    "CONV_2D",
+    "FULLY_CONNECTED",
+    "MEAN",
+    "SOFTMAX",
+}
+RANDOM = np.random.RandomState(0)
+UTTERANCES = {
+    "tone": tone(2.0),
+    "noise": RANDOM.uniform(-0.5, 0.5, 30_001),
+    "long": RANDOM.normal(0, 0.1, 60_003),
+    "short": tone(0.05),
+    "silent ends": np.r_[np.zeros(700), tone(1.0), np.zeros(700)],
+}
+
+
+def build_network(seed: int = 1) -> keras.Model:
+    """Untrained, but with uneven batch statistics and sure answers."""
+    keras.utils.set_random_seed(seed)
+    model = models.build_light_sernet(Settings(), len(CLASSES))
+    random = np.random.RandomState(seed)
+    model.set_weights(
+        [value * random.uniform(0.5, 1.5, value.shape) for value in model.get_weights()]
+    )
+    pooled = keras.Model(model.inputs, model.get_layer("dropout").output)
+    hidden = pooled.predict(speechlike_features(32), verbose=0)
+    kernel = random.normal(0, 1, (hidden.shape[1], len(CLASSES)))
+    kernel *= 1.0 / ((hidden - hidden.mean(axis=0)) @ kernel).std()
+    model.layers[-1].set_weights([kernel, -hidden.mean(axis=0) @ kernel])
+    return model
+
+
+def speechlike_features(count: int, seed: int = 2) -> np.ndarray:
+    """(count, 184, 40, 1), float32: MFCC fall in size, differ by utterance, clip."""
+    random, size = np.random.RandomState(seed), 12.0 / (1.0 + np.arange(40))
+    values = random.normal(0, 1, (count, 184, 40)) + random.normal(0, 1, (count, 1, 40))
+    return (values * size).clip(-10, 10).astype(np.float32)[..., None]
+
+
+def job(folder: Path) -> ExportJob:
+    return ExportJob(
+        folder=folder,
+        stem="toy_3.0s",
+        classes=CLASSES,
+        front_end=FrontEnd(),
+        calibration=speechlike_features(16),
+        origin={"run": "toy", "protocol": "published", "scores": {"ua": 0.5}},
+        with_audio=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def network() -> keras.Model:
+    return build_network()
+
+
+@pytest.fixture(scope="module")
+def paths(
+    network: keras.Model, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    return export_models(network, job(tmp_path_factory.mktemp("export")))
+
+
+def test_files_are_named_as_the_original_names_them(paths: dict[str, Path]) -> None:
+    assert tuple(paths) == NAMES
+    assert paths["int8"].name == "toy_3.0s_int8.tflite"
+    assert paths["fuse_float16"].name == "toy_3.0s_fuse_float16.tflite"
+    assert sorted(p.name for p in paths["int8"].parent.iterdir()) == sorted(
+        p.name for p in paths.values()
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_operators_are_built_in(paths: dict[str, Path], name: str) -> None:
+    found = set(check_ops(paths[name]))
+    assert not [op for op in found if "CUSTOM" in op or "Flex" in op]
+    assert found >= NETWORK_OPS
+    if name == "int8":
+        assert found == NETWORK_OPS
+    assert ("RFFT2D" in found) == name.startswith("fuse_")
+
+
+def test_custom_operators_would_be_seen(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    function = tf.function(
+        lambda x: tf.raw_ops.Erfinv(x=x),
+        input_signature=[tf.TensorSpec((1, 4), tf.float32)],
+    ).get_concrete_function()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], tf.Module())
+    converter.allow_custom_ops = True
+    path = tmp_path / "custom.tflite"
+    path.write_bytes(converter.convert())
+    assert check_ops(path) == ["CUSTOM:Erfinv"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_segment_a_call_and_types_at_both_ends(
+    paths: dict[str, Path], name: str
+) -> None:
+    model = load_model(paths[name])
+    [source] = model.interpreter.get_input_details()
+    [result] = model.interpreter.get_output_details()
+    shape = (1, 48_000) if name.startswith("fuse_") else (1, 184, 40, 1)
+    assert model.input_shape == shape
+    assert tuple(result["shape"]) == (1, 7)
+    expected = np.int8 if name == "int8" else np.float32
+    assert source["dtype"] == result["dtype"] == expected
+    if name == "int8":
+        assert result["quantization"] == (1 / 256, -128)
+
+
+def test_weights_and_activations_of_int8_are_integers(paths: dict[str, Path]) -> None:
+    tensors = load_model(paths["int8"]).interpreter.get_tensor_details()
+    # int32: biases and shapes
+    assert {t["dtype"] for t in tensors} == {np.int8, np.int32}
+    assert sum(t["dtype"] is np.int8 for t in tensors) > 20
+
+
+@pytest.mark.parametrize(
+    ("precision", "tolerance"),
+    [("float32", 1e-4), ("float16", 1e-2), ("dynamic", 0.1), ("int8", 0.2)],
+)
+def test_probabilities_are_those_of_keras(
+    network: keras.Model, paths: dict[str, Path], precision: str, tolerance: float
+) -> None:
+    features = speechlike_features(12, seed=3)
+    expected = network.predict(features, verbose=0)
+    assert expected.max(axis=1).mean() > 0.3  # otherwise agreement would mean little
+    found = load_model(paths[precision]).predict(features)
+    assert np.abs(found - expected).max() <= tolerance
+    assert (found.argmax(axis=1) == expected.argmax(axis=1)).mean() > 0.9
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("utterance", UTTERANCES)
+def test_audio_model_answers_as_the_features_model(
+    paths: dict[str, Path], precision: str, utterance: str
+) -> None:
+    plain, audio = (load_model(paths[f"{kind}{precision}"]) for kind in ("", "fuse_"))
+    samples = np.rint(UTTERANCES[utterance] * 32767) / 32768
+    expected, found = (predict_utterance(m, samples) for m in (plain, audio))
+    tolerance = {"dynamic": 0.03, "int8": 3 / 256}.get(precision, 1e-4)
+    np.testing.assert_allclose(found, expected, atol=tolerance)
+    assert found.argmax() == expected.argmax()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_file_describes_itself(paths: dict[str, Path], name: str) -> None:
+    metadata = read_metadata(paths[name]) or {}
+    takes_audio = name.startswith("fuse_")
+    assert metadata["classes"] == list(CLASSES)
+    assert metadata["front_end"] == asdict(FrontEnd())
+    assert metadata["precision"] == name.removeprefix("fuse_")
+    assert metadata["input"] == ("audio" if takes_audio else "features")
+    assert metadata["scores"] == {"ua": 0.5}
+    needed = "48000 mono samples at 16000 Hz" if takes_audio else "(1, 184, 40, 1)"
+    assert needed in metadata["caller_must"]
+
+
+def test_bytes_without_metadata(paths: dict[str, Path]) -> None:
+    sizes = {n: len(without_metadata(p.read_bytes())) for n, p in paths.items()}
+    assert sizes["float32"] <= 1_860_000
+    assert sizes["float16"] <= 940_000
+    assert sizes["dynamic"] <= 500_000
+    assert sizes["int8"] <= 500_000
+    for precision in PRECISIONS:
+        assert sizes[f"fuse_{precision}"] - sizes[precision] <= 310_000
+
+
+def test_only_int8_depends_on_the_calibration(
+    network: keras.Model, paths: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "PRECISIONS", ("dynamic", "int8"))
+    again = export.convert(network, speechlike_features(4, seed=9))
+    for precision in again:
+        is_same = again[precision] == without_metadata(paths[precision].read_bytes())
+        assert is_same == (precision != "int8")
+
+
+def test_mixed_precision_is_exported_as_float32(
+    network: keras.Model, paths: dict[str, Path]
+) -> None:
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        mixed = models.build_light_sernet(Settings(), len(CLASSES))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    mixed.set_weights(network.get_weights())
+    features = speechlike_features(4, seed=3)
+    found = export.in_float32(mixed).predict(features, verbose=0)
+    np.testing.assert_array_equal(found, network.predict(features, verbose=0))
+
+
+def test_other_inputs_and_kernels(tmp_path: Path) -> None:
+    front_end = FrontEnd(input_type="mel_spectrogram", duration_s=0.5)
+    settings = Settings(front_end=front_end, network=Network(path_kernels="9x1,1x11"))
+    features = np.random.RandomState(1).normal(-5, 3, (4, *front_end.input_shape))
+    paths = export_models(
+        models.build_light_sernet(settings, 3),
+        ExportJob(
+            folder=tmp_path,
+            stem="toy",
+            classes=("a", "b", "c"),
+            front_end=front_end,
+            calibration=features.astype(np.float32),
+            origin={},
+            with_audio=True,
+        ),
+    )
+    plain, audio = (load_model(paths[name]) for name in ("int8", "fuse_int8"))
+    assert plain.front_end == audio.front_end == front_end
+    samples = RANDOM.uniform(-0.5, 0.5, 9_000)
+    found, expected = (
+        predict_utterance(audio, samples),
+        predict_utterance(plain, samples),
+    )
+    np.testing.assert_allclose(found, expected, atol=2.5 / 256)
+
+
+def test_failed_conversion_shows_the_notes(capfd: pytest.CaptureFixture[str]) -> None:
+    def fail() -> None:
+        with export._native_output_held_back():
+            subprocess.run(["sh", "-c", "echo the reason >&2"], check=True)
+            raise RuntimeError("conversion failed")
+
+    with pytest.raises(RuntimeError, match="conversion failed"):
+        fail()
+    assert capfd.readouterr().err == "the reason\n"
+
+
+REEXPORT = """
+import sys
+from pathlib import Path
+import keras
+from tests import test_export
+from utils.export import export_models
+folder = Path(sys.argv[1])
+network = keras.models.load_model(folder / "weights.keras", compile=False)
+print("begin"); print("begin", file=sys.stderr)
+export_models(network, test_export.job(folder))
+"""
+
+
+@pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't:DeprecationWarning"
+)
+def test_fresh_process_exports_the_same_bytes_in_silence(
+    network: keras.Model, paths: dict[str, Path], tmp_path: Path
+) -> None:
+    network.save(tmp_path / "weights.keras")
+    done = subprocess.run(
+        [sys.executable, "-c", REEXPORT, tmp_path],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "begin\n"
+    assert done.stderr.split("begin\n")[1] == ""
+    again = {p.name: digest(p) for p in tmp_path.glob("*.tflite")}
+    assert again == {p.name: digest(p) for p in paths.values()}
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_description_is_json_without_surprises(paths: dict[str, Path]) -> None:
+    for path in paths.values():
+        content = path.read_bytes()
+        assert 0 < len(content) - len(without_metadata(content)) <= 2_000
+        json.dumps(read_metadata(path), allow_nan=False)
