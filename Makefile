@@ -1,0 +1,42 @@
+# `make train` and `make test` are all that a fresh machine needs.
+
+PYTHON ?= python3
+DATASET ?= DEMO
+DATA_DIR ?= data
+TRAIN_OPTIONS ?=
+BIN := .venv/bin
+
+.PHONY: train test proof lint clean
+
+train: .venv/train.stamp
+	$(BIN)/python train.py -dn $(DATASET) --data_dir $(DATA_DIR) $(TRAIN_OPTIONS)
+
+# Tests on the real corpus run where SER_CORPORA names the folder that holds EMO-DB.
+test: lint
+	$(BIN)/pytest -n 2 --dist worksteal -m "not proof"
+
+# Slower proofs: a hundred kills, full simulations, long fuzzing.
+proof: .venv/dev.stamp
+	$(BIN)/pytest -m proof
+
+lint: .venv/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/codespell
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+	  { echo "error: Python 3.11 to 3.13 is needed; name one with PYTHON=python3.12" >&2; exit 2; }
+	$(PYTHON) -m venv .venv
+
+.venv/train.stamp: requirements.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet -r requirements.txt
+	@touch $@
+
+.venv/dev.stamp: requirements.txt requirements-dev.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	@touch $@ .venv/train.stamp
+
+clean:
+	rm -rf .venv
