@@ -1,0 +1,29 @@
+"""What the user names is found: files, folders, lists."""
+
+import pytest
+
+from hyperparameters import InputError
+from utils.sources import open_sources
+
+
+def test_a_folder_list_and_names_are_found(tmp_path):
+    deep = tmp_path / "a" / "b"
+    deep.mkdir(parents=True)
+    (tmp_path / ".hidden").mkdir()
+    for name in ["a/2.wav", "a/b/1.FLAC", "a/._2.wav", "a/x.txt", ".hidden/3.wav"]:
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "list.txt").write_text(f"{tmp_path}/a/2.wav\n\n{tmp_path}/no\n")
+    folder, listed = str(tmp_path), f"@{tmp_path}/list.txt"
+    with open_sources([folder, listed], tmp_path) as sources:
+        found = [str(source.path.relative_to(tmp_path)) for source in sources]
+    assert found == ["a/2.wav", "a/b/1.FLAC", "a/2.wav", "no"]
+
+
+@pytest.mark.parametrize("word", ["empty", "@empty/list.txt", "@nothing"])
+def test_nothing_to_hear_is_refused(tmp_path, monkeypatch, word):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "list.txt").write_text("\n")
+    message = "no recording in this folder|names no recording|list cannot be read"
+    with pytest.raises(InputError, match=message), open_sources([word], tmp_path):
+        pass

@@ -1,0 +1,110 @@
+"""What the user names to what is read: files, folders, lists, standard input."""
+
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from hyperparameters import InputError
+from utils.decode import shown
+
+STDIN_NAME = "-"
+LIST_SIGN = "@"
+# looked for in folders; a file named outright may have any suffix, or none
+SUFFIXES = frozenset(
+    (
+        *(".3gp", ".aac", ".aif", ".aiff", ".amr", ".au", ".avi", ".caf", ".flac"),
+        *(".m4a", ".m4v", ".mka", ".mkv", ".mov", ".mp3", ".mp4", ".mpeg", ".mpg"),
+        *(".oga", ".ogg", ".opus", ".w64", ".wav", ".weba", ".webm", ".wma", ".wmv"),
+    )
+)
+
+
+class Source(NamedTuple):
+    """A recording: what to call it, and where its bytes lie."""
+
+    name: str
+    path: Path
+
+
+@contextlib.contextmanager
+def open_sources(words: Sequence[str], fallback_dir: Path) -> Iterator[list[Source]]:
+    """Find the recordings that some words of the command line name.
+
+    Args:
+        words: Each a file, a folder (searched to any depth), `@list.txt` (one file or
+            folder a line), or `-` for standard input.
+        fallback_dir: A file that is not there is looked for in it too.
+
+    Yields:
+        The recordings, folders sorted by path. A missing file stays in the list, to
+        be refused in its turn.
+
+    Raises:
+        InputError: An unreadable list, or nothing in a folder or list.
+    """
+    with contextlib.ExitStack() as stack:
+        sources: list[Source] = []
+        for word in words:
+            if word == STDIN_NAME:
+                sources.append(Source("stdin", stack.enter_context(_spooled_stdin())))
+            elif word.startswith(LIST_SIGN):
+                for line in _read_list(Path(word[1:])):
+                    sources += _find(line, fallback_dir)
+            else:
+                sources += _find(word, fallback_dir)
+        yield sources
+
+
+def _find(word: str, fallback_dir: Path) -> list[Source]:
+    """One file, or all recordings of a folder."""
+    path, beside = Path(word), fallback_dir / word
+    if os.path.isdir(path):  # unlike pathlib, False where the name cannot be a file's
+        return _search(path)
+    if not os.path.exists(path) and os.path.isfile(beside):
+        path = beside
+    return [Source(shown(path), path)]
+
+
+def _search(folder: Path) -> list[Source]:
+    """The recordings in a folder, to any depth; hidden ones are passed over."""
+    paths = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    )
+    if not paths:
+        raise InputError(
+            f"{shown(folder)}: no recording in this folder; known suffixes are "
+            f"{' '.join(sorted(SUFFIXES))}"
+        )
+    return [Source(shown(path), path) for path in paths]
+
+
+def _read_list(path: Path) -> list[str]:
+    """The lines of a list of recordings, without empty ones."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="surrogateescape")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{shown(path)}: list cannot be read ({reason})") from error
+    lines = [line for line in text.splitlines() if line.strip()]
+    if not lines:
+        raise InputError(f"{shown(path)}: this list names no recording")
+    return lines
+
+
+@contextlib.contextmanager
+def _spooled_stdin() -> Iterator[Path]:
+    """Standard input as a file: some formats must be read from both ends."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "stdin")
+        with path.open("wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+        yield path
