@@ -1,0 +1,88 @@
+"""A timeline of a long recording: windows, speech and pauses, the drawing."""
+
+import csv
+import io
+
+import numpy as np
+import pytest
+import soundfile
+from small_models import CLASSES, RATE_HZ, ask, ask_json, write
+
+from utils.classify import classify_centre, classify_windows
+from utils.decode import blocks
+from utils.windows import Sliding
+
+pytest_plugins = ["inference_fixtures"]
+
+
+def test_a_timeline_tells_speech_from_silence(models_dir, talk, capsys):
+    [answer] = ask_json(capsys, "-fn", talk, "--windows")
+    windows = answer["windows"]
+    assert [window["start_s"] for window in windows] == list(range(11))
+    assert windows[-1]["end_s"] == 10.5
+    spoken = [window["class"] is not None for window in windows]
+    assert spoken == [True] * 3 + [False] * 6 + [True] * 2
+    assert windows[8]["level_db"] == -200.0
+    shares = [list(w["probabilities"].values()) for w in windows if w["class"]]
+    np.testing.assert_allclose(
+        list(answer["probabilities"].values()), np.mean(shares, axis=0), atol=1e-6
+    )
+
+
+def test_each_window_is_answered_as_a_file_of_its_own(plain, talk, tmp_path):
+    sliding = Sliding(length=12_000, hop=8_000)  # shorter than the model's segment
+    timeline = classify_windows(talk, "talk", plain, sliding=sliding, jobs=3)
+    samples, _ = soundfile.read(talk)
+    for span in timeline.spans[:4]:
+        start, end = int(span.start_s * RATE_HZ), int(span.end_s * RATE_HZ)
+        part = write(tmp_path / "part.wav", samples[start:end], "FLOAT")
+        alone = classify_centre(part, "part", plain)
+        np.testing.assert_array_equal(alone.probabilities, span.probabilities)
+
+
+def test_a_timeline_as_text_and_csv(models_dir, talk, capsys):
+    text = ask(capsys, "-fn", talk, "--windows", "--hop", "2").splitlines()
+    assert "  0:00:04.0  0:00:05.0  no speech" in text
+    assert "  mean of 3 windows with speech of 6:" in text
+    rows = list(
+        csv.DictReader(
+            io.StringIO(ask(capsys, "-fn", talk, "--windows", "--hop", "2", "--csv"))
+        )
+    )
+    assert [row["start_s"] for row in rows] == [
+        "0.0",
+        "2.0",
+        "4.0",
+        "6.0",
+        "8.0",
+        "10.0",
+    ]
+    assert rows[2]["class"] == "no speech"
+    assert rows[2]["anger"] == ""
+    assert sum(float(rows[0][name]) for name in CLASSES) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_a_timeline_is_drawn(models_dir, talk, capsys):
+    target = talk.with_suffix(".png")
+    ask(capsys, "-fn", talk, "--windows", "--plot", target)
+    assert target.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_drawing_holds_waveform_classes_and_pauses(plain, talk):
+    pytest.importorskip("matplotlib")
+    from utils.plots.timeline import envelope, timeline_figure
+
+    sliding = Sliding.build(plain.front_end, length_s=None, hop_s=1.0)
+    answer = classify_windows(talk, "talk", plain, sliding=sliding, jobs=1)
+    samples, _ = soundfile.read(talk)
+    extremes = envelope(blocks(talk, RATE_HZ), len(samples))
+    assert extremes.shape == (2000, 2)
+    assert extremes[:, 0].min() == samples.min()
+    assert extremes[:, 1].max() == samples.max()
+    top, bottom = timeline_figure(answer, plain.classes, extremes).axes
+    assert top.get_title(loc="left") == "talk"
+    assert [line.get_label() for line in bottom.lines] == list(CLASSES)
+    drawn = np.array([line.get_ydata() for line in bottom.lines])
+    assert np.isnan(drawn).all(axis=0).tolist() == [
+        not s.is_speech for s in answer.spans
+    ]

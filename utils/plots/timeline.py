@@ -1,0 +1,99 @@
+"""A timeline: the waveform above, the probability of each class below."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from utils.classify import Answer, Span
+from utils.plots.style import BLUE, GREY, PALE, new_figure, styled
+
+ENVELOPE_STEPS = 2000  # more than a figure has pixels
+
+
+def envelope(
+    blocks: Iterable[npt.NDArray[np.floating]], samples: int
+) -> npt.NDArray[np.float64]:
+    """Lowest and highest sample of each of 2000 steps, in flat memory.
+
+    Args:
+        blocks: Consecutive samples, (samples,) each.
+        samples: How many come in all.
+
+    Returns:
+        (steps, 2); fewer steps where there are fewer samples.
+    """
+    steps = min(ENVELOPE_STEPS, samples)
+    extremes = np.zeros((steps, 2))
+    position = 0
+    for block in blocks:
+        step = (position + np.arange(len(block))) * steps // samples
+        np.minimum.at(extremes[:, 0], step, block)
+        np.maximum.at(extremes[:, 1], step, block)
+        position += len(block)
+    return extremes
+
+
+@styled()
+def timeline_figure(
+    answer: Answer, classes: Sequence[str], extremes: npt.NDArray[np.float64]
+) -> Figure:
+    """Draw a timeline.
+
+    Args:
+        answer: With its spans.
+        classes: The model's.
+        extremes: (steps, 2), as from `envelope`.
+
+    Returns:
+        A figure of two panels; a window's probabilities stand at its middle, windows
+        without speech are grey.
+    """
+    figure, (top, bottom) = new_figure(
+        10.0, 5.6, nrows=2, sharex=True, height_ratios=[1, 1.6]
+    )
+    time_s = (np.arange(len(extremes)) + 0.5) * answer.duration_s / len(extremes)
+    top.fill_between(time_s, extremes[:, 0], extremes[:, 1], color=BLUE, linewidth=0.3)
+    top.set(title=answer.name, ylabel="amplitude", xlim=(0.0, answer.duration_s))
+    _draw_probabilities(bottom, answer.spans, classes)
+    bottom.set_xlabel("time, s")
+    figure.align_ylabels([top, bottom])
+    return figure
+
+
+def _draw_probabilities(
+    axes: Axes, spans: Sequence[Span], classes: Sequence[str]
+) -> None:
+    """One line a class over the middles of the windows, broken where none speaks."""
+    import matplotlib
+
+    middles_s = np.array([(span.start_s + span.end_s) / 2 for span in spans])
+    shares = np.array(
+        [
+            s.probabilities if s.is_speech else np.full(len(classes), np.nan)
+            for s in spans
+        ]
+    )
+    colours = matplotlib.colormaps["tab10"](np.arange(len(classes)) % 10)
+    marker = "o" if len(spans) < 100 else None
+    for name, column, colour in zip(classes, shares.T, colours, strict=True):
+        axes.plot(
+            middles_s, column, label=name, color=colour, marker=marker, markersize=3
+        )
+    half_s = (middles_s[1] - middles_s[0]) / 2 if len(spans) > 1 else np.inf
+    for span, middle_s in zip(spans, middles_s, strict=True):
+        if not span.is_speech:
+            low_s = max(span.start_s, middle_s - half_s)
+            high_s = min(span.end_s, middle_s + half_s)
+            axes.axvspan(low_s, high_s, color=PALE, linewidth=0)
+    axes.set(ylabel="probability", ylim=(0.0, 1.02))
+    axes.legend(
+        loc="upper left",
+        bbox_to_anchor=(1.0, 1.0),
+        title="grey: no speech",
+        title_fontproperties={"size": 8},
+        labelcolor="#222222",
+        edgecolor=GREY,
+    )
