@@ -1,0 +1,69 @@
+"""Live answers: the stream, the screen, and no microphone."""
+
+import io
+import sys
+
+import numpy as np
+import pytest
+from small_models import CLASSES, RATE_HZ, ask_for_error, babble
+
+from utils.answers import class_of, clock
+from utils.classify import classify_windows
+from utils.decode import blocks
+from utils.microphone import Screen, live
+from utils.windows import Sliding
+
+pytest_plugins = ["inference_fixtures"]
+
+
+def test_a_stream_is_answered_as_the_timeline(plain, talk):
+    """The microphone's code, with a file as the source of its blocks."""
+    sliding = Sliding(length=RATE_HZ, hop=RATE_HZ)
+    stream = np.concatenate(list(blocks(talk, RATE_HZ)))
+    shown: list[list[str]] = []
+    tenths = np.array_split(stream, 105)
+    count = live(iter(tenths), plain.get(), sliding, shown.append)
+    timeline = classify_windows(talk, "talk", plain, sliding=sliding, jobs=1)
+    assert count == len(shown) == len(timeline.spans)
+    for lines, span in zip(shown, timeline.spans, strict=True):
+        name = class_of(span.probabilities, CLASSES) if span.is_speech else "no speech"
+        assert lines[0] == f"{clock(span.end_s)}  {name}"
+        assert len(lines) == 1 + len(CLASSES)
+
+
+def test_a_quiet_room_is_no_speech(plain):
+    shown: list[list[str]] = []
+    room = babble(2.0) * 1e-3
+    live([room], plain.get(), Sliding(length=RATE_HZ, hop=RATE_HZ), shown.append)
+    assert [lines[0].split(None, 1)[1] for lines in shown] == ["no speech"] * 2
+
+
+def test_the_screen_replaces_what_it_showed():
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal, file = Terminal(), io.StringIO()
+    for target in (terminal, file):
+        screen = Screen(target)
+        screen.show(["one", "a"])
+        screen.show(["two", "b"])
+    assert terminal.getvalue() == "\x1b[2Kone\n\x1b[2Ka\n\x1b[2A\x1b[2Ktwo\n\x1b[2Kb\n"
+    assert file.getvalue() == "one\ntwo\n"
+
+
+def test_without_sounddevice_the_line_says_what_to_install(
+    models_dir, monkeypatch, capsys
+):
+    monkeypatch.setitem(sys.modules, "sounddevice", None)  # as not installed
+    assert "pip install sounddevice" in ask_for_error(capsys, "--mic")
+
+
+def test_without_a_microphone_the_line_says_so(models_dir, capsys):
+    try:
+        import sounddevice
+    except (ImportError, OSError):
+        pytest.skip("sounddevice or PortAudio is not installed")
+    if any(device["max_input_channels"] for device in sounddevice.query_devices()):
+        pytest.skip("this machine has a microphone")
+    assert ask_for_error(capsys, "--mic").startswith("--mic: no input to record from")

@@ -1,0 +1,123 @@
+"""Live classification: blocks from the microphone, or from any stream."""
+
+import queue
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import TextIO
+
+import numpy as np
+import numpy.typing as npt
+
+from hyperparameters import InputError
+from utils.answers import NO_SPEECH, bars, class_of, clock
+from utils.classify import Asked, to_spans
+from utils.model_file import Classifier, predict_utterance
+from utils.windows import Sliding, level_db, slide
+
+FloatArray = npt.NDArray[np.floating]
+
+BLOCK_S = 0.1
+MAX_WAITING_S = 60.0  # then the machine is too slow, and blocks are dropped
+ROOM_DB = -60.0  # before anyone has spoken, the room must not set the speech level
+LEVELS_KEPT = 600  # windows that set the speech level: the last ten minutes at 1 s
+
+
+def microphone_blocks(sample_rate_hz: int, device: str | None) -> Iterator[FloatArray]:
+    """Record until the caller stops.
+
+    Args:
+        sample_rate_hz: The rate wanted.
+        device: Number or part of the name of the input; None is the system's default.
+
+    Yields:
+        (samples,), float64, a tenth of a second each.
+
+    Raises:
+        InputError: No `sounddevice` package, or no such or no usable input.
+    """
+    try:
+        import sounddevice
+    except (ImportError, OSError) as error:  # OSError: the PortAudio library is missing
+        raise InputError(
+            f"--mic needs the sounddevice package and PortAudio ({error}); "
+            "`pip install sounddevice`, on Linux also `apt install libportaudio2`"
+        ) from error
+    waiting: queue.Queue[FloatArray] = queue.Queue(int(MAX_WAITING_S / BLOCK_S))
+
+    def keep(block: FloatArray, *_: object) -> None:
+        if not waiting.full():
+            waiting.put_nowait(block[:, 0].astype(np.float64))
+
+    try:
+        stream = sounddevice.InputStream(
+            samplerate=sample_rate_hz,
+            blocksize=int(BLOCK_S * sample_rate_hz),
+            device=int(device) if device and device.isdecimal() else device,
+            channels=1,
+            dtype="float32",
+            callback=keep,
+        )
+    except (sounddevice.PortAudioError, ValueError) as error:
+        raise InputError(
+            f"--mic: no input to record from at {sample_rate_hz} Hz "
+            f"({' '.join(str(error).split())}); `python -m sounddevice` lists the "
+            "devices, --device chooses one"
+        ) from error
+    with stream:
+        while stream.active or not waiting.empty():
+            try:
+                yield waiting.get(timeout=1.0)
+            except queue.Empty:
+                continue
+
+
+def live(
+    blocks: Iterable[FloatArray],
+    model: Classifier,
+    sliding: Sliding,
+    show: Callable[[list[str]], None],
+) -> int:
+    """Classify a stream while it runs.
+
+    Args:
+        blocks: Consecutive samples at the model's rate, (samples,) each.
+        model: Takes features or audio.
+        sliding: Window and hop.
+        show: Called with the lines for each window as soon as it is complete.
+
+    Returns:
+        How many windows were shown.
+    """
+    asked: list[Asked] = []
+    count = 0
+    for window in slide(blocks, sliding):
+        answer = predict_utterance(model, window.samples)
+        end = window.start + len(window.samples)
+        asked.append(Asked(window.start, end, level_db(window.samples), answer))
+        del asked[:-LEVELS_KEPT]
+        span = to_spans(asked, model.front_end.sample_rate_hz)[-1]
+        has_speech = span.is_speech and span.level_db > ROOM_DB
+        shares = answer if has_speech else np.zeros(len(model.classes))
+        name = class_of(answer, model.classes) if has_speech else NO_SPEECH
+        show([f"{clock(span.end_s)}  {name}", *bars(shares, model.classes)])
+        count += 1
+    return count
+
+
+class Screen:
+    """Shows lines in place of the last ones; on a file, one line after the other."""
+
+    def __init__(self, file: TextIO = sys.stdout) -> None:
+        """Show on `file`."""
+        self._file = file
+        self._height = 0
+
+    def show(self, lines: list[str]) -> None:
+        """Replace what was shown; where that cannot be, append the first line."""
+        if not self._file.isatty():
+            print(lines[0], file=self._file, flush=True)
+            return
+        up = f"\x1b[{self._height}A" if self._height else ""
+        text = "".join(f"\x1b[2K{line}\n" for line in lines)
+        print(up + text, end="", file=self._file, flush=True)
+        self._height = len(lines)
