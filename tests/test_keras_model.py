@@ -1,0 +1,41 @@
+"""A run's own .keras file answers like its exported model."""
+
+import json
+
+import numpy as np
+import pytest
+from small_models import CLASSES, RATE_HZ, ask_for_error, ask_json, babble, write
+
+from hyperparameters import FrontEnd
+from utils import frontend
+from utils.audio import read_wav
+from utils.segment import from_pcm16, prepare
+
+pytest_plugins = ["inference_fixtures"]
+
+
+@pytest.mark.filterwarnings(  # from Keras itself, in its TensorFlow backend
+    "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"
+)
+def test_a_keras_model_of_a_run_answers(models_dir, tmp_path, capsys):
+    keras = pytest.importorskip("keras")
+    front_end = FrontEnd(duration_s=1.0)
+    inputs = keras.Input(front_end.input_shape)
+    pooled = keras.layers.GlobalAveragePooling2D()(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(pooled))
+    fold = tmp_path / "run" / "folds" / "fold_00"
+    fold.mkdir(parents=True)
+    model.save(fold / "weights.keras")
+    config = {"classes": list(CLASSES), "settings": {"duration_s": 1.0}}
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    path = write(tmp_path / "a.wav", babble(1.4))
+    [answer] = ask_json(capsys, "-fn", path, "--model", fold / "weights.keras")
+    segments = from_pcm16(prepare(read_wav(path, RATE_HZ), front_end))
+    expected = model.predict(frontend.features(segments, front_end), verbose=0)[0]
+    np.testing.assert_allclose(
+        list(answer["probabilities"].values()), expected, atol=1e-6
+    )
+    alone = tmp_path / "alone.keras"
+    model.save(alone)
+    said = ask_for_error(capsys, "-fn", path, "--model", alone)
+    assert "lies in no run folder" in said
