@@ -17,9 +17,10 @@ LIST_SIGN = "@"
 # looked for in folders; a file named outright may have any suffix, or none
 SUFFIXES = frozenset(
     (
-        *(".3gp", ".aac", ".aif", ".aiff", ".amr", ".au", ".avi", ".caf", ".flac"),
-        *(".m4a", ".m4v", ".mka", ".mkv", ".mov", ".mp3", ".mp4", ".mpeg", ".mpg"),
-        *(".oga", ".ogg", ".opus", ".w64", ".wav", ".weba", ".webm", ".wma", ".wmv"),
+        *(".3gp", ".aac", ".aif", ".aiff", ".amr", ".au", ".avi", ".flac", ".m4a"),
+        *(".m4v", ".mka", ".mkv", ".mov", ".mp3", ".mp4", ".mpeg", ".mpg", ".oga"),
+        *(".ogg", ".opus", ".w64", ".wav", ".weba", ".webm", ".wma", ".wmv"),
+        ".caf",  # codespell:ignore caf
     )
 )
 
