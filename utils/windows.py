@@ -12,7 +12,10 @@ from hyperparameters import FrontEnd, InputError
 FloatArray = npt.NDArray[np.floating]
 
 # Normalising lifts silence to full scale and gives it an emotion, so that the level
-# must decide: a window this far below the file's speech level is no speech.
+# must decide: a window this far below the file's speech level is no speech. The softest
+# of the 535 utterances of EMO-DB lies 12 dB below the corpus's level (a window that
+# speech fills to a tenth, 10 dB more); the quietest frames of 95 % of its files lie
+# 26 dB or more below their speech.
 SPEECH_RANGE_DB = 25.0
 SPEECH_LEVEL_PERCENTILE = 95.0
 SILENCE_DB = -200.0  # stands for digital silence, whose logarithm is not finite
