@@ -2,9 +2,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import tone
 
 from hyperparameters import INPUT_TYPES, FrontEnd
-from tests.conftest import tone
 from utils import frontend, fused, segment
 from utils.audio import read_wav
 from utils.model_file import COUNTED_ZERO

@@ -5,9 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from hyperparameters import FrontEnd, InputError
-from tests.toy_tflite import (
+from toy_tflite import (
     INPUT_SCALE,
     INPUT_ZERO_POINT,
     LOGIT_SCALE,
@@ -15,6 +13,8 @@ from tests.toy_tflite import (
     toy_model,
     toy_weights,
 )
+
+from hyperparameters import FrontEnd, InputError
 from utils import frontend, segment
 from utils.files import PROJECT
 from utils.model_file import (

@@ -5,9 +5,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from toy_tflite import toy_model
 
 from hyperparameters import FrontEnd, InputError
-from tests.toy_tflite import toy_model
 from utils.model_metadata import (
     MAX_METADATA_BYTES,
     METADATA_NAME,

@@ -4,11 +4,7 @@ Each file is standalone, takes one segment a call, runs on built-in operators an
 carries its description (`utils.model_metadata`).
 """
 
-import contextlib
-import os
-import sys
 import tempfile
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +20,7 @@ from utils import fused
 from utils.files import write_atomic
 from utils.model_file import PRECISIONS, file_name
 from utils.model_metadata import METADATA_FORMAT, attach_metadata
+from utils.native_output import native_output_held_back
 
 FEATURES_CALLER_MUST = (
     "Give the features of one segment, {shape}: `utils.frontend.features` of what "
@@ -81,7 +78,7 @@ def export_models(model: keras.Model, job: ExportJob) -> dict[str, Path]:
     """
     models = convert(model, job.calibration)
     if job.with_audio:
-        with _native_output_held_back():
+        with native_output_held_back():
             front = fused.convert_front_end(job.front_end)
         audio_models = {
             f"fuse_{name}": fused.join(front, content)
@@ -131,7 +128,7 @@ def convert(
         Flatbuffers by precision; of `int8` weights, activations and both ends are
         int8, the ends of the others are float32.
     """
-    with tempfile.TemporaryDirectory() as folder, _native_output_held_back():
+    with tempfile.TemporaryDirectory() as folder, native_output_held_back():
         # one segment, not a batch of unknown size: microcontrollers allocate ahead
         shape = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name="features")
         in_float32(model).export(folder, verbose=False, input_signature=[shape])
@@ -164,24 +161,6 @@ def _convert(
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = converter.inference_output_type = tf.int8
     return bytes(converter.convert())
-
-
-@contextlib.contextmanager
-def _native_output_held_back() -> Iterator[None]:
-    """Keep the converter's C++ notes off the screen, unless it fails."""
-    sys.stderr.flush()
-    screen = os.dup(2)
-    with tempfile.TemporaryFile() as notes:
-        os.dup2(notes.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            notes.seek(0)
-            os.write(screen, notes.read())
-            raise
-        finally:
-            os.dup2(screen, 2)
-            os.close(screen)
 
 
 def check_ops(path: Path) -> list[str]:
