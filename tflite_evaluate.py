@@ -1,0 +1,197 @@
+"""Score TFLite models as they will be used: every precision, out of fold.
+
+With `--run` every fold's own test utterances are asked of the fold's own files; the
+table goes to the screen, and with JSON and a plot into the run folder. With `--model`
+one file is scored on a whole corpus. TensorFlow is not needed.
+"""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from dataio import select_part
+from hyperparameters import AUDIO_TYPES, InputError
+from utils.audio import read_any, read_wav
+from utils.cli import Parser, run_main
+from utils.corpora import Manifest, load_manifest
+from utils.corpora.own import find_corpus
+from utils.evaluation import NAMES, Rescored, evaluate, has_files, rescore
+from utils.evaluation_text import LEGEND, markdown, screen_table
+from utils.files import PROJECT, write_atomic, write_json
+from utils.model_score import score_model, score_text
+from utils.plots.precisions import size_figure
+from utils.plots.run import stem_of
+from utils.plots.style import save
+from utils.records import Run, load_run
+
+EXIT_GATE_MISSED = 1
+Read = Callable[[Path, int], npt.NDArray[np.float64]]
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Options: a run, or a model and a corpus."""
+    parser = Parser(
+        prog="tflite_evaluate.py",
+        description=__doc__,
+        usage="%(prog)s (--run FOLDER | --model FILE -dn NAME) [options]",
+    )
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--run", type=Path, metavar="FOLDER", help="a run folder")
+    what.add_argument(
+        "--model", type=Path, metavar="FILE", help=".tflite or .keras file"
+    )
+    group = parser.add_argument_group("with --run")
+    group.add_argument(
+        "--gate",
+        type=float,
+        default=1.0,
+        metavar="POINTS",
+        help="exit 1 if a complete run's UA falls further below Keras float32",
+    )
+    group = parser.add_argument_group("with --model")
+    group.add_argument("-dn", "--dataset_name", metavar="NAME", help="corpus")
+    group.add_argument(
+        "-at",
+        "--audio_type",
+        choices=AUDIO_TYPES,
+        default="all",
+        metavar="PART",
+        help="part of the corpus",
+    )
+    group.add_argument(
+        "--labels",
+        metavar="NAMES",
+        help="its classes: a file with one a line, or names with commas between",
+    )
+    group = parser.add_argument_group("data")
+    group.add_argument(
+        "--data_dir",
+        type=Path,
+        metavar="DIR",
+        help="holds the corpora [the run's own, or data/]",
+    )
+    group.add_argument(
+        "--derived_dir",
+        type=Path,
+        default=PROJECT / "data",
+        metavar="DIR",
+        help="synthesised corpora are kept here",
+    )
+    group.add_argument(
+        "--manifest", type=Path, metavar="FILE", help="CSV of your own corpus"
+    )
+    group.add_argument(
+        "--accept_altered",
+        action="store_true",
+        help="go on with files that differ from the published corpus",
+    )
+    args = parser.parse_args(argv)
+    if args.model and not args.dataset_name:
+        raise InputError("--model needs a corpus to be scored on: add -dn NAME")
+    if args.run and (args.dataset_name or args.labels):
+        raise InputError("--run knows its corpus and classes: leave out -dn, --labels")
+    return args
+
+
+def read_corpus(
+    args: argparse.Namespace, name: str, audio_type: str
+) -> tuple[Manifest, Read]:
+    """The utterances of a corpus, and what reads their files.
+
+    Raises:
+        InputError: The corpus is missing or damaged.
+    """
+    data_dir = args.data_dir or PROJECT / "data"
+    corpus = find_corpus(name, data_dir, args.manifest)
+    whole = load_manifest(
+        corpus, data_dir, args.derived_dir, accept_altered=args.accept_altered
+    )
+    read = read_any if corpus.converts else read_wav
+    return select_part(whole, audio_type), read
+
+
+def places_of_run(run: Run, args: argparse.Namespace) -> None:
+    """Fill the places that were not given with those that trained the run."""
+    words = shlex.split(run.config.get("command", ""))
+    words = [part for word in words for part in word.split("=", 1)]
+    for name in ("data_dir", "manifest", "derived_dir"):
+        given = getattr(args, name)
+        is_default = given is None or given == PROJECT / "data"
+        if is_default and f"--{name}" in words[:-1]:
+            setattr(args, name, Path(words[words.index(f"--{name}") + 1]))
+
+
+def evaluate_run(args: argparse.Namespace) -> int:
+    """Score a run's files, write what was found beside them.
+
+    Returns:
+        Exit status: 1 where the gate is missed.
+
+    Raises:
+        InputError: No run folder, or its corpus is not there or another.
+    """
+    run = load_run(args.run)
+    rescored = Rescored(run=run, folds={name: [] for name in NAMES})
+    if has_files(run):
+        rescored = rescore(
+            run, reader_of(run, args), lambda folds: tqdm(folds, unit="fold")
+        )
+    content = evaluate(rescored, args.gate)
+    path = run.folder / f"{stem_of(run)}_TFLite"
+    write_json(path.with_name(f"{path.name}.json"), content)
+    write_atomic(path.with_name(f"{path.name}.md"), markdown(content))
+    if figure := size_figure(content):
+        save(figure, path)
+    print(f"{screen_table(content)}\n{LEGEND}\n{path}.md")
+    return EXIT_GATE_MISSED if content["passes"] is False else 0
+
+
+def reader_of(
+    run: Run, args: argparse.Namespace
+) -> Callable[[str], npt.NDArray[np.float64]]:
+    """What reads an utterance of a run's corpus by its id.
+
+    Raises:
+        InputError: The corpus is not there, or not the one the run was made with.
+    """
+    places_of_run(run, args)
+    settings: dict[str, Any] = run.settings
+    manifest, read = read_corpus(args, settings["dataset_name"], settings["audio_type"])
+    if manifest.digest != run.corpus_digest:
+        raise InputError(
+            f"{args.run}: {manifest.corpus} has changed since this run was trained; "
+            "give the folder of the same files with --data_dir"
+        )
+    paths = {utterance.id: utterance.path for utterance in manifest.utterances}
+    return lambda utterance_id: read(paths[utterance_id], settings["sample_rate_hz"])
+
+
+def evaluate_model(args: argparse.Namespace) -> int:
+    """Score one model file on a corpus."""
+    manifest, read = read_corpus(args, args.dataset_name, args.audio_type)
+    content = score_model(
+        args.model,
+        manifest,
+        read,
+        labels=args.labels,
+        progress=lambda items: tqdm(items, unit="utterance"),
+    )
+    print(score_text(content))
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Score what the command line names; see the module."""
+    args = parse_args(argv)
+    return evaluate_run(args) if args.run else evaluate_model(args)
+
+
+if __name__ == "__main__":
+    sys.exit(run_main(main))

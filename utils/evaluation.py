@@ -1,0 +1,189 @@
+"""Scores of exported models, out of fold: every precision on every fold's test set."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hyperparameters import InputError
+from utils.footprint import footprint
+from utils.intervals import headline_intervals
+from utils.metrics import figures, named
+from utils.model_file import (
+    PRECISIONS,
+    Classifier,
+    file_name,
+    load_model,
+    predict_utterance,
+)
+from utils.native_output import native_output_held_back
+from utils.plots.run import stem_of
+from utils.records import Rows, Run
+from utils.run_folder import fold_folder, machine, versions
+
+FORMAT = 1
+REFERENCE = "keras"
+NAMES = (*PRECISIONS, *(f"fuse_{precision}" for precision in PRECISIONS))
+SHOWN = ("ua", "wa", "weighted_f1")
+FloatArray = npt.NDArray[np.floating]
+ReadUtterance = Callable[[str], FloatArray]
+Progress = Callable[[Iterable[Any]], Iterable[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rescored:
+    """A run whose exported models were asked again where their files are.
+
+    Attributes:
+        run: With the new answers in its records.
+        folds: By model name, the folds whose file was there; the other folds' answers
+            are those recorded after training.
+    """
+
+    run: Run
+    folds: dict[str, list[int]]
+
+
+def fold_files(run: Run, fold: int) -> dict[str, Path]:
+    """A fold's model files that are there, by the name of their answers."""
+    folder, stem = fold_folder(run.folder, fold), stem_of(run)
+    paths = {name: folder / file_name(stem, name) for name in NAMES}
+    return {name: path for name, path in paths.items() if path.exists()}
+
+
+def has_files(run: Run) -> bool:
+    """Whether anything can be asked again."""
+    return any(fold_files(run, r["fold"]) for r in run.records if r["test"])
+
+
+def rescore(run: Run, read: ReadUtterance, progress: Progress = iter) -> Rescored:
+    """Ask every model file of a run about its own fold's test utterances.
+
+    Args:
+        run: A run, complete or not.
+        read: Utterance id to samples, (samples,) at the run's rate.
+        progress: Wraps the loop over folds, as tqdm does.
+
+    Raises:
+        InputError: A file cannot be used or names other classes than the run.
+    """
+    mode = int(run.settings["segment_mode"])
+    records, folds = [], {name: list[int]() for name in NAMES}
+    for record in progress(run.records):
+        paths = fold_files(run, record["fold"]) if record["test"] else {}
+        with native_output_held_back():
+            models = {name: load_model(path) for name, path in paths.items()}
+        for name, model in models.items():
+            if model.classes != run.classes:
+                raise InputError(
+                    f"{paths[name]}: its classes are {', '.join(model.classes)}, the "
+                    f"run's are {', '.join(run.classes)}"
+                )
+            folds[name].append(record["fold"])
+        answers = ask(models, map(read, record["test"]), mode) if models else {}
+        tables = {name: rows.tolist() for name, rows in answers.items()}
+        records.append(record | {"probabilities": record["probabilities"] | tables})
+    return Rescored(run=replace(run, records=tuple(records)), folds=folds)
+
+
+def ask(
+    models: Mapping[str, Classifier], recordings: Iterable[FloatArray], mode: int = 1
+) -> dict[str, FloatArray]:
+    """Ask several models about several recordings, each read once.
+
+    Args:
+        models: By name; at least one.
+        recordings: (samples,) each, at the models' rate.
+        mode: As in `utils.segment.cut`.
+
+    Returns:
+        (recordings, classes) by name.
+    """
+    rows: dict[str, list[FloatArray]] = {name: [] for name in models}
+    for samples in recordings:
+        for name, model in models.items():
+            rows[name].append(predict_utterance(model, samples, mode))
+    return {name: np.stack(found) for name, found in rows.items()}
+
+
+def evaluate(rescored: Rescored, gate_points: float) -> dict[str, Any]:
+    """Everything the evaluation says of a run, ready for JSON.
+
+    Args:
+        rescored: From `rescore`, or a run as recorded.
+        gate_points: How far UA may fall below Keras float32, percentage points.
+
+    Returns:
+        `models`: one dictionary a model, Keras first; `passes`: whether every one is
+        within the gate, None for an unfinished run or one that tests nobody.
+    """
+    run = rescored.run
+    present = [name for name in (REFERENCE, *NAMES) if name in run.sources]
+    models = [_describe(rescored, name) for name in present]
+    losses = [model["ua_loss_points"] for model in models if "ua_loss_points" in model]
+    is_judged = run.is_complete and bool(losses)
+    return {
+        "format": FORMAT,
+        "run": run.folder.resolve().name,
+        "hash": run.config["hash"],
+        "corpus": run.config["corpus"],
+        "protocol": run.protocol,
+        "verdict": run.config.get("audit", {}).get("verdict"),
+        "folds": [record["fold"] for record in run.records],
+        "num_folds": run.num_folds,
+        "utterances": len(run.rows()),
+        "machine": machine(),
+        "versions": versions(),
+        "gate_points": gate_points,
+        "passes": max(losses) <= gate_points if is_judged else None,
+        "models": models,
+    }
+
+
+def _describe(rescored: Rescored, name: str) -> dict[str, Any]:
+    """One model's scores, differences from Keras, and footprint."""
+    run = rescored.run
+    content: dict[str, Any] = {"model": name}
+    if len(run.rows()):
+        content |= compare(run.rows(name), run.rows(REFERENCE))
+    if name == REFERENCE:
+        return content
+    again = rescored.folds[name]
+    recorded = [r["fold"] for r in run.records if r["fold"] not in again]
+    content |= {"folds_rescored": again, "folds_recorded": recorded}
+    if path := _representative(run, name):
+        content |= {"file": str(path.relative_to(run.folder)), **footprint(path)}
+    return content
+
+
+def compare(rows: Rows, reference: Rows) -> dict[str, Any]:
+    """Figures of a model with their intervals, and how it differs from another.
+
+    Args:
+        rows: Answers of the model.
+        reference: Answers of Keras float32 on the same utterances.
+
+    Returns:
+        `ua`, `wa`, `weighted_f1` as in `headline_intervals`; `ua_loss_points`, how
+        far UA is below the reference, percentage points; `agreement`, the share of
+        the same classes; `max_probability_difference`.
+    """
+    scores = named(headline_intervals(rows, figures))
+    reference_ua = named(headline_intervals(reference, figures))["ua"]["value"]
+    difference = np.abs(rows.probabilities - reference.probabilities)
+    return {figure: scores[figure] for figure in SHOWN} | {
+        "ua_loss_points": 100 * (reference_ua - scores["ua"]["value"]),
+        "agreement": float(np.mean(rows.predicted == reference.predicted)),
+        "max_probability_difference": float(difference.max()),
+    }
+
+
+def _representative(run: Run, name: str) -> Path | None:
+    """The file to measure: the run's own, or its first fold's; None without any."""
+    top = run.folder / file_name(stem_of(run), name)
+    found = [fold_files(run, record["fold"]).get(name) for record in run.records]
+    paths = [path for path in (top, *found) if path is not None and path.exists()]
+    return paths[0] if paths else None

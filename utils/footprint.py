@@ -1,0 +1,99 @@
+"""How fast a model file answers and how much memory it takes, in a process of its own.
+
+`python -m utils.footprint FILE` prints one JSON object.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from utils.cli import Parser, run_main
+from utils.files import PROJECT
+from utils.model_file import load_model
+
+WARM_UP_RUNS = 10
+RUNS = 200
+
+
+def footprint(path: Path, labels: str | None = None) -> dict[str, Any]:
+    """Measure a model file in a fresh process, on one thread.
+
+    Args:
+        path: `.tflite` file.
+        labels: As in `load_model`.
+
+    Returns:
+        `p50_ms` and `p95_ms` of one segment, from input to probabilities, over 200
+        runs; `memory_growth_bytes`, by how much the process's peak resident memory
+        grew from before loading the model to after them, None where the system does
+        not tell; `bytes` of the file.
+
+    Raises:
+        RuntimeError: The process failed; what it said.
+    """
+    options = ["--labels", labels] if labels else []
+    done = subprocess.run(
+        [sys.executable, "-m", "utils.footprint", str(path.resolve()), *options],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"measuring {path} failed: {done.stderr.strip()}")
+    measured: dict[str, Any] = json.loads(done.stdout)
+    return measured
+
+
+def measure(path: Path, labels: str | None = None) -> dict[str, Any]:
+    """As `footprint`, in this process; its memory must not have been larger before."""
+    import ai_edge_litert.interpreter  # noqa: F401  its own size does not count
+
+    before = _peak_memory_bytes()
+    model = load_model(path, labels)
+    random = np.random.RandomState(0)
+    batch = random.uniform(-1, 1, model.input_shape).astype(np.float32)
+    times_s = []
+    for _ in range(WARM_UP_RUNS + RUNS):
+        started = time.perf_counter()
+        model.predict(batch)
+        times_s.append(time.perf_counter() - started)
+    p50_ms, p95_ms = 1e3 * np.percentile(times_s[WARM_UP_RUNS:], [50, 95])
+    after = _peak_memory_bytes()
+    grown = None if before is None or after is None else after - before
+    return {
+        "bytes": path.stat().st_size,
+        "p50_ms": float(p50_ms),
+        "p95_ms": float(p95_ms),
+        "memory_growth_bytes": grown,
+    }
+
+
+def _peak_memory_bytes() -> int | None:
+    """The largest resident memory of this process so far."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure one file."""
+    parser = Parser(prog="python -m utils.footprint", description=__doc__)
+    parser.add_argument("file", type=Path, help=".tflite file")
+    parser.add_argument("--labels", metavar="NAMES", help="its classes")
+    args = parser.parse_args(argv)
+    print(json.dumps(measure(args.file, args.labels)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_main(main))

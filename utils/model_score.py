@@ -1,0 +1,124 @@
+"""One model file scored on a whole corpus."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hyperparameters import InputError
+from utils.corpora import Manifest
+from utils.footprint import footprint
+from utils.intervals import headline_intervals
+from utils.metrics import FIGURES, confusion, figures, named
+from utils.model_file import Classifier, load_model, predict_utterance
+from utils.native_output import native_output_held_back
+from utils.records import Rows
+
+Read = Callable[[Path, int], npt.NDArray[np.floating]]
+Progress = Callable[[Iterable[Any]], Iterable[Any]]
+
+
+def score_model(
+    path: Path,
+    manifest: Manifest,
+    read: Read,
+    *,
+    labels: str | None = None,
+    progress: Progress = iter,
+) -> dict[str, Any]:
+    """Ask a model about every utterance whose class it knows.
+
+    Args:
+        path: `.tflite` or `.keras` file.
+        manifest: The corpus.
+        read: Path and rate in Hz to samples, (samples,).
+        labels: Class names, where the file does not name them.
+        progress: Wraps the loop over utterances, as tqdm does.
+
+    Returns:
+        Figures with intervals, confusion, notes on what the score is worth, and the
+        footprint of a TFLite file.
+
+    Raises:
+        InputError: The file cannot be used, or knows no class of the corpus.
+    """
+    model = _load(path, labels)
+    known = [u for u in manifest.utterances if u.label in model.classes]
+    if not known:
+        raise InputError(
+            f"{path}: knows no class of {manifest.corpus} "
+            f"({', '.join(manifest.classes)}), but {', '.join(model.classes)}; name "
+            "its outputs in the corpus's words with --labels"
+        )
+    rate_hz = model.front_end.sample_rate_hz
+    answers = [
+        predict_utterance(model, read(utterance.path, rate_hz))
+        for utterance in progress(known)
+    ]
+    rows = Rows(
+        utterance_ids=np.array([u.id for u in known], object),
+        true=np.array([model.classes.index(u.label) for u in known], np.int64),
+        probabilities=np.stack(answers).astype(np.float64),
+        speakers=np.array([u.speaker for u in known], object),
+        folds=np.zeros(len(known), np.int64),
+    )
+    return {
+        "model": path.name,
+        "corpus": manifest.corpus,
+        "classes": model.classes,
+        "n": len(rows),
+        "headline": named(headline_intervals(rows, figures)),
+        "confusion": confusion(rows).tolist(),
+        "notes": _notes(model, manifest, len(known)),
+        "footprint": None if path.suffix == ".keras" else footprint(path, labels),
+    }
+
+
+def _load(path: Path, labels: str | None) -> Classifier:
+    """A Keras model needs Keras, a TFLite file does not."""
+    if path.suffix == ".keras":
+        from utils.keras_model import load_keras_model
+
+        model: Classifier = load_keras_model(path, labels)
+        return model
+    with native_output_held_back():
+        return load_model(path, labels)
+
+
+def _notes(model: Classifier, manifest: Manifest, num_known: int) -> list[str]:
+    """What a reader of the score must know."""
+    notes = [manifest.note] if manifest.note else []
+    metadata = getattr(model, "metadata", None) or {}
+    if metadata.get("corpus", {}).get("name") == manifest.corpus:
+        notes.append(
+            f"Trained on {manifest.corpus} too: this is no score on unseen speech; "
+            "--run gives that."
+        )
+    if left_out := len(manifest.utterances) - num_known:
+        notes.append(f"{left_out} utterances of classes it does not know are left out.")
+    return notes
+
+
+def score_text(content: dict[str, Any]) -> str:
+    """The score as lines for the screen."""
+    lines = [
+        f"{content['model']} on {content['n']:,} utterances of {content['corpus']}"
+    ]
+    for name, title in FIGURES.items():
+        figure = content["headline"][name]
+        value, low, high = (100 * figure[key] for key in ("value", "low", "high"))
+        lines.append(f"{title:12}{value:6.2f} % [{low:.2f}, {high:.2f}]")
+    lines.append("confusion (rows true, columns answered):")
+    width = max(map(len, content["classes"]))
+    for name, counts in zip(content["classes"], content["confusion"], strict=True):
+        lines.append(f"{name:{width}}  " + " ".join(f"{count:5}" for count in counts))
+    if measured := content["footprint"]:
+        grown = measured["memory_growth_bytes"]
+        memory = "" if grown is None else f", memory growth {grown / 2**20:.1f} MiB"
+        lines.append(
+            f"{measured['bytes']:,} bytes, p50 {measured['p50_ms']:.2f} ms, p95 "
+            f"{measured['p95_ms']:.2f} ms a segment on one thread{memory}"
+        )
+    return "\n".join([*lines, *content["notes"]])
