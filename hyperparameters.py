@@ -7,6 +7,8 @@ the published results; where the paper's text differs the field says so.
 
 import dataclasses
 import math
+import numbers
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +26,8 @@ def option(default: Any, help_text: str, **constraint: Any) -> Any:
         default: The published value.
         help_text: Unit and meaning, a few words.
         **constraint: `choices` (allowed values), `low` or `above` (inclusive and
-            exclusive lower limit), `high` (inclusive upper limit).
+            exclusive lower limit), `high` (inclusive upper limit), `flags` (the
+            original's option names, where they are not `--<field>`).
 
     Returns:
         A dataclass field.
@@ -36,8 +39,26 @@ class InputError(ValueError):
     """A mistake in what the user gave: shown as one line, exit status 2."""
 
 
+# Declared type: what a value must be an instance of, in code and in words.
+KINDS: dict[Any, tuple[type, str]] = {
+    bool: (bool, "true or false"),
+    int: (numbers.Integral, "a whole number"),
+    float: (numbers.Real, "a finite number"),
+    str: (str, "text"),
+}
+
+
+def flags_of(item: "dataclasses.Field[Any]") -> tuple[str, ...]:
+    """The command-line names of a field: the original's, or its own."""
+    flags: tuple[str, ...] = item.metadata.get("flags", (f"--{item.name}",))
+    return flags
+
+
 def check(settings: Any) -> None:
     """Hold every field of a settings object to its declared type and limits.
+
+    A whole number given for a real one becomes real: 7 and 7.0 are the same setting
+    and must have the same digest.
 
     Args:
         settings: An instance of one of this module's dataclasses.
@@ -46,32 +67,46 @@ def check(settings: Any) -> None:
         InputError: Names the option, what is allowed and what came.
     """
     for item in dataclasses.fields(settings):
-        value, limits = getattr(settings, item.name), item.metadata
-        if item.type is float and not math.isfinite(value):
-            raise InputError(f"--{item.name} must be a finite number, got {value!r}")
-        if "choices" in limits and value not in limits["choices"]:
-            allowed = ", ".join(str(choice) for choice in limits["choices"])
-            raise InputError(f"--{item.name} must be one of {allowed}, got {value!r}")
-        if "low" in limits and value < limits["low"]:
-            raise InputError(
-                f"--{item.name} must be at least {limits['low']}, got {value!r}"
-            )
-        if "above" in limits and value <= limits["above"]:
-            raise InputError(
-                f"--{item.name} must be above {limits['above']:g}, got {value!r}"
-            )
-        if "high" in limits and value > limits["high"]:
-            raise InputError(
-                f"--{item.name} must be at most {limits['high']}, got {value!r}"
-            )
+        value = getattr(settings, item.name)
+        kind, words = KINDS[item.type]
+        fits = isinstance(value, kind)
+        fits &= isinstance(value, bool) == (item.type is bool)  # True is an int, too
+        fits = fits and (item.type is not float or math.isfinite(value))
+        fault = _fault(value, item.metadata) if fits else words
+        if fault:
+            flags = "/".join(flags_of(item))
+            raise InputError(f"{flags} must be {fault}, got {value!r}")
+        convert: Any = item.type
+        object.__setattr__(settings, item.name, convert(value))  # frozen from here on
+
+
+def _fault(value: Any, limits: Mapping[str, Any]) -> str:
+    """What the limits allow where the value breaks one; else empty."""
+    if "choices" in limits and value not in limits["choices"]:
+        return f"one of {', '.join(map(str, limits['choices']))}"
+    if "low" in limits and value < limits["low"]:
+        return f"at least {limits['low']}"
+    if "above" in limits and value <= limits["above"]:
+        return f"above {limits['above']:g}"
+    if "high" in limits and value > limits["high"]:
+        return f"at most {limits['high']}"
+    return ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FrontEnd:
     """From 16 kHz samples to the network's input."""
 
-    input_type: str = option("mfcc", "network input", choices=INPUT_TYPES)
-    duration_s: float = option(3.0, "segment length, s", above=0.0)
+    input_type: str = option(
+        "mfcc", "network input", choices=INPUT_TYPES, flags=("-it", "--input_type")
+    )
+    duration_s: float = option(
+        3.0,
+        "segment length, s",
+        above=0.0,
+        high=3600.0,
+        flags=("-id", "--input_durations"),
+    )
     sample_rate_hz: int = option(16_000, "sample rate, Hz", low=1)
     normalise_percentile: float = option(
         99.9, "percentile of |x| lifted to full scale, %", above=0.0, high=100.0
@@ -91,8 +126,9 @@ class FrontEnd:
         check(self)
         if self.duration_samples < self.frame_length_samples:
             raise InputError(
-                f"duration {self.duration_s:g} s is shorter than one frame: give at "
-                f"least {self.frame_length_samples / self.sample_rate_hz:g} s (-id)"
+                f"-id/--input_durations must be at least one frame, "
+                f"{self.frame_length_samples / self.sample_rate_hz:g} s, "
+                f"got {self.duration_s!r}"
             )
         if self.fft_size < self.frame_length_samples:
             raise InputError(
@@ -154,7 +190,9 @@ class Network:
     batch_norm_momentum: float = option(
         0.99, "Keras default; less with few steps an epoch", low=0.0, high=0.9999
     )
-    loss_name: str = option("cross_entropy", "loss", choices=LOSS_NAMES)
+    loss_name: str = option(
+        "cross_entropy", "loss", choices=LOSS_NAMES, flags=("-ln", "--loss_name")
+    )
     focal_gamma: float = option(2.0, "focusing parameter (Lin et al. 2017)", low=0.0)
 
     def __post_init__(self) -> None:
@@ -207,8 +245,8 @@ class Training:
         Returns:
             Adam's learning rate.
         """
-        first = self.decay_start_epoch // self.decay_every_epochs
-        drops = max(0, epoch // self.decay_every_epochs - first + 1)
+        since_start = epoch - self.decay_start_epoch
+        drops = max(0, since_start // self.decay_every_epochs + 1)
         return self.learning_rate * math.exp(-self.decay_rate * drops)
 
 
@@ -216,8 +254,10 @@ class Training:
 class Data:
     """Which utterances, cut how, and who tests whom."""
 
-    dataset_name: str = option("DEMO", "corpus")
-    audio_type: str = option("all", "part of the corpus", choices=AUDIO_TYPES)
+    dataset_name: str = option("DEMO", "corpus", flags=("-dn", "--dataset_name"))
+    audio_type: str = option(
+        "all", "part of the corpus", choices=AUDIO_TYPES, flags=("-at", "--audio_type")
+    )
     segment_mode: int = option(
         1, "1: the centre of an utterance; 0: every whole segment", choices=(0, 1)
     )
@@ -244,6 +284,14 @@ class Settings:
     training: Training = Training()
 
 
+def groups_of(settings: Settings) -> dict[str, Any]:
+    """The groups of settings by name: data, front_end, network, training."""
+    return {
+        group.name: getattr(settings, group.name)
+        for group in dataclasses.fields(settings)
+    }
+
+
 def to_flat(settings: Settings) -> dict[str, Any]:
     """All settings by name, in declared order.
 
@@ -254,10 +302,9 @@ def to_flat(settings: Settings) -> dict[str, Any]:
         `{"dataset_name": "EMO-DB", ..., "mixed_precision": False}`; names are unique
         over the groups.
     """
-    groups = [getattr(settings, group.name) for group in dataclasses.fields(settings)]
     return {
         item.name: getattr(group, item.name)
-        for group in groups
+        for group in groups_of(settings).values()
         for item in dataclasses.fields(group)
     }
 
@@ -273,10 +320,10 @@ def from_flat(values: dict[str, Any]) -> Settings:
     """
     rest = dict(values)
     made: dict[str, Any] = {}
-    for group in dataclasses.fields(Settings):
-        names = {item.name for item in dataclasses.fields(type(group.default))}
-        chosen = {name: rest.pop(name) for name in sorted(names & rest.keys())}
-        made[group.name] = dataclasses.replace(group.default, **chosen)
+    for name, published in groups_of(Settings()).items():
+        fields = {item.name for item in dataclasses.fields(published)}
+        chosen = {field: rest.pop(field) for field in fields & rest.keys()}
+        made[name] = dataclasses.replace(published, **chosen)
     if rest:
         raise InputError(f"no such setting: {', '.join(sorted(rest))}")
     return Settings(**made)

@@ -12,30 +12,28 @@ from pathlib import Path
 from typing import Any
 
 from dataio import CACHES, Places
-from hyperparameters import InputError, Settings, from_flat, to_flat
+from hyperparameters import (
+    InputError,
+    Settings,
+    flags_of,
+    from_flat,
+    groups_of,
+    to_flat,
+)
 from utils.cli import true_or_false
 from utils.corpora import MODULES
 from utils.corpora.own import find_corpus
 from utils.files import PROJECT
 from utils.folds import PROTOCOLS
 
-# field: the original's flags and the group they are shown in
-NAMED = {
-    "dataset_name": (("-dn", "--dataset_name"), "data"),
-    "duration_s": (("-id", "--input_durations"), "data"),
-    "audio_type": (("-at", "--audio_type"), "data"),
-    "segment_mode": (("--segment_mode",), "data"),
-    "input_type": (("-it", "--input_type"), "model"),
-    "loss_name": (("-ln", "--loss_name"), "model"),
-    "epochs": (("--epochs",), "training"),
-    "batch_size": (("--batch_size",), "training"),
-    "learning_rate": (("--learning_rate",), "training"),
-    "seed": (("--seed",), "training"),
-    "protocol": (("--protocol",), "protocol"),
-    "select": (("--select",), "protocol"),
-    "num_folds": (("--num_folds",), "protocol"),
+# The options that plain --help shows, in groups; --help_all shows the rest, too.
+COMMON = {
+    "data": ("dataset_name", "duration_s", "audio_type", "segment_mode"),
+    "model": ("input_type", "loss_name"),
+    "training": ("epochs", "batch_size", "learning_rate", "seed"),
+    "protocol": ("protocol", "select", "num_folds"),
 }
-GROUPS = ("data", "model", "training", "protocol")
+RARE_GROUP = {"data": "protocol", "training": "training"}  # of settings; else model
 SHOW_ALL = "--help_all"
 
 
@@ -47,24 +45,29 @@ def add_settings(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
         argv: With `--help_all` in it, the rarer options are shown too.
     """
     parser.add_argument(SHOW_ALL, action="help", help="every option of the settings")
-    groups = {name: parser.add_argument_group(name) for name in GROUPS}
-    published = to_flat(Settings())
-    for owner in dataclasses.fields(Settings):
-        for item in dataclasses.fields(type(owner.default)):
-            flags, group = NAMED.get(item.name, ((f"--{item.name}",), "model"))
-            shown = item.name in NAMED or SHOW_ALL in argv
-            text = f"{item.metadata['help']} [{published[item.name]}]"
-            if choices := _choices(item):
-                text = f"{', '.join(map(str, choices))}: {text}"
+    groups = {name: parser.add_argument_group(name) for name in COMMON}
+    group_of = {name: group for group, names in COMMON.items() for name in names}
+    for owner, published in groups_of(Settings()).items():
+        for item in dataclasses.fields(published):
+            group = group_of.get(item.name, RARE_GROUP.get(owner, "model"))
+            is_shown = item.name in group_of or SHOW_ALL in argv
             groups[group].add_argument(
-                *flags,
+                *flags_of(item),
                 dest=item.name,
                 default=argparse.SUPPRESS,
                 type=_parser_of(item.name, item.type),
                 choices=_choices(item),
                 metavar=_metavar(item),
-                help=text.replace("%", "%%") if shown else argparse.SUPPRESS,
+                help=_help(item) if is_shown else argparse.SUPPRESS,
             )
+
+
+def _help(item: Any) -> str:
+    """Choices, meaning and published value, in one line."""
+    text = f"{item.metadata['help']} [{item.default}]"
+    if choices := _choices(item):
+        text = f"{', '.join(map(str, choices))}: {text}"
+    return text.replace("%", "%%")
 
 
 def _parser_of(name: str, declared: Any) -> Any:
@@ -110,19 +113,15 @@ def settings_from(args: argparse.Namespace) -> list[Settings]:
     Raises:
         InputError: A value out of its limits, or an unknown corpus.
     """
-    given = {name: value for name, value in vars(args).items() if name in _names()}
-    name = given.get("dataset_name", to_flat(Settings())["dataset_name"])
-    seeds = given.pop("seed", [to_flat(Settings())["seed"]])
+    published = to_flat(Settings())
+    given = {name: value for name, value in vars(args).items() if name in published}
+    name = given.get("dataset_name", published["dataset_name"])
+    seeds = given.pop("seed", [published["seed"]])
     if len(set(seeds)) < len(seeds):
         raise InputError(f"--seed holds a number twice: {seeds}")
     defaults = find_corpus(name, args.data_dir, args.manifest).defaults
     values = {**defaults, **given, "dataset_name": name}
     return [from_flat({**values, "seed": seed}) for seed in seeds]
-
-
-def _names() -> set[str]:
-    """Names of all settings."""
-    return set(to_flat(Settings()))
 
 
 def add_places(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,173 @@
+"""Settings: the published values, their limits, and the run names made of them."""
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hyperparameters import (
+    Data,
+    FrontEnd,
+    InputError,
+    Network,
+    Settings,
+    Training,
+    changed,
+    from_flat,
+    groups_of,
+    to_flat,
+)
+from utils.corpora.emo_db import CORPUS
+from utils.run_folder import run_name
+
+FLAT = to_flat(Settings())
+
+
+@pytest.mark.parametrize(
+    ("epoch", "drops"), [(0, 0), (59, 0), (60, 1), (79, 1), (80, 2), (299, 12)]
+)
+def test_the_rate_of_an_epoch(epoch: int, drops: int) -> None:
+    assert Training().learning_rate_at(epoch) == 1e-4 * math.exp(-0.15 * drops)
+
+
+def test_the_rate_is_the_published_closed_form() -> None:
+    for epoch in range(300):
+        published = 1e-4 * math.exp(-0.15 * max(0, epoch // 20 - 2))
+        assert Training().learning_rate_at(epoch) == published
+
+
+def test_the_rate_falls_first_at_the_start_whatever_the_interval() -> None:
+    training = Training(decay_start_epoch=70, decay_every_epochs=20, decay_rate=1.0)
+    rates = [training.learning_rate_at(epoch) for epoch in (60, 69, 70, 89, 90)]
+    drops = [round(-math.log(rate / 1e-4)) for rate in rates]
+    assert drops == [0, 0, 1, 1, 2]
+    assert Training(decay_start_epoch=0).learning_rate_at(0) < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "frames"), [(3.0, 184), (7.0, 434), (2.25, 137), (0.064, 1)]
+)
+def test_frames_are_whole(duration_s: float, frames: int) -> None:
+    front_end = FrontEnd(duration_s=duration_s)
+    assert front_end.num_frames == frames
+    last = (frames - 1) * 256 + 1024
+    assert last <= front_end.duration_samples < last + 256
+
+
+@pytest.mark.parametrize(
+    ("input_type", "features"),
+    [("mfcc", 40), ("spectrogram", 513), ("mel_spectrogram", 128)],
+)
+def test_the_shape_of_each_input(input_type: str, features: int) -> None:
+    assert FrontEnd(input_type=input_type).input_shape == (184, features, 1)
+
+
+def test_names_are_unique_over_the_groups() -> None:
+    groups = groups_of(Settings()).values()
+    assert len(FLAT) == sum(len(dataclasses.fields(group)) for group in groups)
+
+
+@pytest.mark.parametrize("name", FLAT)
+def test_every_setting_travels_flat_and_back(name: str) -> None:
+    """Every setting can be changed, is found again, and is told from the published."""
+    other: dict[str, Any] = {
+        "dataset_name": "EMO-DB",
+        "audio_type": "impro",
+        "segment_mode": 0,
+        "protocol": "speaker",
+        "select": "last",
+        "input_type": "spectrogram",
+        "window": "hamming",
+        "path_kernels": "9x1,1x11,3x3",
+        "loss_name": "focal",
+        "mixed_precision": True,
+        "fft_size": 2048,
+        "num_mel_bins": 64,
+    }
+    near = FLAT[name] * 0.75 if isinstance(FLAT[name], float) else None
+    value = other.get(name, near if near is not None else FLAT[name])
+    value = FLAT[name] - 1 if value == FLAT[name] else value
+    settings = from_flat({name: value})
+    assert changed(settings) == {name: value}
+    assert from_flat(to_flat(settings)) == settings
+
+
+def test_numbers_given_otherwise_are_the_same_setting() -> None:
+    """A digest over JSON tells 7 from 7.0 and cannot hold NumPy's numbers."""
+    settings = from_flat({"duration_s": 7, "epochs": np.int64(5)})
+    assert repr(to_flat(settings)["duration_s"]) == "7.0"
+    assert type(settings.training.epochs) is int
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"duration_s": 0.0}, r"^-id/--input_durations must be above 0, got 0.0$"),
+        ({"duration_s": -3.0}, r"--input_durations must be above 0, got -3.0"),
+        ({"duration_s": math.nan}, "must be a finite number, got nan"),
+        ({"duration_s": math.inf}, "must be a finite number, got inf"),
+        ({"duration_s": "long"}, "must be a finite number, got 'long'"),
+        ({"duration_s": 1e9}, "must be at most 3600.0"),
+        ({"duration_s": 0.01}, r"at least one frame, 0.064 s, got 0.01"),
+        ({"epochs": 2.5}, "--epochs must be a whole number, got 2.5"),
+        ({"epochs": True}, "--epochs must be a whole number, got True"),
+        ({"epochs": 0}, "--epochs must be at least 1, got 0"),
+        ({"seed": -1}, "--seed must be at least 0"),
+        ({"seed": 2**31}, "--seed must be at most 2147483647"),
+        ({"mixed_precision": 1}, "--mixed_precision must be true or false, got 1"),
+        ({"dataset_name": 7}, "-dn/--dataset_name must be text, got 7"),
+        ({"input_type": "wav"}, "-it/--input_type must be one of mfcc, spectrogram"),
+        ({"segment_mode": 2}, "--segment_mode must be one of 0, 1, got 2"),
+        ({"test_share": 1.0}, "--test_share must be at most 0.9"),
+        ({"fft_size": 512}, "--fft_size must be at least --frame_length_samples"),
+        ({"mel_high_hz": 9000.0}, "must rise up to 8000 Hz, got 80 and 9000"),
+        ({"mel_low_hz": 7600.0}, "must rise up to 8000 Hz"),
+        ({"num_mfcc": 129}, r"--num_mfcc must be at most --num_mel_bins \(128\)"),
+        ({"path_kernels": "11,9"}, "must look like 11x1,1x9,3x3, got '11,9'"),
+        ({"path_kernels": ""}, "must look like 11x1,1x9,3x3"),
+        ({"path_kernels": "0x1"}, "--path_kernels must be 1 or larger"),
+        ({"epoch": 3, "lr": 1}, "no such setting: epoch, lr"),
+    ],
+)
+def test_values_out_of_their_limits(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        from_flat(values)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_group_alone_is_checked_too() -> None:
+    for group in (Data, FrontEnd, Network, Training):
+        assert group() == groups_of(Settings())[_name_of(group)]
+    with pytest.raises(InputError, match="--num_folds must be at least 2"):
+        Data(num_folds=1)
+
+
+def _name_of(group: type) -> str:
+    return {"FrontEnd": "front_end"}.get(group.__name__, group.__name__.lower())
+
+
+def test_kernels() -> None:
+    assert Network().kernels == ((11, 1), (1, 9), (3, 3))
+    assert Network(path_kernels="9x1, 1x11").kernels == ((9, 1), (1, 11))
+
+
+@pytest.mark.parametrize(
+    ("values", "name"),
+    [
+        (
+            {"protocol": "speaker", "select": "last"},
+            "EMO-DB_3.0s_all_mfcc_cross_entropy_speaker-last_seed42_ed003e86",
+        ),
+        ({"protocol": "all"}, "EMO-DB_3.0s_all_mfcc_cross_entropy_all_seed42_b2ab86a0"),
+        ({}, "EMO-DB_3.0s_all_mfcc_cross_entropy_published_seed42_cc7b1d0c"),
+    ],
+)
+def test_names_of_runs_stay(
+    emo_db_dir: Path, values: dict[str, Any], name: str
+) -> None:
+    """A change that alters them would orphan results of hours."""
+    settings = from_flat({"dataset_name": "EMO-DB", **values})
+    assert run_name(settings, CORPUS.read(emo_db_dir / "EMO-DB")) == name
