@@ -21,7 +21,13 @@ def window(front_end: FrontEnd) -> FloatArray:
     """Periodic Hann or Hamming window, (frame_length_samples,), float64."""
     mean = {"hann": 0.5, "hamming": 0.54}[front_end.window]
     turns = np.arange(front_end.frame_length_samples) / front_end.frame_length_samples
-    return mean - (1.0 - mean) * np.cos(2.0 * np.pi * turns)
+    return _constant(mean - (1.0 - mean) * np.cos(2.0 * np.pi * turns))
+
+
+def _constant(values: FloatArray) -> FloatArray:
+    """Read-only: the caches below hand out the same array again and again."""
+    values.setflags(write=False)
+    return values
 
 
 def hz_to_mel(frequency_hz: FloatArray | float) -> FloatArray:
@@ -48,7 +54,7 @@ def mel_matrix(front_end: FrontEnd) -> FloatArray:
     falling = (high - bins_mel) / (high - centre)
     weights = np.maximum(0.0, np.minimum(rising, falling))
     weights[0] = 0.0
-    return weights
+    return _constant(weights)
 
 
 @functools.lru_cache(maxsize=8)
@@ -60,7 +66,7 @@ def dct_matrix(front_end: FrontEnd) -> FloatArray:
     """
     bands, kept = front_end.num_mel_bins, front_end.num_mfcc
     angle = np.pi / (2 * bands) * np.outer(2 * np.arange(bands) + 1, np.arange(kept))
-    return 2.0 * np.cos(angle) / np.sqrt(2.0 * bands)
+    return _constant(2.0 * np.cos(angle) / np.sqrt(2.0 * bands))
 
 
 def spectrogram(samples: FloatArray, front_end: FrontEnd) -> FloatArray:
