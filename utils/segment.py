@@ -113,6 +113,10 @@ class SegmentedCorpus:
     content_hashes: dict[str, str]
     longest_s: float
 
+    def are_current(self) -> bool:
+        """Whether the folder still holds these segments, not another run's."""
+        return _read_index(self.folder, self.key) is not None
+
 
 def duration_text(duration_s: float) -> str:
     """`3.0`; all digits where one decimal is not exact: `2.25`."""
@@ -213,7 +217,8 @@ def _write_segments(
 def _read_index(folder: Path, key: str) -> dict[str, Any] | None:
     """The index of a segmented folder; None where missing or made from other things."""
     try:
-        index: dict[str, Any] = json.loads((folder / INDEX_NAME).read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+        index: Any = json.loads((folder / INDEX_NAME).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):  # ValueError: neither JSON nor UTF-8
         return None
-    return index if index.get("key") == key else None
+    is_wanted = isinstance(index, dict) and index.get("key") == key
+    return index if is_wanted else None
