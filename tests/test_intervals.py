@@ -232,3 +232,23 @@ def test_the_benchmark_prints_every_interval(
         assert printed.count(f"| {method} |") == len(grid())
     assert "Monte-Carlo error" in printed
     assert len(path.read_text().splitlines()) == 1 + 4 * len(grid())
+
+
+def test_recalls_of_0_and_1_do_not_make_an_interval_of_no_width() -> None:
+    """One class all right, the other all wrong: UA 0.5 whoever is left out."""
+    answers = [[[1, 0], [0, 0]]] * 6 + [[[0, 0], [1, 0]]] * 4
+    low, high = logit_jackknife(np.array(answers), figures)
+    exact = scipy.stats.binomtest(5, 10).proportion_ci(0.95)
+    np.testing.assert_allclose([low[0], high[0]], [exact.low, exact.high], rtol=1e-9)
+    assert low[1] < 0.6 < high[1]  # WA has an error of its own
+    assert high[1] - low[1] > 0.5
+
+
+def test_an_exact_interval_says_so(rows: Rows) -> None:
+    """One speaker whose recalls are 1, 0 and 0: the unit is the utterance."""
+    one = rows.take(rows.speakers == "s03")
+    alike = Rows(**{**vars(one), "probabilities": np.tile([0.8, 0.1, 0.1], (12, 1))})
+    ua = headline_intervals(alike, figures)[0]
+    assert ua["value"] == pytest.approx(1 / 3)
+    assert ua["low"] < 0.2 < 0.5 < ua["high"]
+    assert ua["method"].startswith("exact binomial over utterances: leaving any")

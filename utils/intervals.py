@@ -16,13 +16,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit, logit, stdtrit
+from scipy.special import betaincinv, expit, logit, stdtrit
 
 from utils.records import Rows
 
 CONFIDENCE = 0.95
 TAIL = (1 - CONFIDENCE) / 2
 NUM_RESAMPLES = 2000
+ROUNDING = 1e-9  # an error below it is none: one utterance in 100,000 counts more
 FloatArray = npt.NDArray[np.floating]
 Figures = Callable[[npt.NDArray[Any]], FloatArray]  # (..., c, c) -> (..., figures)
 Limits = tuple[FloatArray, FloatArray]
@@ -89,8 +90,9 @@ def jackknife(counts: npt.NDArray[Any], figures: Figures) -> Limits:
 def logit_jackknife(counts: npt.NDArray[Any], figures: Figures) -> Limits:
     """The headline: the jackknife's error on the logit scale, with t.
 
-    A figure of exactly 0 or 1 has no error to estimate. There the limit is the exact
-    binomial one of "all of so many units alike", which holds for their mean too.
+    Where leaving out any unit changes nothing there is no error to estimate: the
+    figure is 0 or 1, or a mean of class recalls that are each 0 or 1. A width of zero
+    would be a lie; the limits are then the exact binomial ones of so many units.
     One unit alone that has both right and wrong answers bounds nothing: 0..1.
 
     Args:
@@ -103,16 +105,36 @@ def logit_jackknife(counts: npt.NDArray[Any], figures: Figures) -> Limits:
     units = counts.shape[-3]
     value = figures(counts.sum(axis=-3))
     low, high = np.zeros_like(value), np.ones_like(value)
-    inner = (value > 0) & (value < 1)
+    within = (value > 0) & (value < 1)
+    varies = np.zeros_like(within)
     if units > 1:
-        error = jackknife_error(counts, figures)[inner]
-        reach = stdtrit(units - 1, 1 - TAIL) * error / (value * (1 - value))[inner]
-        low[inner] = expit(logit(value[inner]) - reach)
-        high[inner] = expit(logit(value[inner]) + reach)
-    one_sided = TAIL ** (1 / units)  # Clopper and Pearson (1934) at k = n
-    return np.where(value >= 1, one_sided, low), np.where(
-        value <= 0, 1 - one_sided, high
-    )
+        error = jackknife_error(counts, figures)
+        varies = within & (error > ROUNDING)
+        inner = value[varies]
+        reach = stdtrit(units - 1, 1 - TAIL) * error[varies] / (inner * (1 - inner))
+        low[varies] = expit(logit(inner) - reach)
+        high[varies] = expit(logit(inner) + reach)
+    exact = ~varies & ~(within & (units == 1))
+    low[exact], high[exact] = exact_binomial(value[exact], units)
+    return low, high
+
+
+def exact_binomial(value: FloatArray, units: int) -> Limits:
+    """Limits of Clopper and Pearson (1934) for a share of so many units.
+
+    Args:
+        value: Shares within 0..1; their count of successes need not be whole.
+        units: Trials.
+
+    Returns:
+        Lower and upper limits, each of the shape of `value`.
+    """
+    right = np.clip(value * units, 0, units)
+    wrong = units - right
+    # The beta distribution has no parameter 0; the limit there is the end itself.
+    low = betaincinv(np.maximum(right, ROUNDING), wrong + 1, TAIL)
+    high = betaincinv(right + 1, np.maximum(wrong, ROUNDING), 1 - TAIL)
+    return np.where(right > 0, low, 0.0), np.where(wrong > 0, high, 1.0)
 
 
 def bootstrap(
@@ -157,26 +179,31 @@ def headline_intervals(rows: Rows, figures: Figures) -> list[dict[str, Any]]:
     counts = unit_counts(rows, unit)
     values = figures(counts.sum(axis=0))
     lows, highs = logit_jackknife(counts, figures)
+    errors = np.zeros_like(values)
+    if len(counts) > 1:
+        errors = jackknife_error(counts, figures)
     return [
         {
             "value": float(value),
             "low": float(low),
             "high": float(high),
-            "method": _method(float(value), unit, len(counts)),
+            "method": _method(float(value), float(error), unit, len(counts)),
             "unit": unit,
             "units": len(counts),
         }
-        for value, low, high in zip(values, lows, highs, strict=True)
+        for value, error, low, high in zip(values, errors, lows, highs, strict=True)
     ]
 
 
-def _method(value: float, unit: str, units: int) -> str:
+def _method(value: float, error: float, unit: str, units: int) -> str:
     """What `logit_jackknife` did, in words."""
     if value in (0.0, 1.0):
         return f"exact binomial over {unit}s, all alike"
     if units < 2:
         return f"none: one {unit} alone"
-    return f"delete-one-{unit} jackknife, logit scale, t({units - 1})"
+    if error > ROUNDING:
+        return f"delete-one-{unit} jackknife, logit scale, t({units - 1})"
+    return f"exact binomial over {unit}s: leaving any one out changes nothing"
 
 
 def reference_intervals(rows: Rows, figures: Figures) -> list[dict[str, Any]]:
