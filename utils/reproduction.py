@@ -1,15 +1,15 @@
 """The published results beside ours, from the committed records alone.
 
-`python -m utils.reproduction` renders every run in `reproduction/` again, writes
-REPRODUCTION.md and puts the results table into README.md. `--add RUN` first copies a
-run folder's configuration and records there.
+`python -m utils.reproduction` renders every run in `reproduction/` again and writes its
+tables into README.md, REPRODUCTION.md and MODEL_CARD.md. `--add RUN` first copies a run
+folder's configuration and records there.
 """
 
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hyperparameters import InputError
 from utils import report
@@ -21,34 +21,70 @@ from utils.records import Run, load_run
 FIGURES = {"ua": "UA", "wa": "WA", "weighted_f1": "F1"}
 START = "<!-- results: written by `python -m utils.reproduction` -->"
 END = "<!-- end of results -->"
-DISHONEST = ("published", "paper")
+# one table for each question that a protocol asks; `all` has no score
+QUESTIONS = {
+    "Speakers shared, the epoch chosen on the test set (as published)": (
+        "published",
+        "paper",
+    ),
+    "Speakers shared, the test set touched once": ("random",),
+    "Speakers held out, the test set touched once (what to expect on a new speaker)": (
+        "speaker",
+        "session",
+    ),
+}
+HEADS = ("result", "protocol", "loss", "UA %", "WA %", "F1 %", "made with")
+NOT_RUN = "not run yet"
+EXPECTED = {"protocol": "speaker", "select": "last", "loss_name": "cross_entropy"}
 Row = tuple[Run, Mapping[str, Any]]
 
 
-def reproduce(folder: Path, readme: Path, text: Path) -> list[Path]:
-    """Render every run and write both texts.
+class Texts(NamedTuple):
+    """The texts that hold tables, each between two marks.
+
+    Attributes:
+        readme: Gets the results and a picture of them.
+        reproduction: Gets the results and the confusion matrices.
+        model_card: Gets the scores to expect of the shipped models.
+    """
+
+    readme: Path
+    reproduction: Path
+    model_card: Path
+
+    @classmethod
+    def of(cls, project: Path) -> "Texts":
+        """The texts of a project folder."""
+        names = ("README.md", "REPRODUCTION.md", "MODEL_CARD.md")
+        return cls(*(project / name for name in names))
+
+
+def reproduce(project: Path) -> Texts:
+    """Render every committed run and write the tables of all texts.
 
     Args:
-        folder: Holds `published.json` and a folder for each run.
-        readme: Gets the results table between its two marks.
-        text: REPRODUCTION.md; its parts between the marks are written, the account
-            around them is kept.
+        project: Holds the texts, and in `reproduction/` the file `published.json` and
+            a folder for each run. Of the texts only the parts between the marks are
+            written, the account around them is kept.
 
     Returns:
-        The files written beside the runs' own.
+        The texts written beside the runs' own files.
 
     Raises:
         InputError: A damaged record, or a text without the marks.
     """
+    folder, texts = project / "reproduction", Texts.of(project)
     published = json.loads((folder / "published.json").read_text(encoding="utf-8"))
     rows: list[Row] = []
     for config in sorted(folder.glob("*/config.json")):
         rendered = report.render(config.parent)
         rows.append((load_run(config.parent), rendered.metrics))
     results = results_tables(rows, published)
-    put_between(readme, results)
-    put_between(text, "\n\n".join([results, confusions(rows, published)]))
-    return [readme, text]
+    put_between(texts.readme, "\n\n".join([results, *picture(rows)]))
+    both = [results, confusions(rows, published)]
+    put_between(texts.reproduction, "\n\n".join(both))
+    put_between(texts.model_card, expected_scores(rows))
+    return texts
 
 
 def put_between(path: Path, content: str) -> None:
@@ -65,34 +101,30 @@ def put_between(path: Path, content: str) -> None:
 
 
 def results_tables(rows: Sequence[Row], published: Mapping[str, Any]) -> str:
-    """Two tables, never one: speakers shared and the test set choosing, or neither."""
-    dishonest = [row for row in rows if row[0].protocol in DISHONEST]
-    honest = [row for row in rows if row[0].protocol not in (*DISHONEST, "all")]
-    parts = ["**Speakers shared, the epoch chosen on the test set (as published)**", ""]
-    parts += table(["result", "protocol", "loss", "UA %", "WA %", "F1 %", "made with"])
+    """A table for each question, so that no score stands beside another question's."""
+    parts = []
+    for question, protocols in QUESTIONS.items():
+        parts += [f"**{question}**", "", *table(HEADS)]
+        if "published" in protocols:
+            parts += theirs(published)
+        own = [ours(*row) for row in rows if row[0].protocol in protocols]
+        parts += own or [line(["ours", protocols[0], "–", *[NOT_RUN] * 3, "–"])]
+        parts.append("")
+    parts.append(
+        "Ours: pooled over test utterances, with 95 % intervals that take the "
+        "speaker as the unit (see the run's report for their method)."
+    )
+    return "\n".join(parts)
+
+
+def theirs(published: Mapping[str, Any]) -> list[str]:
+    """The published figures as rows of a results table."""
+    lines = []
     for loss, sources in published["scores_percent"].items():
         for source, scores in sources.items():
             cells = [f"{scores[name]:.2f}" for name in FIGURES]
-            parts.append(line([source, "published figure", loss, *cells, "–"]))
-    parts += [ours(run, metrics) for run, metrics in dishonest]
-    if not dishonest:
-        parts.append(line(["ours", "published", "–", *["not run yet"] * 3, "–"]))
-    parts += [
-        "",
-        "**Speakers held out, the test set touched once (what to expect on a "
-        "new speaker)**",
-        "",
-    ]
-    parts += table(["result", "protocol", "loss", "UA %", "WA %", "F1 %", "made with"])
-    parts += [ours(run, metrics) for run, metrics in honest]
-    if not honest:
-        parts.append(line(["ours", "speaker", "–", *["not run yet"] * 3, "–"]))
-    parts += [
-        "",
-        "Ours: pooled over test utterances, with 95 % intervals that take the "
-        "speaker as the unit (see the run's report for their method).",
-    ]
-    return "\n".join(parts)
+            lines.append(line([source, "published figure", loss, *cells, "–"]))
+    return lines
 
 
 def ours(run: Run, metrics: Mapping[str, Any]) -> str:
@@ -143,6 +175,44 @@ def confusions(rows: Sequence[Row], published: Mapping[str, Any]) -> str:
     return "\n".join(parts)
 
 
+def expected_run(rows: Sequence[Row]) -> Row | None:
+    """The run that tells what to expect of the shipped models; None where not run."""
+    for run, metrics in rows:
+        if {name: run.settings[name] for name in EXPECTED} == EXPECTED:
+            return run, metrics
+    return None
+
+
+def picture(rows: Sequence[Row]) -> list[str]:
+    """Recall by class and speaker of the run to expect, as a line of Markdown."""
+    if (row := expected_run(rows)) is None:
+        return []
+    path = f"reproduction/{row[0].folder.name}/{stem_of(row[0])}_Recall.png"
+    return [f"![Recall by class and UA by speaker, speakers held out]({path})"]
+
+
+def expected_scores(rows: Sequence[Row]) -> str:
+    """What to expect of the shipped models, pooled, by class and by speaker."""
+    row = expected_run(rows)
+    if row is None:
+        return f"Protocol `speaker`, last epoch, cross-entropy: {NOT_RUN}."
+    run, metrics = row
+    scores = metrics["keras"]
+    lines = table(HEADS)
+    lines += [ours(run, metrics), ""]
+    lines += table(["class", "utterances", "recall %", "precision %", "F1 %"])
+    for entry in scores["per_class"]:
+        recall = interval(entry["recall"]) if entry["recall"] else "not tested"
+        precision, f1 = entry["precision"], f"{100 * entry['f1']:.2f}"
+        answered = "never answered" if precision is None else f"{100 * precision:.2f}"
+        lines.append(line([entry["class"], entry["support"], recall, answered, f1]))
+    lines += ["", *table(["speaker", "utterances", "UA %", "WA %"])]
+    for entry in scores["per_speaker"]:
+        figures = [interval(entry[name]) for name in ("ua", "wa")]
+        lines.append(line([entry["speaker"], entry["n"], *figures]))
+    return "\n".join(lines)
+
+
 def matrix(classes: Sequence[str], counts: Sequence[Sequence[int]]) -> list[str]:
     """Lines of a Markdown table of a confusion matrix."""
     lines = table(["true \\ answered", *classes])
@@ -158,9 +228,9 @@ def table(heads: Sequence[str]) -> list[str]:
     return [line(heads), line(["---"] * len(heads))]
 
 
-def line(cells: Iterable[str]) -> str:
+def line(cells: Iterable[object]) -> str:
     """A row of a Markdown table."""
-    return f"| {' | '.join(cells)} |"
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def add_run(source: Path, folder: Path) -> Path:
@@ -189,12 +259,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="run folders whose records are copied first",
     )
     args = parser.parse_args(argv)
-    folder = PROJECT / "reproduction"
     for source in args.add:
-        add_run(source, folder)
-    texts = [PROJECT / "README.md", PROJECT / "REPRODUCTION.md"]
-    for path in reproduce(folder, *texts):
-        print(path)
+        add_run(source, PROJECT / "reproduction")
+    print(*reproduce(PROJECT), sep="\n")
     return 0
 
 

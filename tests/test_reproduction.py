@@ -1,0 +1,173 @@
+"""The committed tables and plots are what the program makes of the records, exactly."""
+
+import filecmp
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hyperparameters import InputError, from_flat, to_flat
+from tests.synthetic_run import random_folds, write_run
+from utils.files import PROJECT
+from utils.reproduction import (
+    END,
+    NOT_RUN,
+    START,
+    Texts,
+    add_run,
+    expected_scores,
+    put_between,
+    reproduce,
+)
+
+# rendered when a run was finished, from weights that are not committed
+NOT_REBUILT = (".tflite", ".keras")
+
+
+def copy_of(project: Path, target: Path) -> Path:
+    """The texts and records that the tables are made of, in a folder of their own."""
+    shutil.copytree(project / "reproduction", target / "reproduction")
+    for text in Texts.of(project):
+        shutil.copy(text, target)
+    return target
+
+
+def files_of(project: Path) -> Iterator[Path]:
+    """What `reproduce` reads and writes, relative to the project."""
+    yield from (text.relative_to(project) for text in Texts.of(project))
+    for path in sorted((project / "reproduction").rglob("*")):
+        if path.is_file() and path.suffix not in NOT_REBUILT:
+            yield path.relative_to(project)
+
+
+def differing(first: Path, second: Path) -> list[str]:
+    """Files that are in one project alone, or have other bytes there."""
+    names = {*files_of(first), *files_of(second)}
+    same, _, _ = filecmp.cmpfiles(first, second, map(str, names), shallow=False)
+    return sorted({str(name) for name in names} - set(same))
+
+
+def test_committed_tables_and_plots_are_rebuilt_byte_for_byte(tmp_path: Path) -> None:
+    copy = copy_of(PROJECT, tmp_path)
+    for rendered in copy.glob("reproduction/*/*"):
+        if rendered.is_file() and rendered.name != "config.json":
+            rendered.unlink()
+    reproduce(copy)
+    assert differing(PROJECT, copy) == []
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with one run of leave-one-speaker-out."""
+    project = copy_of(PROJECT, tmp_path_factory.mktemp("project"))
+    for run in project.glob("reproduction/*/"):
+        shutil.rmtree(run)
+    chosen = {"dataset_name": "EMO-DB", "protocol": "speaker", "select": "last"}
+    settings = to_flat(from_flat(chosen))
+    extra = {
+        "machine": "a processor",
+        "cpu_seconds": 1800.0,
+        "epoch_kept": 299,
+        "history": {},
+    }
+    source = write_run(
+        project / "runs" / "speaker-run",
+        random_folds(0, speakers=4),
+        settings=settings,
+        corpus={"name": "EMO-DB", "digest": "feed"},
+        **extra,
+    )
+    (source / "folds" / "fold_00").mkdir()
+    (source / "folds" / "fold_00" / "weights.keras").write_bytes(b"large")
+    add_run(source, project / "reproduction")
+    reproduce(project)
+    return project
+
+
+def test_a_run_fills_every_text(built: Path) -> None:
+    readme, account, card = (text.read_text() for text in Texts.of(built))
+    report = "reproduction/speaker-run/EMO-DB_3.0s_Segmented_cross_entropy_Report.txt"
+    assert (built / report).is_file()
+    row = "| ours | speaker, last epoch | cross_entropy |"
+    for text in (readme, account, card):
+        assert row in text
+        assert f"[report]({report})" in text
+        assert "2.0 CPU-hours on a processor" in text
+    assert f"{report.removesuffix('_Report.txt')}_Recall.png" in readme
+    assert "cross_entropy, ours: speaker, select last (48 rows)" in account
+    assert card.count("| s0") == 4
+    assert NOT_RUN not in card
+
+
+def test_scores_are_those_of_the_metrics(built: Path) -> None:
+    metrics = json.loads(
+        (built / "reproduction" / "speaker-run" / "metrics.json").read_text()
+    )
+    card = Texts.of(built).model_card.read_text()
+    for entry in metrics["keras"]["per_class"]:
+        recall = entry["recall"]
+        cell = f"{100 * recall['value']:.2f} [{100 * recall['low']:.2f}, "
+        assert f"| {entry['class']} | {entry['support']} | {cell}" in card
+
+
+def test_weights_are_not_copied(built: Path) -> None:
+    copied = sorted(
+        path.name
+        for path in (built / "reproduction" / "speaker-run" / "folds").iterdir()
+    )
+    assert copied == [f"fold_{number:02d}.json" for number in range(4)]
+
+
+@pytest.mark.parametrize("name", Texts._fields)
+def test_an_edited_text_is_noticed(built: Path, tmp_path: Path, name: str) -> None:
+    copy = copy_of(built, tmp_path)
+    text: Path = getattr(Texts.of(copy), name)
+    content = text.read_text()
+    text.write_text(content.replace(END, f"a better score\n\n{END}"))
+    reproduce(copy)
+    assert differing(built, copy) == []
+    assert text.read_text() == content
+
+
+def test_an_edited_record_is_noticed(built: Path, tmp_path: Path) -> None:
+    copy = copy_of(built, tmp_path)
+    path = copy / "reproduction" / "speaker-run" / "folds" / "fold_00.json"
+    record = json.loads(path.read_text())
+    answers = record["probabilities"]["keras"]
+    answers[0] = [answers[0][-1], *answers[0][:-1]]  # another class
+    path.write_text(json.dumps(record))
+    reproduce(copy)
+    assert {"README.md", "REPRODUCTION.md", "MODEL_CARD.md"} <= set(
+        differing(built, copy)
+    )
+
+
+def test_random_folds_never_stand_among_held_out_speakers(
+    built: Path, tmp_path: Path
+) -> None:
+    copy = copy_of(built, tmp_path)
+    run = copy / "reproduction" / "speaker-run"
+    for path in [run / "config.json", *run.glob("folds/*.json")]:
+        content = json.loads(path.read_text())
+        content["settings"]["protocol"] = "random"
+        path.write_text(json.dumps(content))
+    texts = reproduce(copy)
+    readme = texts.readme.read_text()
+    shared, held_out = readme.split("**Speakers held out")
+    assert "| ours | random, last epoch" in shared
+    assert "| ours | random" not in held_out
+    assert NOT_RUN in texts.model_card.read_text()
+
+
+def test_without_runs_the_card_says_so() -> None:
+    assert NOT_RUN in expected_scores([])
+
+
+def test_a_text_without_marks_is_refused(tmp_path: Path) -> None:
+    text = tmp_path / "README.md"
+    text.write_text(f"{START}\nno end\n")
+    with pytest.raises(InputError, match=r"README\.md: must hold the lines"):
+        put_between(text, "tables")
+    assert text.read_text() == f"{START}\nno end\n"
