@@ -191,8 +191,9 @@ def classify_all(
                 name=source.name, reason=reason.removeprefix(f"{source.name}: ")
             )
 
-    workers = min(jobs, len(sources)) if sliding is None else 1
-    results = ordered_map(classify, sources, workers)
+    results: Iterable[Answer | Refusal] = map(classify, sources)
+    if sliding is None:
+        results = ordered_map(classify, sources, min(jobs, len(sources)))
     return list(_progress(results, len(sources)))
 
 

@@ -3,8 +3,10 @@
 import csv
 import io
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -218,6 +220,26 @@ def test_the_script_reads_standard_input_and_ends_with_a_status(models_dir, tmp_
     assert bad.stdout == b""
     assert bad.stderr.startswith(b"inference_single_file.py: error: stdin: cannot be")
     assert bad.stderr.count(b"\n") == 1
+
+
+def test_ctrl_c_ends_a_timeline_at_once(models_dir, tmp_path):
+    """The window in work is finished, not the recording."""
+    path = write(tmp_path / "long.wav", np.tile(babble(10.0), 60))
+    model = models_dir / "plain.tflite"
+    words = [SCRIPT, "--model", model, "-fn", "-", "--windows", "--hop", "0.01"]
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(
+        [sys.executable, *map(str, words)], stdin=pipe, stdout=pipe, stderr=pipe
+    )
+    process.stdin.write(path.read_bytes())  # returns when the script is at work
+    process.stdin.close()
+    time.sleep(1.0)
+    process.send_signal(signal.SIGINT)
+    process.stdin = None
+    output, said = process.communicate(timeout=20)  # all of it takes minutes
+    assert process.returncode == 130
+    assert output == b""
+    assert said == b"inference_single_file.py: stopped\n"
 
 
 def test_help_fits_a_screen():

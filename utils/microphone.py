@@ -1,5 +1,6 @@
 """Live classification: blocks from the microphone, or from any stream."""
 
+import contextlib
 import queue
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -17,7 +18,7 @@ from utils.windows import Sliding, level_db, slide
 FloatArray = npt.NDArray[np.floating]
 
 BLOCK_S = 0.1
-MAX_WAITING_S = 60.0  # then the machine is too slow, and blocks are dropped
+MAX_WAITING_S = 30.0  # then the machine is too slow for the hop
 ROOM_DB = -60.0  # before anyone has spoken, the room must not set the speech level
 LEVELS_KEPT = 600  # windows that set the speech level: the last ten minutes at 1 s
 
@@ -33,7 +34,8 @@ def microphone_blocks(sample_rate_hz: int, device: str | None) -> Iterator[Float
         (samples,), float64, a tenth of a second each.
 
     Raises:
-        InputError: No `sounddevice` package, or no such or no usable input.
+        InputError: No `sounddevice` package, no such or no usable input, or the caller
+            has fallen half a minute behind.
     """
     try:
         import sounddevice
@@ -65,10 +67,13 @@ def microphone_blocks(sample_rate_hz: int, device: str | None) -> Iterator[Float
         ) from error
     with stream:
         while stream.active or not waiting.empty():
-            try:
+            if waiting.full():
+                raise InputError(
+                    f"--mic: the answers are {MAX_WAITING_S:g} s behind; give a "
+                    "longer --hop"
+                )
+            with contextlib.suppress(queue.Empty):
                 yield waiting.get(timeout=1.0)
-            except queue.Empty:
-                continue
 
 
 def live(
