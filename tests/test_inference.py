@@ -228,15 +228,17 @@ def test_ctrl_c_ends_a_timeline_at_once(models_dir, tmp_path):
     model = models_dir / "plain.tflite"
     words = [SCRIPT, "--model", model, "-fn", "-", "--windows", "--hop", "0.01"]
     pipe = subprocess.PIPE
-    process = subprocess.Popen(
-        [sys.executable, *map(str, words)], stdin=pipe, stdout=pipe, stderr=pipe
-    )
-    process.stdin.write(path.read_bytes())  # returns when the script is at work
-    process.stdin.close()
-    time.sleep(1.0)
-    process.send_signal(signal.SIGINT)
-    process.stdin = None
-    output, said = process.communicate(timeout=20)  # all of it takes minutes
+    command = [sys.executable, *map(str, words)]
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        try:
+            process.stdin.write(path.read_bytes())  # returns when the script is at work
+            process.stdin.close()
+            time.sleep(1.0)
+            process.send_signal(signal.SIGINT)
+            process.stdin = None
+            output, said = process.communicate(timeout=20)  # all of it takes minutes
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert output == b""
     assert said == b"inference_single_file.py: stopped\n"

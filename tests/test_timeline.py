@@ -6,7 +6,7 @@ import io
 import numpy as np
 import pytest
 import soundfile
-from small_models import CLASSES, RATE_HZ, ask, ask_json, write
+from small_models import CLASSES, RATE_HZ, ask, ask_for_error, ask_json, babble, write
 
 from utils.classify import classify_centre, classify_windows
 from utils.decode import blocks
@@ -38,6 +38,13 @@ def test_each_window_is_answered_as_a_file_of_its_own(plain, talk, tmp_path):
         part = write(tmp_path / "part.wav", samples[start:end], "FLOAT")
         alone = classify_centre(part, "part", plain)
         np.testing.assert_array_equal(alone.probabilities, span.probabilities)
+
+
+def test_sound_that_no_window_holds_is_refused(models_dir, tmp_path, capsys):
+    samples = np.concatenate([np.zeros(2 * RATE_HZ), babble(1.0)])
+    path = write(tmp_path / "late.wav", samples)
+    message = ask_for_error(capsys, "-fn", path, "--windows", "--hop", "4")
+    assert "sound lies only between the windows; shorten --hop" in message
 
 
 def test_a_timeline_as_text_and_csv(models_dir, talk, capsys):

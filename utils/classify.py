@@ -273,6 +273,8 @@ def classify_windows(
     asked = list(ordered_map(ask, slide(stream, sliding), jobs))
     heard.check(name, front_end)
     spans = to_spans(asked, front_end.sample_rate_hz)
+    if not any(span.is_speech for span in spans):
+        raise InputError(f"{name}: sound lies only between the windows; shorten --hop")
     return Answer(
         name=name,
         probabilities=mean_over_speech(spans),
