@@ -1,5 +1,6 @@
 """A timeline: the waveform above, the probability of each class below."""
 
+import itertools
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -8,8 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from utils.classify import Answer, Span
-from utils.plots.style import BLUE, GREY, PALE, new_figure, styled
+from utils.plots.style import BLUE, GREEN, INK, ORANGE, PALE, RED, new_figure, styled
 
+# Okabe and Ito's eight, those of `style` first
+COLOURS = (BLUE, ORANGE, GREEN, RED, "#CC79A7", "#56B4E9", INK, "#F0E442")
 ENVELOPE_STEPS = 2000  # more than a figure has pixels
 
 
@@ -67,8 +70,6 @@ def _draw_probabilities(
     axes: Axes, spans: Sequence[Span], classes: Sequence[str]
 ) -> None:
     """One line a class over the middles of the windows, broken where none speaks."""
-    import matplotlib
-
     middles_s = np.array([(span.start_s + span.end_s) / 2 for span in spans])
     shares = np.array(
         [
@@ -76,12 +77,10 @@ def _draw_probabilities(
             for s in spans
         ]
     )
-    colours = matplotlib.colormaps["tab10"](np.arange(len(classes)) % 10)
-    marker = "o" if len(spans) < 100 else None
-    for name, column, colour in zip(classes, shares.T, colours, strict=True):
-        axes.plot(
-            middles_s, column, label=name, color=colour, marker=marker, markersize=3
-        )
+    marker = "." if len(spans) < 100 else None
+    looks = itertools.product(("-", "--", ":"), COLOURS)
+    for name, column, (line, colour) in zip(classes, shares.T, looks, strict=False):
+        axes.plot(middles_s, column, line, label=name, color=colour, marker=marker)
     half_s = (middles_s[1] - middles_s[0]) / 2 if len(spans) > 1 else np.inf
     for span, middle_s in zip(spans, middles_s, strict=True):
         if not span.is_speech:
@@ -94,6 +93,4 @@ def _draw_probabilities(
         bbox_to_anchor=(1.0, 1.0),
         title="grey: no speech",
         title_fontproperties={"size": 8},
-        labelcolor="#222222",
-        edgecolor=GREY,
     )
