@@ -1,124 +1,27 @@
 """Train, validate and report Light-SERNet: one run folder from one command."""
 
 import argparse
-import contextlib
+import dataclasses
+import importlib.util
 import shlex
-import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 
 from tqdm import tqdm
 
-from dataio import Dataset, load_dataset
+from dataio import Dataset, Places, load_dataset
 from hyperparameters import InputError, Settings
 from utils import options, report, run_folder
 from utils.audit import audit
-from utils.cli import EXIT_USER_ERROR, Parser, run_main, true_or_false
-from utils.files import PROJECT
-from utils.fold_job import FoldOptions, FoldTask
+from utils.cli import EXIT_USER_ERROR, one_line, run_main
+from utils.fold_job import FoldOptions, FoldTask, needs_export
 from utils.folds import Fold, make_folds
+from utils.processes import stops_as_interrupt
 from utils.progress import RunProgress
+from utils.seeds import write_spread
+from utils.train_options import parse_args
 from utils.workers import run_tasks
-
-EXAMPLES = """examples:
-  python train.py                                      the embedded corpus, DEMO
-  python train.py -dn EMO-DB --data_dir data --jobs 2  as published
-  python train.py -dn EMO-DB --protocol speaker --select last --folds 0-3
-  python train.py -dn EMO-DB --seed 42,43,44           three seeds and their spread
-The same command goes on where it was stopped. Corpora: """
-
-
-def parse_args(argv: Sequence[str]) -> argparse.Namespace:
-    """Options in the groups data, model, training, protocol, run."""
-    parser = Parser(
-        prog="train.py",
-        description=__doc__,
-        epilog=EXAMPLES + options.corpora_line() + ".",
-    )
-    options.add_settings(parser, argv)
-    options.add_places(parser)
-    run = parser.add_argument_group("run")
-    run.add_argument(
-        "--folds",
-        type=fold_numbers,
-        metavar="LIST",
-        help="which folds to run: 3 or 0,1 or 0-3; default all",
-    )
-    run.add_argument(
-        "-v",
-        "--verbose",
-        type=int,
-        choices=(0, 1),
-        default=0,
-        metavar="0|1",
-        help="1: Keras's bars, one fold at a time",
-    )
-    run.add_argument(
-        "-m",
-        "--merge_tflite",
-        type=true_or_false,
-        default=False,
-        metavar="true|false",
-        help="also export raw-audio models",
-    )
-    run.add_argument(
-        "--jobs",
-        type=positive,
-        metavar="N",
-        help="folds at once; default: cores (1 with -v 1 or a GPU)",
-    )
-    run.add_argument(
-        "--threads",
-        type=positive,
-        default=1,
-        metavar="N",
-        help="threads a fold; another number rounds differently",
-    )
-    run.add_argument("--scheduler", metavar="ADDRESS", help="a running Dask scheduler")
-    run.add_argument(
-        "--output_dir",
-        type=Path,
-        default=PROJECT / "result",
-        metavar="DIR",
-        help="run folders are made in it",
-    )
-    run.add_argument(
-        "--record_test_curve",
-        action="store_true",
-        help="test accuracy by epoch, for plots only",
-    )
-    run.add_argument("--tensorboard", action="store_true", help="write its logs")
-    run.add_argument(
-        "--export_only",
-        type=Path,
-        metavar="RUN",
-        help="export a run folder's folds again, train nothing",
-    )
-    return parser.parse_args(argv)
-
-
-def fold_numbers(text: str) -> list[int]:
-    """`3`, `0,1` or `0-3` as a list of fold numbers."""
-    numbers: set[int] = set()
-    try:
-        for part in text.split(","):
-            first, _, last = part.partition("-")
-            numbers.update(range(int(first), int(last or first) + 1))
-    except ValueError:
-        numbers = set()
-    if not numbers:
-        raise argparse.ArgumentTypeError(f"must be 3 or 0,1 or 0-3, got {text!r}")
-    return sorted(numbers)
-
-
-def positive(text: str) -> int:
-    """A whole number of at least 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number ≥ 1, got {text!r}")
-    return int(text)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -128,49 +31,140 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Without the program's name; the process's own where None.
 
     Returns:
-        Exit status: 0, or 2 where a fold could not be finished.
+        Exit status: 0; 2 where a fold could not be finished; 130 or 143 where Ctrl-C
+        or SIGTERM stopped it.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     args = parse_args(arguments)
     command = shlex.join(["python", "train.py", *arguments])
-    status = 0
-    for settings in options.settings_from(args):
-        status = max(status, train_run(settings, args, command))
-    return status
+    try:
+        with stops_as_interrupt():
+            return run(args, command)
+    except KeyboardInterrupt as stop:
+        print(f"stopped; this goes on where it stopped: {command}", file=sys.stderr)
+        return int(stop.args[0])
 
 
-def train_run(settings: Settings, args: argparse.Namespace, command: str) -> int:
+def run(args: argparse.Namespace, command: str) -> int:
+    """Train one run a seed, or export one again; return the exit status."""
+    if args.export_only is not None:
+        return export_run(args, command)
+    outcomes = [
+        train_run(settings, args, command) for settings in options.settings_from(args)
+    ]
+    if len(outcomes) > 1:
+        show_spread([folder for folder, _ in outcomes], args.output_dir)
+    return max(status for _, status in outcomes)
+
+
+def train_run(
+    settings: Settings, args: argparse.Namespace, command: str
+) -> tuple[Path, int]:
     """Train one run (one seed) and render its report.
+
+    Returns:
+        Its folder and the exit status.
 
     Raises:
         InputError: Bad input, found before anything is trained.
     """
-    places = options.places_from(args)
-    dataset = load_dataset(settings, places, progress=tqdm)
+    dataset = load_dataset(settings, places_of(args), progress=tqdm)
     folds = make_folds(dataset.manifest.utterances, settings)
-    folder = open_run_folder(dataset, folds, args.output_dir, command)
     numbers = chosen_folds(args.folds, len(folds))
+    folder = open_run_folder(dataset, folds, args.output_dir.absolute(), command)
     tasks = [
-        FoldTask(
-            settings=settings,
-            places=places,
-            number=number,
-            num_folds=len(folds),
-            folder=folder,
-            run_hash=run_folder.run_hash(settings, dataset.manifest),
-            options=FoldOptions(
-                command=command,
-                verbose=args.verbose,
-                record_test_curve=args.record_test_curve,
-                tensorboard=args.tensorboard,
-                fused=args.merge_tflite,
-            ),
-            threads=args.threads,
-        )
-        for number in numbers
+        make_task(dataset, folder, number, args, command=command) for number in numbers
     ]
-    failures = run_all(tasks, args, command)
-    if len(failures) < len(tasks):
+    remaining = [task for task in tasks if has_work(task)]
+    return folder, finish(folder, run_all(remaining, args), command)
+
+
+def export_run(args: argparse.Namespace, command: str) -> int:
+    """Export and score the finished folds of a run folder again; train nothing.
+
+    Raises:
+        InputError: No run folder, another corpus than it was trained on, or no
+            TensorFlow here.
+    """
+    folder = args.export_only.absolute()
+    config = run_folder.read_config(folder)
+    if importlib.util.find_spec("tensorflow") is None:
+        raise InputError("--export_only needs TensorFlow, which is not installed here")
+    settings = run_folder.settings_of(config)
+    dataset = load_dataset(settings, places_of(args), progress=tqdm)
+    if run_folder.run_hash(settings, dataset.manifest) != config["hash"]:
+        raise InputError(
+            f"{folder} was trained on another {dataset.manifest.corpus} than the one "
+            f"in --data_dir {args.data_dir}; give that one"
+        )
+    tasks = []
+    for number in chosen_folds(args.folds, config["num_folds"]):
+        if run_folder.read_record(folder, number, config["hash"]) is None:
+            print(f"fold {number}: not finished, passed over", file=sys.stderr)
+        elif not run_folder.weights_path(folder, number).exists():
+            print(f"fold {number}: no weights here, left as it is", file=sys.stderr)
+        else:
+            tasks.append(make_task(dataset, folder, number, args, command=command))
+    return finish(folder, run_all(tasks, args), command)
+
+
+def make_task(
+    dataset: Dataset,
+    folder: Path,
+    number: int,
+    args: argparse.Namespace,
+    *,
+    command: str,
+) -> FoldTask:
+    """One fold of a run, as it travels to a worker."""
+    settings = dataset.settings
+    return FoldTask(
+        settings=settings,
+        places=places_of(args),
+        number=number,
+        num_folds=len(make_folds(dataset.manifest.utterances, settings)),
+        folder=folder,
+        run_hash=run_folder.run_hash(settings, dataset.manifest),
+        options=FoldOptions(
+            command=command,
+            verbose=args.verbose,
+            record_test_curve=args.record_test_curve,
+            tensorboard=args.tensorboard,
+            fused=args.merge_tflite,
+            export_again=args.export_only is not None,
+        ),
+        threads=args.threads or (run_folder.usable_cores() if has_gpu() else 1),
+    )
+
+
+def places_of(args: argparse.Namespace) -> Places:
+    """Folders and cache, absolute: a worker may have been started elsewhere."""
+    given = options.places_from(args)
+    return dataclasses.replace(
+        given,
+        data_dir=given.data_dir.absolute(),
+        derived_dir=given.derived_dir.absolute(),
+        manifest_path=given.manifest_path and given.manifest_path.absolute(),
+    )
+
+
+def has_work(task: FoldTask) -> bool:
+    """Whether a fold is unfinished, or lacks models that are asked for now."""
+    record = run_folder.read_record(task.folder, task.number, task.run_hash)
+    if record is None:
+        return True
+    if not needs_export(record, task.options):
+        return False
+    has_weights = run_folder.weights_path(task.folder, task.number).exists()
+    if not has_weights:
+        line = f"fold {task.number}: no weights here, left as it is"
+        print(line, file=sys.stderr)
+    return has_weights
+
+
+def finish(folder: Path, failures: dict[int, str], command: str) -> int:
+    """Render what there is and say what failed; return the exit status."""
+    if any(folder.glob("folds/fold_*.json")):
         rendered = report.render(folder)
         print(f"{rendered.headline}\n{rendered.report}")
     for number, error in sorted(failures.items()):
@@ -178,6 +172,16 @@ def train_run(settings: Settings, args: argparse.Namespace, command: str) -> int
     if failures:
         print(f"the same command goes on from here: {command}", file=sys.stderr)
     return EXIT_USER_ERROR if failures else 0
+
+
+def show_spread(folders: Sequence[Path], output_dir: Path) -> None:
+    """Print and write the spread over seeds, where all runs are finished."""
+    try:
+        spread = write_spread(folders, output_dir)
+    except InputError as error:
+        print(f"no spread over seeds: {one_line(error)}", file=sys.stderr)
+        return
+    print(f"\n{spread.table}\n{spread.files[0]}")
 
 
 def open_run_folder(
@@ -195,7 +199,12 @@ def open_run_folder(
     if not (folder / "config.json").exists():
         config = run_folder.make_config(settings, manifest, len(folds), command)
         run_folder.write_config(folder, {**config, "audit": findings})
-    lines = [*manifest.warnings, *duration_warning(dataset), *findings["lines"]]
+    lines = [
+        *manifest.info,
+        *manifest.warnings,
+        *duration_warning(dataset),
+        *findings["lines"],
+    ]
     note = [f"Note: {manifest.note}"] if manifest.note else []
     print("\n".join([*lines, *note, f"Run folder: {folder}"]), file=sys.stderr)
     return folder
@@ -227,64 +236,42 @@ def chosen_folds(wanted: list[int] | None, num_folds: int) -> list[int]:
     return numbers
 
 
-def default_jobs(args: argparse.Namespace) -> int:
-    """As many folds at once as there are cores; one with Keras's bars or a GPU."""
+def has_gpu() -> bool:
+    """Whether an NVIDIA GPU is there; asking a framework would load it."""
+    return Path("/dev/nvidia0").exists()
+
+
+def number_of_jobs(args: argparse.Namespace) -> int:
+    """As many folds at once as there are cores; one with Keras's bars or a GPU.
+
+    Raises:
+        InputError: Several folds at once with Keras's bars.
+    """
+    if args.verbose and (args.scheduler or (args.jobs or 1) > 1):
+        raise InputError(
+            "-v 1 shows one fold at a time; leave out --jobs and --scheduler, or give "
+            "-v 0"
+        )
     if args.jobs:
         return int(args.jobs)
-    has_gpu = Path("/dev/nvidia0").exists()
-    return 1 if args.verbose or has_gpu else run_folder.usable_cores()
+    return 1 if args.verbose or has_gpu() else run_folder.usable_cores()
 
 
-def run_all(
-    tasks: Sequence[FoldTask], args: argparse.Namespace, command: str
-) -> dict[int, str]:
-    """Run the folds that have no record yet, with their bars.
+def run_all(tasks: Sequence[FoldTask], args: argparse.Namespace) -> dict[int, str]:
+    """Run folds, with their bars.
 
     Returns:
         One line for each fold that failed.
-
-    Raises:
-        SystemExit: Stopped by Ctrl-C or SIGTERM; the command that resumes is shown.
     """
-    remaining = [
-        task
-        for task in tasks
-        if run_folder.read_record(task.folder, task.number, task.run_hash) is None
-    ]
-    if not remaining:
+    jobs = number_of_jobs(args)
+    if not tasks:
         return {}
-    progress = RunProgress(
-        [task.number for task in remaining],
-        remaining[0].settings.training.epochs,
-        quiet=bool(args.verbose),
-    )
-    jobs = default_jobs(args)
+    epochs = tasks[0].settings.training.epochs
+    progress = RunProgress(len(tasks), epochs, quiet=bool(args.verbose))
     try:
-        with terminating_as_interrupt():
-            return run_tasks(remaining, progress, jobs=jobs, scheduler=args.scheduler)
-    except KeyboardInterrupt as stop:
-        progress.close()
-        print(f"stopped; this goes on where it stopped: {command}", file=sys.stderr)
-        raise SystemExit(stop.args[0] if stop.args else 130) from None
+        return run_tasks(tasks, progress, jobs=jobs, scheduler=args.scheduler)
     finally:
         progress.close()
-
-
-@contextlib.contextmanager
-def terminating_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM end the block as Ctrl-C does, with its own exit status."""
-
-    def interrupt(number: int, _: FrameType | None) -> None:
-        raise KeyboardInterrupt(128 + number)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals are the main thread's; a notebook's cell may run elsewhere
-        return
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ Two files take turns, so that a damaged one costs an epoch and not the fold.
 """
 
 import json
+import struct
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,18 @@ from utils.files import write_atomic
 
 STATE_NAMES = ("state_0.npz", "state_1.npz")
 Arrays = list[np.ndarray]
+# What NumPy and zipfile raise on files cut short or overwritten
+DAMAGE = (
+    EOFError,
+    KeyError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zipfile.BadZipFile,
+)
 
 
 @dataclass
@@ -99,7 +112,7 @@ def restore(folder: Path, key: str, model: keras.Model) -> tuple[State, list[str
             found.append(_read(folder / name))
         except FileNotFoundError:
             continue
-        except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+        except DAMAGE as error:
             warnings.append(f"{folder / name}: damaged ({error}); going on without it")
     if not found:
         return State(key), warnings

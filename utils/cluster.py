@@ -1,7 +1,11 @@
 """Folds on `dask.distributed`: a local cluster, or any running one."""
 
+import contextlib
 import logging
-from collections.abc import Callable, Sequence
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from typing import Any
 
 import dask
@@ -11,10 +15,17 @@ from distributed.scheduler import KilledWorker
 from hyperparameters import InputError
 from utils.files import PROJECT
 from utils.fold_job import FoldTask
-from utils.workers import TOPIC, TRIES, run_task, worker_environment
+from utils.workers import (
+    TRIES,
+    FoldStopped,
+    interrupts_blocked,
+    run_task,
+    worker_environment,
+)
 
 Events = Callable[[dict[str, Any]], None]
 CONNECT_TIMEOUT_S = 15
+ONE_FOLD_A_PROCESS = threading.Lock()  # Keras's state is the process's
 
 
 def run_on_dask(
@@ -23,7 +34,7 @@ def run_on_dask(
     """Run folds on Dask workers.
 
     Args:
-        tasks: The folds.
+        tasks: The folds, all of one run, with absolute paths.
         on_event: Called with every event of every fold.
         jobs: Worker processes of a local cluster.
         address: A running scheduler's; None starts a local cluster. Its workers must
@@ -39,21 +50,44 @@ def run_on_dask(
         # Dask sets the allocator's trim threshold to 64 KiB before a worker starts
         "distributed.nanny.pre-spawn-environ": worker_environment(tasks[0].threads),
         "distributed.scheduler.allowed-failures": TRIES - 1,
-        "distributed.logging.distributed": "error",
         "distributed.comm.timeouts.connect": f"{CONNECT_TIMEOUT_S}s",
     }
-    with dask.config.set(configuration):
+    with dask.config.set(configuration), quiet_dask():
         if address is not None:
-            return _submit(_connect(address), tasks, on_event)
-        with LocalCluster(
+            with _connect(address) as client:
+                client.register_plugin(_project_plugin(tasks[0].threads))
+                return _submit(client, tasks, on_event)
+        with _local_cluster(jobs) as cluster, Client(cluster) as client:
+            client.register_plugin(_quick_end_plugin())
+            return _submit(client, tasks, on_event)
+
+
+@contextlib.contextmanager
+def quiet_dask() -> Iterator[None]:
+    """Keep Dask's notes on its own business out of the bars; what counts is raised."""
+    logger = logging.getLogger("distributed")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+@contextlib.contextmanager
+def _local_cluster(jobs: int) -> Iterator[LocalCluster]:
+    """Worker processes of one thread each, to the end of the block."""
+    with interrupts_blocked():
+        cluster = LocalCluster(
             n_workers=jobs,
             threads_per_worker=1,
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             memory_limit=0,
-            silence_logs=logging.ERROR,
-        ) as cluster:
-            return _submit(Client(cluster), tasks, on_event)
+            silence_logs=logging.CRITICAL,
+        )
+    with cluster:
+        yield cluster
 
 
 def _connect(address: str) -> Client:
@@ -72,44 +106,83 @@ def _submit(
 ) -> dict[int, str]:
     """Submit every fold and gather what went wrong."""
     failures = {}
-    with client:
-        client.register_plugin(_path_plugin(str(PROJECT)))
-        client.subscribe_topic(TOPIC, lambda event: on_event(event[1]))
-        futures = {
-            client.submit(
-                run_on_worker, task, key=f"{task.folder.name}-{task.number}"
-            ): task.number
-            for task in tasks
-        }
-        for future in as_completed(futures):
-            number = futures[future]
-            try:
-                error = future.result().get("error")
-            except KilledWorker:
-                error = f"worker died {TRIES} times"
-            if error is not None:
-                failures[number] = error
-                on_event({"fold": number, "warning": error})
+    client.subscribe_topic(topic_of(tasks[0]), lambda event: on_event(event[1]))
+    futures = {
+        client.submit(
+            run_on_worker, task, key=f"{topic_of(task)} fold {task.number}"
+        ): task.number
+        for task in tasks
+    }
+    for future in as_completed(futures):
+        number = futures[future]
+        try:
+            error = future.result().get("error")
+        except KilledWorker:
+            error = f"its process died {TRIES} times; see worker.log in its folder"
+        except CancelledError:
+            error = "the scheduler was lost"
+        if error is not None:
+            failures[number] = error
     return failures
 
 
+def topic_of(task: FoldTask) -> str:
+    """What events and keys of one run are called; a scheduler may serve several."""
+    return f"light-sernet {task.folder}"
+
+
 def run_on_worker(task: FoldTask) -> dict[str, Any]:
-    """One fold on a Dask worker; its events go to the client."""
-    worker = get_worker()
-    return run_task(task, lambda event: worker.log_event(TOPIC, event))
+    """One fold on a Dask worker; its events go to the client.
+
+    A worker's thread cannot be interrupted: where the client left, the fold ends after
+    its epoch, and goes on from there when the client comes back.
+    """
+    worker, topic = get_worker(), topic_of(task)
+    key = worker.get_current_task()
+
+    def report(event: dict[str, Any]) -> None:
+        state = worker.state.tasks.get(key)
+        if state is None or state.state == "cancelled":
+            raise FoldStopped
+        worker.log_event(topic, event)
+
+    with ONE_FOLD_A_PROCESS:
+        return run_task(task, report)
 
 
-def _path_plugin(folder: str) -> WorkerPlugin:
+def _project_plugin(threads: int) -> WorkerPlugin:
     """A plugin that lets every worker, also a later one, import the project.
 
     The class is local so that it travels by value: the worker can't import it yet.
-    """
 
-    class ProjectPath(WorkerPlugin):
+    Args:
+        threads: Threads a fold, as far as it still takes effect there.
+    """
+    folder = str(PROJECT)
+    environ = worker_environment(threads)
+    if backend := os.environ.get("KERAS_BACKEND"):
+        environ["KERAS_BACKEND"] = backend
+
+    class Project(WorkerPlugin):
         def setup(self, worker: Any) -> None:
+            import os
             import sys
 
+            os.environ.update(environ)
             if folder not in sys.path:
                 sys.path.insert(0, folder)
 
-    return ProjectPath()
+    return Project()
+
+
+def _quick_end_plugin() -> WorkerPlugin:
+    """A plugin that ends a worker process without winding it down.
+
+    With TensorFlow loaded that takes Dask over 4 s, and a fold loses nothing by it.
+    """
+
+    class QuickEnd(WorkerPlugin):
+        def teardown(self, worker: Any) -> None:
+            os._exit(0)
+
+    return QuickEnd()

@@ -1,8 +1,9 @@
 """A fold's training as it is described, as it travels, and as it runs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,7 @@ class FoldOptions:
         record_test_curve: Record test accuracy by epoch; selection never sees it.
         tensorboard: Write TensorBoard logs.
         fused: Also export models that take raw audio.
+        export_again: Export a finished fold again.
     """
 
     command: str = ""
@@ -29,6 +31,17 @@ class FoldOptions:
     record_test_curve: bool = False
     tensorboard: bool = False
     fused: bool = False
+    export_again: bool = False
+
+
+def has_audio_models(record: Mapping[str, Any]) -> bool:
+    """Whether a fold's record holds the answers of models that take audio."""
+    return any(name.startswith("fuse_") for name in record.get("probabilities", {}))
+
+
+def needs_export(record: Mapping[str, Any], options: FoldOptions) -> bool:
+    """Whether a finished fold has something left to export."""
+    return options.export_again or (options.fused and not has_audio_models(record))
 
 
 @dataclass(frozen=True, kw_only=True)

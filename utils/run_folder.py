@@ -26,6 +26,7 @@ from utils.files import PROJECT, digest, write_json
 from utils.segment import duration_text, stem
 
 FORMAT = 1
+WEIGHTS_NAME = "weights.keras"
 PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy", "ai-edge-litert")
 
 
@@ -60,6 +61,11 @@ def record_path(folder: Path, fold: int) -> Path:
 def fold_folder(folder: Path, fold: int) -> Path:
     """Weights, TFLite files and the state of one fold."""
     return folder / "folds" / f"fold_{fold:02d}"
+
+
+def weights_path(folder: Path, fold: int) -> Path:
+    """The Keras file of a finished fold; where only records were copied it is not."""
+    return fold_folder(folder, fold) / WEIGHTS_NAME
 
 
 def describe_corpus(manifest: Manifest) -> dict[str, Any]:

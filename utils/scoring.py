@@ -44,7 +44,7 @@ def calibration_ids(job: FoldJob) -> list[str]:
 
 
 def export_fold(
-    job: FoldJob, model: keras.Model, calibration: Sequence[str]
+    job: FoldJob, model: keras.Model, calibration: Sequence[str], *, with_audio: bool
 ) -> dict[str, Path]:
     """Write the fold's TFLite files into its folder.
 
@@ -52,6 +52,7 @@ def export_fold(
         job: The fold.
         model: Its trained network.
         calibration: Training utterances.
+        with_audio: Also the models that take samples.
 
     Returns:
         Files by the name of their predictions in the record.
@@ -70,7 +71,7 @@ def export_fold(
             front_end=job.settings.front_end,
             calibration=data[0],
             origin=origin(job),
-            with_audio=job.options.fused,
+            with_audio=with_audio,
         ),
     )
 

@@ -4,8 +4,9 @@ It runs in a worker process of one thread, may be killed at any moment, and goes
 from the last finished epoch when called again.
 """
 
-import os
+import tempfile
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,12 @@ from dataio import steps_per_epoch, tensorflow_pipeline, training_batches
 from hyperparameters import InputError, to_flat
 from utils import checkpoint, scoring
 from utils.checkpoint import State
-from utils.files import write_json
-from utils.fold_job import FoldJob
+from utils.files import write_atomic, write_json
+from utils.fold_job import FoldJob, has_audio_models, needs_export
 from utils.folds import random_state
 from utils.run_folder import (
     FORMAT,
+    WEIGHTS_NAME,
     describe_corpus,
     provenance,
     read_record,
@@ -30,15 +32,21 @@ from utils.run_folder import (
 )
 
 INITIAL_WEIGHTS_STREAM = 4  # keeps them apart from other draws of one seed
-WEIGHTS_NAME = "weights.keras"
+# Backends and processors round differently; other weights differ by tenths.
+SAME_WEIGHTS_TOLERANCE = 0.02
+TEST_CURVE = "test_accuracy"
 Report = Callable[[dict[str, Any]], None]
 
 
 def limit_threads(threads: int) -> None:
-    """Hold TensorFlow to some threads, also in a worker that others started.
+    """Hold the backend to some threads, also in a worker that others started.
 
     Another number of threads adds in another order and gives other weights.
     """
+    if keras.config.backend() == "torch":
+        import torch
+
+        torch.set_num_threads(threads)
     if keras.config.backend() != "tensorflow":
         return
     import tensorflow as tf
@@ -136,9 +144,9 @@ class EpochEnd(keras.callbacks.Callback):
     def __init__(self, job: FoldJob, state: State, report: Report) -> None:
         super().__init__()
         self.job, self.state, self.report = job, state, report
-        self.test_data = (
-            job.data_of(job.fold.test) if job.options.record_test_curve else None
-        )
+        is_whole = len(state.history.get(TEST_CURVE, [])) == state.epochs_done
+        wanted = job.options.record_test_curve and is_whole
+        self.test_data = job.data_of(job.fold.test) if wanted else None
         self.started, self.cpu_started = time.perf_counter(), time.process_time()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -147,7 +155,7 @@ class EpochEnd(keras.callbacks.Callback):
         if self.test_data is not None:
             features, labels = self.test_data
             predicted = self.model.predict(features, verbose=0).argmax(axis=1)
-            figures["test_accuracy"] = float(np.mean(predicted == labels))
+            figures[TEST_CURVE] = float(np.mean(predicted == labels))
         state = self.state
         for name, value in figures.items():
             state.history.setdefault(name, []).append(value)
@@ -206,21 +214,27 @@ def make_record(job: FoldJob, state: State) -> dict[str, Any]:
         "test": list(fold.test),
         "labels": [manifest.classes.index(by_id[name].label) for name in fold.test],
         "speakers": [by_id[name].speaker for name in fold.test],
-        "history": {k: scoring.rounded(np.array(v)) for k, v in state.history.items()},
+        "history": {
+            name: scoring.rounded(np.array(values))
+            for name, values in state.history.items()
+            if len(values) == state.epochs_done  # a curve begun or left off is none
+        },
     }
 
 
 def train_fold(job: FoldJob, report: Report = print) -> None:
     """Train, export and score one fold; write its record.
 
-    A fold that has its record is not trained again; predictions of exported models
-    that it lacks (audio in, or trained where TensorFlow was not) are added.
+    A fold that has its record is not trained again. It is exported again where that is
+    asked for, or where models that take audio are asked for and it has none.
 
     Args:
         job: The fold.
         report: Called with a dict after every epoch and at each stage.
 
     Raises:
+        InputError: The fold's folder belongs to another run, or a finished fold cannot
+            be exported.
         OSError: A file cannot be written; the fold resumes when that is mended.
     """
     number = job.fold.number
@@ -229,42 +243,93 @@ def train_fold(job: FoldJob, report: Report = print) -> None:
         model, state = fit_fold(job, report)
         save_weights(model, job.fold_folder / WEIGHTS_NAME)
         record = make_record(job, state)
+    elif not needs_export(record, job.options):
+        report({"fold": number, "stage": "done"})
+        return
     report({"fold": number, "stage": "exporting"})
-    record |= export_and_score(job)
+    record |= export_and_score(job, record)
     write_json(record_path(job.folder, number), record)
     checkpoint.remove(job.fold_folder)
     report({"fold": number, "stage": "done"})
 
 
-def export_and_score(job: FoldJob) -> dict[str, Any]:
+def export_and_score(job: FoldJob, record: dict[str, Any]) -> dict[str, Any]:
     """Export the fold's weights where TensorFlow runs, and score every model.
+
+    Args:
+        job: The fold.
+        record: The fold's, so far. What the trained model answered stays as it is
+            recorded: another backend or machine would round it differently.
 
     Returns:
         The record's `probabilities` by source and `calibration`, utterance ids.
 
     Raises:
-        InputError: The weights are not there.
+        InputError: The weights are missing, are not those of the record, or can't be
+            exported here.
     """
     path = job.fold_folder / WEIGHTS_NAME
-    if not path.exists():
-        raise InputError(f"{path} is missing; only its record was copied here")
     keras.backend.clear_session()
-    model = keras.models.load_model(path, compile=False)
-    probabilities = {"keras": scoring.predict_keras(job, model)}
-    calibration: list[str] = []
+    model = load_weights(path)
+    values = scoring.predict_keras(job, model)
+    known = record.get("probabilities", {})
+    if known:
+        check_same_answers(path, values, known["keras"])
+    found: dict[str, Any] = {"keras": scoring.rounded(values)} | known
+    calibration: list[str] = record.get("calibration", [])
     if keras.config.backend() == "tensorflow":
         calibration = scoring.calibration_ids(job)
-        paths = scoring.export_fold(job, model, calibration)
-        probabilities |= scoring.predict_files(job, paths)
-    return {
-        "probabilities": {k: scoring.rounded(v) for k, v in probabilities.items()},
-        "calibration": calibration,
-    }
+        with_audio = job.options.fused or has_audio_models(record)
+        paths = scoring.export_fold(job, model, calibration, with_audio=with_audio)
+        answers = scoring.predict_files(job, paths)
+        found |= {name: scoring.rounded(rows) for name, rows in answers.items()}
+    elif known:
+        raise InputError(
+            f"only TensorFlow exports; set KERAS_BACKEND=tensorflow, it is "
+            f"{keras.config.backend()}"
+        )
+    return {"probabilities": found, "calibration": calibration}
+
+
+def check_same_answers(
+    path: Path, values: np.ndarray, recorded: list[list[float]]
+) -> None:
+    """Hold weights to what the record says their network answered.
+
+    Raises:
+        InputError: They are of another training.
+    """
+    differences = np.abs(values - np.reshape(recorded, values.shape))
+    if differences.max(initial=0.0) > SAME_WEIGHTS_TOLERANCE:
+        raise InputError(
+            f"{path}: these weights do not give the record's answers (probabilities "
+            f"differ by {differences.max():.2f}); they are of another training"
+        )
+
+
+def load_weights(path: Path) -> keras.Model:
+    """A fold's network from its `.keras` file.
+
+    Raises:
+        InputError: Missing or damaged.
+    """
+    try:
+        return keras.models.load_model(path, compile=False)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        if not path.exists():
+            line = f"{path} is missing; only the fold's record was copied here"
+            raise InputError(line) from error
+        raise InputError(f"{path}: damaged ({error}); copy it again") from error
 
 
 def save_weights(model: keras.Model, path: Path) -> None:
-    """Save a `.keras` file without the optimiser, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"part_{path.name}")
-    keras.Model(model.inputs, model.outputs, name=model.name).save(temporary)
-    os.replace(temporary, path)
+    """Save a `.keras` file without the optimiser, whole or not at all.
+
+    Raises:
+        OSError: The disk is full or the folder not writable.
+    """
+    plain = keras.Model(model.inputs, model.outputs, name=model.name)
+    with tempfile.TemporaryDirectory() as folder:
+        temporary = Path(folder) / path.name
+        plain.save(temporary)
+        write_atomic(path, temporary.read_bytes())

@@ -6,13 +6,10 @@ three times. Whoever runs a fold holds its lock.
 
 import contextlib
 import multiprocessing
-import os
-import signal
 import socket
-import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from multiprocessing.connection import Connection, wait
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
 from typing import Any
 
 from filelock import Timeout
@@ -20,15 +17,26 @@ from filelock import Timeout
 from dataio import load_dataset
 from hyperparameters import InputError
 from utils.cli import describe, one_line
-from utils.files import locked, write_atomic
+from utils.files import locked
 from utils.fold_job import FoldJob, FoldTask
 from utils.folds import make_folds
-from utils.native_output import native_output_held_back
+from utils.processes import (
+    death_note,
+    die_with_parent,
+    environment,
+    interrupts_blocked,
+    stderr_to,
+)
 from utils.run_folder import fold_folder
 
 TRIES = 3
-TOPIC = "light-sernet"
+EXIT_TIMEOUT_S = 5.0  # for a worker that has delivered its result
+LOG_NAME = "worker.log"
 Events = Callable[[dict[str, Any]], None]
+
+
+class FoldStopped(BaseException):
+    """Raised where a fold reports, to end it there; its state is on disk."""
 
 
 def worker_environment(threads: int) -> dict[str, str]:
@@ -64,30 +72,54 @@ def run_task(task: FoldTask, report: Events) -> dict[str, Any]:
     Returns:
         `{"fold": n}`, with `"error"`, one line, where the user must mend something.
     """
-    folder = fold_folder(task.folder, task.number)
-    failed: dict[str, Any] = {"fold": task.number}
+    log = fold_folder(task.folder, task.number) / LOG_NAME
     try:
-        with locked(folder).acquire(blocking=False):
-            _run_fold(task, report)
+        with locked(log.parent).acquire(blocking=False), stderr_to(log):
+            error = _run_fold_with_retries(task, report)
+            if error is None:
+                log.unlink(missing_ok=True)
     except Timeout:
-        return failed | {"error": "another process is training this fold"}
-    except InputError as error:
-        return failed | {"error": one_line(error)}
-    except OSError as error:
-        return failed | {"error": describe(error)}
-    except Exception as error:  # a bug: the other folds go on, its traceback is kept
-        write_atomic(folder / "traceback.txt", traceback.format_exc())
-        kind = type(error).__name__
-        return failed | {"error": f"failed ({kind}), see {folder / 'traceback.txt'}"}
-    return {"fold": task.number}
+        error = "another process is training this fold"
+    except InputError as mistake:
+        error = one_line(mistake)
+    except OSError as mistake:
+        error = describe(mistake)
+    except FoldStopped:
+        error = "stopped"
+    return {"fold": task.number} | ({} if error is None else {"error": error})
+
+
+def _run_fold_with_retries(task: FoldTask, report: Events) -> str | None:
+    """Run one fold, again where it fails for no fault of the user's.
+
+    Returns:
+        None when done, else one line; the tracebacks are in the fold's log.
+
+    Raises:
+        InputError: The user must mend something.
+        OSError: A file cannot be written or read.
+    """
+    for attempt in range(1, TRIES + 1):
+        try:
+            _run_fold(task, report)
+        except (InputError, OSError):
+            raise
+        except Exception as error:  # a bug, or memory: the other folds go on
+            traceback.print_exc()
+            text = one_line(error)[:200]
+            line = f"failed ({type(error).__name__}: {text})"
+            if attempt < TRIES:
+                report({"fold": task.number, "warning": f"{line}, trying again"})
+        else:
+            return None
+    return f"{line} {TRIES} times; see {LOG_NAME} in its folder"
 
 
 def _run_fold(task: FoldTask, report: Events) -> None:
     """Load the data and train; imports Keras, which only workers need."""
-    with native_output_held_back():
-        from utils.training import limit_threads, train_fold
+    from utils.training import limit_threads, train_fold
 
-        limit_threads(task.threads)
+    limit_threads(task.threads)
     dataset = load_dataset(task.settings, task.places)
     fold = make_folds(dataset.manifest.utterances, task.settings)[task.number]
     job = FoldJob(
@@ -155,7 +187,8 @@ def _try(task: FoldTask, on_event: Events) -> str | None:
             return _run_in_child(task, on_event)
         except ChildProcessError as error:
             on_event({"fold": task.number, "warning": str(error)})
-    return f"worker died {TRIES} times"
+    log = fold_folder(task.folder, task.number) / LOG_NAME
+    return f"its process died {TRIES} times; see {log}"
 
 
 def _run_in_child(task: FoldTask, on_event: Events) -> str | None:
@@ -166,59 +199,30 @@ def _run_in_child(task: FoldTask, on_event: Events) -> str | None:
     """
     context = multiprocessing.get_context("spawn")
     receiving, sending = context.Pipe(duplex=False)
-    with environment(worker_environment(task.threads)):
+    with environment(worker_environment(task.threads)), interrupts_blocked():
         child = context.Process(target=_child_main, args=(task, sending))
         child.start()
     sending.close()
     result: dict[str, Any] | None = None
     try:
-        with contextlib.suppress(EOFError):
-            while True:
+        with contextlib.suppress(EOFError, ConnectionResetError):
+            while result is None:
                 event = receiving.recv()
                 if "result" in event:
                     result = event["result"]
                 else:
                     on_event(event)
-        child.join()
+        child.join(EXIT_TIMEOUT_S)
     finally:
         child.kill()
         child.join()
     if result is None:
-        raise ChildProcessError(f"worker died (exit status {child.exitcode})")
-    return result.get("error")
+        raise ChildProcessError(death_note(child.exitcode))
+    error: str | None = result.get("error")
+    return error
 
 
 def _child_main(task: FoldTask, sending: Connection) -> None:
-    """A child process: dies with its parent, leaves Ctrl-C to it."""
+    """A child process: dies with its parent."""
     die_with_parent()
-    result = run_task(task, sending.send)
-    sending.send({"result": result})
-
-
-def die_with_parent() -> None:
-    """Leave Ctrl-C to the parent, and end this process when the parent ends."""
-    with contextlib.suppress(ValueError):  # not the main thread: Dask's own business
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-
-        def watch() -> None:
-            wait([parent.sentinel])
-            os._exit(1)
-
-        threading.Thread(target=watch, daemon=True).start()
-
-
-@contextlib.contextmanager
-def environment(values: dict[str, str]) -> Iterator[None]:
-    """Set environment variables for the processes started inside the block."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+    sending.send({"result": run_task(task, sending.send)})

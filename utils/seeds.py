@@ -1,0 +1,71 @@
+"""The spread of runs that differ in the seed alone, as a table and two files."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from utils.files import digest, write_atomic, write_json
+from utils.metrics import FIGURES, over_seeds
+from utils.records import Run, load_run
+
+FORMAT = 1
+SPREAD = ("mean", "sd", "min", "max")
+
+
+class SeedSpread(NamedTuple):
+    """What was written.
+
+    Attributes:
+        table: Markdown.
+        files: The JSON and the Markdown file.
+    """
+
+    table: str
+    files: tuple[Path, Path]
+
+
+def write_spread(folders: Sequence[Path], output_dir: Path) -> SeedSpread:
+    """Write mean, standard deviation and range of the pooled figures over seeds.
+
+    Args:
+        folders: Finished run folders, two or more.
+        output_dir: `<what was run>_seeds42-43-44_<hash>.json` and `.md` go there.
+
+    Raises:
+        InputError: A run is unfinished, or more than the seed differs.
+        OSError: A file cannot be written.
+    """
+    runs = [load_run(folder) for folder in folders]
+    spread = over_seeds(runs)
+    content = {
+        "format": FORMAT,
+        "runs": [folder.name for folder in folders],
+        "protocol": runs[0].protocol,
+        "verdict": runs[0].config.get("audit", {}).get("verdict"),
+        "corpus": runs[0].config["corpus"],
+        **spread,
+    }
+    text = spread_text(runs, content)
+    seeds = "-".join(str(seed) for seed in spread["seeds"])
+    what = folders[0].name.rsplit("_seed", 1)[0]
+    hashes = digest([run.config["hash"] for run in runs])[:8]
+    path = output_dir / f"{what}_seeds{seeds}_{hashes}.json"
+    write_json(path, content)
+    write_atomic(path.with_suffix(".md"), text)
+    return SeedSpread(text, (path, path.with_suffix(".md")))
+
+
+def spread_text(runs: Sequence[Run], content: Mapping[str, Any]) -> str:
+    """The spread as Markdown: a table in percent, the runs, what the scores mean."""
+    lines = [
+        f"| % over {len(runs)} seeds | {' | '.join(SPREAD)} |",
+        f"|---|{'---:|' * len(SPREAD)}",
+    ]
+    for key, name in FIGURES.items():
+        cells = (f"{100 * content[key][kind]:.2f}" for kind in SPREAD)
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    lines += ["", f"Protocol {content['protocol']}. Runs:", ""]
+    lines += [f"- `{name}`" for name in content["runs"]]
+    remarks = [content["verdict"], content["corpus"].get("note")]
+    lines += [text for remark in remarks if remark for text in ("", remark)]
+    return "\n".join(lines) + "\n"

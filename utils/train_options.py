@@ -1,0 +1,108 @@
+"""The command line of `train.py`."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from utils import options
+from utils.cli import Parser, true_or_false
+from utils.files import PROJECT
+
+DESCRIPTION = (
+    "Train, validate and report Light-SERNet: one run folder from one command."
+)
+EXAMPLES = """examples:
+  python train.py                                      the embedded corpus, DEMO
+  python train.py -dn EMO-DB --data_dir data --jobs 2  as published
+  python train.py -dn EMO-DB --protocol speaker --select last --folds 0-3
+  python train.py -dn EMO-DB --seed 42,43,44           three seeds and their spread
+The same command goes on where it was stopped. Corpora: """
+
+
+def parse_args(argv: Sequence[str]) -> argparse.Namespace:
+    """Options in the groups data, model, training, protocol, run."""
+    parser = Parser(
+        prog="train.py",
+        description=DESCRIPTION,
+        epilog=EXAMPLES + options.corpora_line() + ".",
+    )
+    options.add_settings(parser, argv)
+    options.add_places(parser)
+    run = parser.add_argument_group("run")
+    run.add_argument(
+        "--folds",
+        type=fold_numbers,
+        metavar="LIST",
+        help="which folds to run: 3 or 0,1 or 0-3; default all",
+    )
+    run.add_argument(
+        "-v",
+        "--verbose",
+        type=int,
+        choices=(0, 1),
+        default=0,
+        metavar="0|1",
+        help="1: Keras's bars, one fold at a time",
+    )
+    run.add_argument(
+        "-m",
+        "--merge_tflite",
+        type=true_or_false,
+        default=False,
+        metavar="true|false",
+        help="also export raw-audio models",
+    )
+    run.add_argument(
+        "--jobs",
+        type=positive,
+        metavar="N",
+        help="folds at once; default: cores (1 with -v 1 or a GPU)",
+    )
+    run.add_argument(
+        "--threads",
+        type=positive,
+        metavar="N",
+        help="threads a fold, default 1; another number rounds differently",
+    )
+    run.add_argument("--scheduler", metavar="ADDRESS", help="a running Dask scheduler")
+    run.add_argument(
+        "--output_dir",
+        type=Path,
+        default=PROJECT / "result",
+        metavar="DIR",
+        help="run folders are made in it",
+    )
+    run.add_argument(
+        "--record_test_curve",
+        action="store_true",
+        help="test accuracy by epoch, for plots only",
+    )
+    run.add_argument("--tensorboard", action="store_true", help="write its logs")
+    run.add_argument(
+        "--export_only",
+        type=Path,
+        metavar="RUN",
+        help="export a run folder's folds again, train nothing",
+    )
+    return parser.parse_args(argv)
+
+
+def fold_numbers(text: str) -> list[int]:
+    """`3`, `0,1` or `0-3` as a list of fold numbers."""
+    numbers: set[int] = set()
+    try:
+        for part in text.split(","):
+            first, _, last = part.partition("-")
+            numbers.update(range(int(first), int(last or first) + 1))
+    except ValueError:
+        numbers = set()
+    if not numbers:
+        raise argparse.ArgumentTypeError(f"must be 3 or 0,1 or 0-3, got {text!r}")
+    return sorted(numbers)
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number ≥ 1, got {text!r}")
+    return int(text)
