@@ -13,7 +13,6 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-from ai_edge_litert import schema_py_generated as schema
 
 from hyperparameters import FrontEnd
 from utils import fused
@@ -161,23 +160,3 @@ def _convert(
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = converter.inference_output_type = tf.int8
     return bytes(converter.convert())
-
-
-def check_ops(path: Path) -> list[str]:
-    """The operators of a model file, in order, each as often as it is there.
-
-    Args:
-        path: `.tflite` file.
-
-    Returns:
-        Names as in the schema; a custom one as `CUSTOM:name` (Flex operators are).
-    """
-    names = {number: name for name, number in vars(schema.BuiltinOperator).items()}
-    model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
-    found = []
-    for operator in (o for graph in model.subgraphs for o in graph.operators):
-        code = model.operatorCodes[operator.opcodeIndex]
-        name = names[max(code.builtinCode, code.deprecatedBuiltinCode)]
-        custom = (code.customCode or b"").decode()
-        found.append(f"{name}:{custom}" if custom else name)
-    return found

@@ -83,11 +83,11 @@ class LiteModel:
         if batch.shape[1:] != self.input_shape[1:]:
             raise ValueError(f"batch must be {self.input_shape}, got {batch.shape}")
         outputs = np.empty((len(batch), len(self.classes)), result["dtype"])
-        for row, value in zip(outputs, _quantise(batch, source), strict=True):
+        for row, value in zip(outputs, quantise(batch, source), strict=True):
             self.interpreter.set_tensor(source["index"], value[None])
             self.interpreter.invoke()
             row[:] = self.interpreter.get_tensor(result["index"])[0]
-        return _dequantise(outputs, result)
+        return dequantise(outputs, result)
 
 
 def _shape(details: list[dict[str, Any]]) -> tuple[int, ...]:
@@ -95,7 +95,7 @@ def _shape(details: list[dict[str, Any]]) -> tuple[int, ...]:
     return tuple(int(size) for size in details[0]["shape"])
 
 
-def _quantise(values: Float32Array, details: dict[str, Any]) -> npt.NDArray[Any]:
+def quantise(values: Float32Array, details: dict[str, Any]) -> npt.NDArray[Any]:
     """Real numbers to a tensor's own: integers are rounded and clipped to range."""
     dtype = details["dtype"]
     if np.issubdtype(dtype, np.floating):
@@ -106,7 +106,7 @@ def _quantise(values: Float32Array, details: dict[str, Any]) -> npt.NDArray[Any]
     return np.clip(steps, limits.min, limits.max).astype(dtype)
 
 
-def _dequantise(values: npt.NDArray[Any], details: dict[str, Any]) -> Float32Array:
+def dequantise(values: npt.NDArray[Any], details: dict[str, Any]) -> Float32Array:
     """A tensor's own numbers to real ones."""
     if np.issubdtype(values.dtype, np.floating):
         return values.astype(np.float32)

@@ -1,0 +1,195 @@
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import test_export
+
+from hyperparameters import InputError
+from utils import microcontroller
+from utils.audio import read_wav
+from utils.c_source import CModel, resolver_method, write_c_files
+from utils.export import export_models
+from utils.microcontroller import (
+    litert_answers,
+    load_int8,
+    micro_answers,
+    smallest_arena_bytes,
+)
+from utils.model_file import LiteModel, model_inputs, quantise
+
+CLASSES = test_export.CLASSES
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The full-int8 network at 3 s."""
+    folder = tmp_path_factory.mktemp("micro")
+    job = test_export.job(folder)
+    network: keras.Model = test_export.build_network()
+    return export_models(network, job)["int8"]
+
+
+@pytest.fixture(scope="module")
+def content(path: Path) -> bytes:
+    pytest.importorskip("tflite_micro", reason="needs pip install --pre tflite-micro")
+    return path.read_bytes()
+
+
+def steps_of(model: LiteModel, samples: np.ndarray) -> np.ndarray:
+    """One utterance in the int8 steps of the input."""
+    [source] = model.interpreter.get_input_details()
+    return quantise(model_inputs(model, samples), source)
+
+
+def test_smallest_arena_is_exact(content: bytes) -> None:
+    arena_bytes = smallest_arena_bytes(content)
+    assert 380_000 < arena_bytes < 450_000
+    inputs = np.zeros((1, 184, 40, 1), np.int8)
+    assert micro_answers(content, inputs, arena_bytes).shape == (1, 7)
+    with pytest.raises(RuntimeError, match="failed to allocate"):
+        micro_answers(content, inputs, arena_bytes - 1)
+
+
+def test_answers_are_those_of_litert(content: bytes, path: Path) -> None:
+    features = test_export.speechlike_features(6, seed=5)
+    model = load_int8(path)
+    [source] = model.interpreter.get_input_details()
+    inputs = quantise(features, source)
+    micro = micro_answers(content, inputs, 500_000).astype(int)
+    assert np.ptp(micro, axis=0).max() > 30  # otherwise equality would mean little
+    assert np.abs(micro - litert_answers(content, inputs)).max() <= 1
+
+
+def test_answers_on_real_speech(content: bytes, path: Path, emo_db_dir: Path) -> None:
+    model = load_int8(path)
+    wavs = sorted((emo_db_dir / "EMO-DB").rglob("*.wav"))[::40]
+    inputs = np.concatenate([steps_of(model, read_wav(wav, 16_000)) for wav in wavs])
+    micro = micro_answers(content, inputs, 500_000).astype(int)
+    assert np.abs(micro - litert_answers(content, inputs)).max() <= 1
+
+
+def test_audio_model_is_refused(path: Path) -> None:
+    fused = path.with_name(path.name.replace("int8", "fuse_int8"))
+    with pytest.raises(InputError, match="must take features and be int8"):
+        load_int8(fused)
+    float32 = path.with_name(path.name.replace("int8", "float32"))
+    with pytest.raises(InputError, match="must take features and be int8"):
+        load_int8(float32)
+
+
+def test_missing_operator_is_one_line(content: bytes, path: Path) -> None:
+    fused = path.with_name(path.name.replace("int8", "fuse_int8"))
+    with pytest.raises(InputError, match="has not all operators"):
+        smallest_arena_bytes(fused.read_bytes())
+
+
+def test_command_proves_and_writes(
+    content: bytes,
+    path: Path,
+    tone_wav: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = [str(path), str(tone_wav), "--output_dir", str(tmp_path / "c")]
+    assert microcontroller.main(arguments) == 0
+    shown = capsys.readouterr().out
+    assert f"smallest arena: {smallest_arena_bytes(content):,} bytes" in shown
+    assert "CONV_2D, FULLY_CONNECTED, MEAN, SOFTMAX" in shown
+    assert "1 segments: at most 0 int8 steps" in shown
+    assert len(list((tmp_path / "c").iterdir())) == 3
+
+
+def test_without_tflite_micro_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tflite_micro.python.tflite_micro", None)
+    with pytest.raises(InputError, match="pip install --pre tflite-micro"):
+        smallest_arena_bytes(b"")
+
+
+C_MODEL = CModel(
+    content=bytes(range(256)) * 3 + b"\0\xff\x80",
+    classes=("joy", 'qu"ote'),
+    operators=("AVERAGE_POOL_2D", "SOFTMAX"),
+    arena_bytes=1_234,
+    input_shape=(1, 184, 40, 1),
+    input_quantisation=(0.078, -1),
+    output_quantisation=(1 / 256, -128),
+)
+DUMP = """
+#include <stdio.h>
+#include "light_sernet_model.h"
+int main(void) {
+  fwrite(light_sernet_model, 1, sizeof light_sernet_model, stdout);
+  fputs(light_sernet_classes[LIGHT_SERNET_NUM_CLASSES - 1], stderr);
+  return ((unsigned long)light_sernet_model % 16 == 0 &&
+          LIGHT_SERNET_ARENA_BYTES == 1234 && LIGHT_SERNET_NUM_FEATURES == 40 &&
+          LIGHT_SERNET_OUTPUT_SCALE * (127 - LIGHT_SERNET_OUTPUT_ZERO_POINT) < 1.0f)
+             ? 0 : 1;
+}
+"""
+
+
+@pytest.fixture
+def compiler() -> str:
+    found = shutil.which("gcc") or shutil.which("cc")
+    if found is None:
+        pytest.skip("needs a C compiler (gcc or cc)")
+    return found
+
+
+def compiled(compiler: str, folder: Path, main: str) -> Path:
+    """Compile the array with a program that uses it, warnings being errors."""
+    (folder / "main.c").write_text(main)
+    program = folder / "program"
+    flags = ["-std=c11", "-Wall", "-Wextra", "-pedantic", "-Werror"]
+    sources = [folder / "light_sernet_model.c", folder / "main.c"]
+    subprocess.run([compiler, *flags, *sources, "-o", program], check=True)
+    return program
+
+
+def test_compiled_array_is_the_file_byte_for_byte(
+    compiler: str, tmp_path: Path
+) -> None:
+    write_c_files(C_MODEL, tmp_path)
+    program = compiled(compiler, tmp_path, DUMP)
+    done = subprocess.run([program], capture_output=True, check=False)
+    assert done.stdout == C_MODEL.content
+    assert done.stderr == b'qu"ote'
+    assert done.returncode == 0
+
+
+def test_real_model_compiles_to_the_file(
+    compiler: str, content: bytes, path: Path, tmp_path: Path
+) -> None:
+    model = load_int8(path)
+    described = microcontroller.describe(model, content, ["SOFTMAX"], 423_728)
+    assert described.classes == CLASSES
+    write_c_files(described, tmp_path)
+    main = DUMP.replace("1234", "423728")
+    done = subprocess.run(
+        [compiled(compiler, tmp_path, main)], capture_output=True, check=False
+    )
+    assert done.stdout == content
+    assert done.returncode == 0
+
+
+def test_inference_loop_registers_every_operator(tmp_path: Path) -> None:
+    *_, loop = write_c_files(C_MODEL, tmp_path)
+    text = loop.read_text()
+    assert "resolver.AddAveragePool2D() == kTfLiteOk" in text
+    assert "resolver.AddSoftmax() == kTfLiteOk" in text
+
+
+@pytest.mark.parametrize(
+    ("operator", "method"),
+    [
+        ("CONV_2D", "AddConv2D"),
+        ("FULLY_CONNECTED", "AddFullyConnected"),
+        ("MEAN", "AddMean"),
+    ],
+)
+def test_resolver_methods(operator: str, method: str) -> None:
+    assert resolver_method(operator) == method
