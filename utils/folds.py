@@ -46,14 +46,12 @@ class Protocol:
         inner: Utterances, test sets, fold number and settings to the set that chooses
             the epoch; None where the test set does.
         always_withholds: The inner set never trains, even where nothing is chosen.
-        tests_once: Every utterance is in exactly one test set.
     """
 
     meaning: str
     test_sets: Callable[[Utterances, Settings], list[set[str]]]
     inner: Callable[[Utterances, list[set[str]], int, Settings], set[str]] | None = None
     always_withholds: bool = False
-    tests_once: bool = True
 
 
 def make_folds(utterances: Utterances, settings: Settings) -> tuple[Fold, ...]:
@@ -70,6 +68,11 @@ def make_folds(utterances: Utterances, settings: Settings) -> tuple[Fold, ...]:
         InputError: The corpus cannot serve the protocol (no speakers, too few
             utterances of a class), or a choice that the protocol does not offer.
     """
+    if settings.data.protocol not in PROTOCOLS:
+        raise InputError(
+            f"--protocol must be one of {', '.join(PROTOCOLS)}, "
+            f"got {settings.data.protocol!r}"
+        )
     ordered = sorted(utterances, key=lambda utterance: utterance.id)
     sets = PROTOCOLS[settings.data.protocol].test_sets(ordered, settings)
     return tuple(_fold(ordered, sets, number, settings) for number in range(len(sets)))
@@ -84,6 +87,11 @@ def _fold(
     inner: set[str] = set()
     if protocol.inner and (selects or protocol.always_withholds):
         inner = protocol.inner(ordered, sets, number, settings)
+        if selects and not inner:
+            raise InputError(
+                f"fold {number}: protocol {settings.data.protocol} finds no utterance "
+                "to choose the epoch on; use --select last"
+            )
     train = tuple(u.id for u in ordered if u.id not in test | inner)
     _check_classes(ordered, train, number)
     chosen_on = "none"
@@ -143,7 +151,10 @@ def speaker_groups(utterances: Utterances, settings: Settings) -> list[set[str]]
     speakers = sorted({str(u.speaker) for u in utterances})
     folds = min(settings.data.num_folds, len(speakers))
     if folds < 2:
-        raise InputError("protocol speaker needs at least 2 speakers")
+        raise InputError(
+            f"protocol {settings.data.protocol} needs at least 2 speakers, got "
+            f"{len(speakers)}: use --protocol random"
+        )
     return [set(speakers[number::folds]) for number in range(folds)]
 
 
@@ -167,6 +178,11 @@ def _paper(utterances: Utterances, settings: Settings) -> list[set[str]]:
     """Random hold-outs that overlap, as the paper's matrices show: 10 × 107 = 1070."""
     ids = [utterance.id for utterance in utterances]
     size = round(settings.data.test_share * len(ids))
+    if not size:
+        raise InputError(
+            f"--test_share must be more than half of one in {len(ids)} utterances, "
+            f"got {settings.data.test_share:g}"
+        )
     return [
         set(_shuffled(ids, random_state(settings, 1, number))[:size])
         for number in range(settings.data.num_folds)
@@ -208,6 +224,11 @@ def _next_test_set(
     ordered: Utterances, sets: list[set[str]], number: int, settings: Settings
 ) -> set[str]:
     """The next fold's speaker, rotating."""
+    if len(sets) < 3:
+        raise InputError(
+            f"protocol {settings.data.protocol} needs a third speaker to choose the "
+            "epoch on; use --select last"
+        )
     return sets[(number + 1) % len(sets)]
 
 
@@ -256,7 +277,6 @@ PROTOCOLS = {
     "paper": Protocol(
         meaning="random 20 % hold-outs that overlap, as the paper's matrices show",
         test_sets=_paper,
-        tests_once=False,
     ),
     "random": Protocol(
         meaning="class-stratified random folds, the test fold touched once",
