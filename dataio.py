@@ -7,18 +7,18 @@ order is a function of (seed, fold, epoch) alone, so that a run can stop anywher
 
 import functools
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from hyperparameters import InputError, Settings, to_flat
+from hyperparameters import InputError, Settings
 from utils import frontend
 from utils.audio import read_any, read_wav
-from utils.corpora import Manifest, load_manifest
-from utils.corpora.own import find_corpus
+from utils.corpora import Corpus, Manifest, load_manifest
+from utils.corpora.own import conversion_line, find_corpus
 from utils.files import PROJECT, digest, locked, write_atomic
 from utils.folds import Fold, random_state
 from utils.segment import Progress, SegmentedCorpus, quiet, segment_corpus
@@ -163,16 +163,12 @@ def load_dataset(
         InputError: The corpus is missing or damaged, or a file of it is.
         OSError: A derived file cannot be written.
     """
-    corpus = find_corpus(
-        settings.data.dataset_name, places.data_dir, places.manifest_path
-    )
+    corpus, whole = read_corpus(settings, places)
     read = read_any if corpus.converts else read_wav
-    whole = load_manifest(
-        corpus,
-        places.data_dir,
-        places.derived_dir,
-        accept_altered=places.accept_altered,
-    )
+    if corpus.converts:
+        converted = conversion_line(whole, settings.front_end.sample_rate_hz)
+        info = (*whole.info, converted) if converted else whole.info
+        whole = replace(whole, info=info)
     manifest = select_part(whole, settings.data.audio_type)
     derived = places.derived_dir
     segments = segment_corpus(whole, settings, derived, read=read, progress=progress)
@@ -182,6 +178,24 @@ def load_dataset(
         path = cache_features(segments, settings, derived, progress=progress)
         features = np.load(path, mmap_mode="r" if places.cache == "disk" else None)
     return Dataset(manifest, settings, features, segments, read)
+
+
+def read_corpus(settings: Settings, places: Places) -> tuple[Corpus, Manifest]:
+    """The corpus that settings and places name, and all its utterances.
+
+    Raises:
+        InputError: The corpus is missing or damaged.
+    """
+    corpus = find_corpus(
+        settings.data.dataset_name, places.data_dir, places.manifest_path
+    )
+    manifest = load_manifest(
+        corpus,
+        places.data_dir,
+        places.derived_dir,
+        accept_altered=places.accept_altered,
+    )
+    return corpus, manifest
 
 
 def cache_features(
@@ -200,27 +214,42 @@ def cache_features(
         progress: Wraps the loop over segments.
 
     Returns:
-        File of a float32 array (segments, frames, features, 1), written whole.
+        File of a float32 array (segments, frames, features, 1), written whole. A file
+        that was damaged since is made anew.
+
+    Raises:
+        InputError: Another run replaced the segments meanwhile.
     """
-    flat = to_flat(replace(Settings(), front_end=settings.front_end))
-    key = digest([segments.key, flat])[:12]
+    key = digest([segments.key, asdict(settings.front_end)])[:12]
     name = f"{segments.folder.name}_{settings.front_end.input_type}_{key}.npy"
     path = derived_dir / "features" / name
+    rows = ComputedFeatures(segments.paths, settings)
+    shape = (len(rows), *settings.front_end.input_shape)
+
+    def write(file: BinaryIO) -> None:
+        header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for number in progress(range(len(rows)), desc="features", unit="segment"):
+            file.write(rows[np.array([number])].astype("<f4").tobytes())
+        if not segments.are_current():
+            raise InputError(
+                f"{segments.folder}: replaced by another run with other settings or "
+                "another source while it was read; run them one after another"
+            )
+
     with locked(path):
-        if not path.exists():
-            rows = ComputedFeatures(segments.paths, settings)
-            shape = (len(rows), *settings.front_end.input_shape)
-
-            def write(file: Any) -> None:
-                header = {"descr": "<f4", "fortran_order": False, "shape": shape}
-                np.lib.format.write_array_header_1_0(file, header)
-                for number in progress(
-                    range(len(rows)), desc="features", unit="segment"
-                ):
-                    file.write(rows[np.array([number])].astype("<f4").tobytes())
-
+        if not _is_whole(path, shape):
             write_atomic(path, write)
     return path
+
+
+def _is_whole(path: Path, shape: tuple[int, ...]) -> bool:
+    """Whether a features file is there, and as long as it must be."""
+    try:
+        features = np.load(path, mmap_mode="r")
+    except (FileNotFoundError, EOFError, ValueError):  # none, empty, cut short
+        return False
+    return features.shape == shape and features.dtype == np.float32
 
 
 def steps_per_epoch(num_segments: int, batch_size: int) -> int:
@@ -245,13 +274,13 @@ def epoch_batches(
     batch_size, count = settings.training.batch_size, len(numbers)
     per_epoch = steps_per_epoch(count, batch_size) * batch_size
     first = epoch * per_epoch
-    positions = np.arange(first, first + per_epoch)
-    passes = {
-        number: random_state(settings, ORDER_STREAM, fold, number).permutation(count)
-        for number in range(positions[0] // count, positions[-1] // count + 1)
-    }
-    order = [passes[position // count][position % count] for position in positions]
-    return numbers[np.array(order)].reshape(-1, batch_size)
+    first_pass, last_pass = first // count, (first + per_epoch - 1) // count
+    passes = [
+        random_state(settings, ORDER_STREAM, fold, number).permutation(count)
+        for number in range(first_pass, last_pass + 1)
+    ]
+    order = np.concatenate(passes)[first - first_pass * count :][:per_epoch]
+    return numbers[order].reshape(-1, batch_size)
 
 
 def training_batches(
