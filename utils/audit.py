@@ -3,13 +3,18 @@
 `python -m utils.audit -dn EMO-DB --protocol published` prints it without training.
 """
 
+import argparse
+import sys
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from dataio import read_corpus, select_part
 from hyperparameters import Settings
+from utils import options
+from utils.cli import Parser, run_main
 from utils.corpora import Manifest, Utterance
-from utils.folds import PROTOCOLS, Fold
+from utils.folds import PROTOCOLS, Fold, make_folds
 
 ABOUT_SCORES = {
     "test": "the test fold chose the epoch: optimistic",
@@ -45,7 +50,12 @@ def audit(
         "meaning": PROTOCOLS[settings.data.protocol].meaning,
         "select": settings.data.select,
         "verdict": _verdict(rows, manifest),
-        "notes": _notes(rows, manifest, folds, content_hashes),
+        "notes": [
+            *_notes(rows, manifest, folds),
+            *_without_speakers(manifest, settings),
+            *_similar_speakers(manifest),
+            *_copies(manifest, content_hashes),
+        ],
         "folds": rows,
     }
     return {**result, "lines": _lines(result)}
@@ -110,7 +120,6 @@ def _notes(
     rows: Sequence[Mapping[str, Any]],
     manifest: Manifest,
     folds: Sequence[Fold],
-    content_hashes: Mapping[str, str],
 ) -> list[str]:
     """What the figures below the verdict mean, and what no protocol here removes."""
     notes = []
@@ -134,7 +143,30 @@ def _notes(
                 "the same recordings"
             )
             break
-    return notes + _copies(manifest, content_hashes)
+    return notes
+
+
+def _without_speakers(manifest: Manifest, settings: Settings) -> list[str]:
+    """What `published` comes to where it cannot be what its meaning says."""
+    if settings.data.protocol != "published":
+        return []
+    if any(utterance.speaker is not None for utterance in manifest.utterances):
+        return []
+    return ["speakers unknown: the folds are random ones, stratified by class"]
+
+
+def _similar_speakers(manifest: Manifest) -> list[str]:
+    """Speakers whose names differ in case, spaces or punctuation only."""
+    names: dict[str, set[str]] = defaultdict(set)
+    for speaker in {u.speaker for u in manifest.utterances} - {None}:
+        letters = filter(str.isalnum, str(speaker).casefold())
+        names["".join(letters)].add(str(speaker))
+    return [
+        f"speakers {' and '.join(map(repr, sorted(same)))} may be one: their names "
+        "differ in case or punctuation only"
+        for _, same in sorted(names.items())
+        if len(same) > 1
+    ]
 
 
 def _copies(manifest: Manifest, content_hashes: Mapping[str, str]) -> list[str]:
@@ -179,3 +211,37 @@ def _cell(row: Mapping[str, Any], kind: str) -> str:
     train = len(row[f"{kind}_shared_with_train"])
     validation = len(row[f"{kind}_shared_with_validation"])
     return f"{train:>3} / {validation:>2} of {row[f'test_{kind}']:>2}"
+
+
+def parse_args(argv: Sequence[str]) -> argparse.Namespace:
+    """The settings' options and the places, as in `train.py`."""
+    parser = Parser(prog="python -m utils.audit", description=__doc__)
+    options.add_settings(parser, argv)
+    options.add_places(parser)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the audit of each seed's folds; train and write nothing.
+
+    Args:
+        argv: Without the program's name; the process's own where None.
+
+    Returns:
+        Exit status 0; mistakes in the input are raised.
+    """
+    args = parse_args(sys.argv[1:] if argv is None else argv)
+    places = options.places_from(args)
+    for settings in options.settings_from(args):
+        _, whole = read_corpus(settings, places)
+        manifest = select_part(whole, settings.data.audio_type)
+        folds = make_folds(manifest.utterances, settings)
+        findings = audit(manifest, folds, settings, manifest.content_hashes)
+        print("\n".join([*manifest.warnings, *findings["lines"]]))
+        if manifest.note:
+            print(f"Note: {manifest.note}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_main(main))

@@ -1,0 +1,273 @@
+"""The leak audit: what it says of each protocol, and of planted leaks."""
+
+import dataclasses
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hyperparameters import Settings, from_flat
+from utils.audit import audit, main
+from utils.corpora import Manifest, Utterance
+from utils.corpora.emo_db import read_emo_db_names
+from utils.files import PROJECT
+from utils.folds import PROTOCOLS, make_folds
+
+PROTOCOL_SETTINGS = [
+    (name, select) for name in PROTOCOLS for select in ("best", "last")
+]
+VERDICTS = {
+    (
+        "published",
+        "best",
+    ): "speaker-dependent; the test fold chose the epoch: optimistic",
+    (
+        "published",
+        "last",
+    ): "speaker-dependent; nothing chose the epoch: the last one is scored",
+    (
+        "random",
+        "best",
+    ): "speaker-dependent; a part of the training data chose the epoch, "
+    "not the test set",
+    ("speaker", "best"): "speaker-independent; a part of the training data chose the "
+    "epoch, not the test set",
+    (
+        "speaker",
+        "last",
+    ): "speaker-independent; nothing chose the epoch: the last one is scored",
+    ("all", "best"): "no test set: every utterance trains, nothing is scored",
+}
+
+
+def toy_manifest() -> Manifest:
+    """Six speakers in three sessions, four sentences in three classes: 72 rows."""
+    utterances = [
+        Utterance(
+            id=f"{speaker}{sentence}{label}",
+            path=Path(f"{speaker}{sentence}{label}.wav"),
+            label=label,
+            speaker=f"p{speaker}",
+            sentence=f"t{sentence}",
+            session=f"s{speaker // 2}",
+        )
+        for speaker in range(6)
+        for sentence in range(4)
+        for label in ("calm", "glad", "sad")
+    ]
+    return Manifest(
+        corpus="TOY", classes=("calm", "glad", "sad"), utterances=tuple(utterances)
+    )
+
+
+def audited(
+    manifest: Manifest,
+    protocol: str,
+    select: str = "best",
+    *,
+    folds_of: Manifest | None = None,
+    hashes: dict[str, str] | None = None,
+) -> dict[str, Any]:
+    """Audit of the folds of a manifest, or of those made from another one."""
+    settings: Settings = from_flat({"protocol": protocol, "select": select})
+    folds = make_folds((folds_of or manifest).utterances, settings)
+    contents = hashes or {u.id: u.id for u in manifest.utterances}
+    return audit(manifest, folds, settings, contents)
+
+
+def shared(findings: dict[str, Any], kind: str, name: str) -> list[list[str]]:
+    """What each fold's test set shares."""
+    return [row[f"{kind}_shared_with_{name}"] for row in findings["folds"]]
+
+
+@pytest.mark.parametrize(("choice", "verdict"), VERDICTS.items())
+def test_verdicts(choice: tuple[str, str], verdict: str) -> None:
+    assert audited(toy_manifest(), *choice)["verdict"] == verdict
+
+
+def test_audits_differ_as_protocols_do() -> None:
+    lines = {tuple(audited(toy_manifest(), *c)["lines"]) for c in PROTOCOL_SETTINGS}
+    assert len(lines) == len(PROTOCOL_SETTINGS) - 1  # `all` selects nothing either way
+
+
+@pytest.mark.parametrize("select", ["best", "last"])
+@pytest.mark.parametrize("protocol", ["speaker", "session"])
+def test_no_speaker_is_shared(protocol: str, select: str) -> None:
+    findings = audited(toy_manifest(), protocol, select)
+    assert len(findings["folds"]) == 6
+    for name in ("train", "validation"):
+        assert shared(findings, "speakers", name) == [[]] * 6
+        assert shared(findings, "files", name) == [[]] * 6
+
+
+def test_the_counts_of_a_fold() -> None:
+    findings = audited(toy_manifest(), "speaker")
+    row = findings["folds"][1]
+    assert row == {
+        "fold": 1,
+        "train": 48,
+        "validation": 12,
+        "test": 12,
+        "chosen_on": "validation",
+        "test_speakers": 1,
+        "speakers_shared_with_train": [],
+        "speakers_shared_with_validation": [],
+        "test_sentences": 4,
+        "sentences_shared_with_train": ["t0", "t1", "t2", "t3"],
+        "sentences_shared_with_validation": ["t0", "t1", "t2", "t3"],
+        "test_files": 12,
+        "files_shared_with_train": [],
+        "files_shared_with_validation": [],
+    }
+    [table] = [line.split() for line in findings["lines"] if line.startswith("   1")]
+    assert " ".join(table) == "1 48 12 12 0 / 0 of 1 4 / 4 of 4 0 / 0 of 12"
+
+
+def test_what_no_protocol_removes_is_noted() -> None:
+    [sentences] = audited(toy_manifest(), "speaker", "last")["notes"]
+    assert sentences.startswith("the corpus has 4 sentences, spoken again and again")
+    notes = audited(toy_manifest(), "session")["notes"]
+    assert any("dialogue partners of the test speakers" in note for note in notes)
+    paper = audited(toy_manifest(), "paper")["notes"]
+    assert any(note.startswith("test sets overlap: 140 rows are") for note in paper)
+
+
+def test_a_planted_speaker_is_reported() -> None:
+    """Folds made while p1's glad utterances went by the name of p4."""
+    true = toy_manifest()
+    renamed = dataclasses.replace(
+        true,
+        utterances=tuple(
+            dataclasses.replace(u, speaker="p4")
+            if (u.speaker, u.label) == ("p1", "glad")
+            else u
+            for u in true.utterances
+        ),
+    )
+    assert audited(true, "speaker", "last")["verdict"].startswith("speaker-independent")
+    findings = audited(true, "speaker", "last", folds_of=renamed)
+    assert findings["verdict"].startswith("speaker-dependent")
+    found = shared(findings, "speakers", "train")
+    assert found == [[], ["p1"], [], [], ["p1"], []]
+
+
+def test_one_speaker_under_two_spellings_is_reported() -> None:
+    true = toy_manifest()
+    respelled = dataclasses.replace(
+        true,
+        utterances=tuple(
+            dataclasses.replace(u, speaker="P-1")
+            if (u.speaker, u.label) == ("p1", "glad")
+            else u
+            for u in true.utterances
+        ),
+    )
+    notes = audited(respelled, "speaker", "last")["notes"]
+    assert any("speakers 'P-1' and 'p1' may be one" in note for note in notes)
+    assert not any("may be one" in n for n in audited(true, "speaker")["notes"])
+
+
+def test_one_file_under_two_names_is_reported() -> None:
+    """p0's and p3's recording are the same bytes: a leak between their folds."""
+    manifest = toy_manifest()
+    hashes = {u.id: u.id for u in manifest.utterances}
+    hashes["32glad"] = hashes["01glad"]
+    findings = audited(manifest, "speaker", "last", hashes=hashes)
+    assert "LEAK: the same recording is tested and trained on" in findings["verdict"]
+    found = shared(findings, "files", "train")
+    assert found == [["01glad"], [], [], ["32glad"], [], []]
+    [copies] = [note for note in findings["notes"] if "under 2 names" in note]
+    assert copies == (
+        "one recording under 2 names (01glad, 32glad): speakers p0 and p3 may be one"
+    )
+    chosen = audited(manifest, "speaker", "best", hashes=hashes)
+    assert shared(chosen, "files", "validation") == [[]] * 6
+    hashes["10sad"] = hashes["00sad"]  # p1 chooses the epoch of p0's fold
+    chosen = audited(manifest, "speaker", "best", hashes=hashes)
+    assert shared(chosen, "files", "validation") == [["00sad"], *[[]] * 5]
+
+
+def test_unknown_speakers_are_assumed_to_be_shared() -> None:
+    manifest = toy_manifest()
+    unknown = dataclasses.replace(
+        manifest,
+        utterances=tuple(
+            dataclasses.replace(u, speaker=None, sentence=None, session=None)
+            for u in manifest.utterances
+        ),
+    )
+    findings = audited(unknown, "published")
+    assert findings["verdict"].startswith("speakers unknown: assume speaker-dependent")
+    assert findings["notes"] == [
+        "speakers unknown: the folds are random ones, stratified by class"
+    ]
+    assert audited(unknown, "random")["notes"] == []
+
+
+def test_planted_copies_among_real_files(emo_db_dir: Path, tmp_path: Path) -> None:
+    """A file of speaker 03, copied under a name of speaker 16."""
+    wav = tmp_path / "wav"
+    shutil.copytree(emo_db_dir / "EMO-DB", wav, ignore=_keep_wav_only)
+    files = {path.name: path for path in wav.rglob("*.wav")}
+    shutil.copy(files["03a01Wa.wav"], files["03a01Wa.wav"].with_name("16a01Wz.wav"))
+    manifest = read_emo_db_names(files["03a01Wa.wav"].parent, "EMO-DB")
+    settings = from_flat({"protocol": "speaker", "select": "last"})
+    folds = make_folds(manifest.utterances, settings)
+    findings = audit(manifest, folds, settings, manifest.content_hashes)
+    assert "LEAK" in findings["verdict"]
+    found = shared(findings, "files", "train")
+    assert found == [["03a01Wa"], *[[]] * 8, ["16a01Wz"]]
+
+
+def _keep_wav_only(folder: str, names: list[str]) -> list[str]:
+    return [n for n in names if not (n.endswith(".wav") or Path(folder, n).is_dir())]
+
+
+def audit_command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "utils.audit", *arguments],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "KERAS_BACKEND": "none such"},  # Keras would not start
+        check=False,
+    )
+
+
+def test_the_command_on_the_real_corpus(emo_db_dir: Path, tmp_path: Path) -> None:
+    before = sorted(emo_db_dir.iterdir())
+    done = audit_command(
+        *("-dn", "EMO-DB", "--protocol", "published", "--data_dir", str(emo_db_dir)),
+        *("--derived_dir", str(tmp_path)),
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"Verdict: {VERDICTS['published', 'best']}" in done.stdout
+    assert "the corpus has 10 sentences" in done.stdout
+    tested = [int(line.split()[3]) for line in done.stdout.splitlines()[5:15]]
+    assert sum(tested) == 535
+    assert sorted(emo_db_dir.iterdir()) == before
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_prints_every_seed_and_the_corpus_note(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--seed", "1,2", "--derived_dir", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("Verdict: speaker-dependent; the test fold chose") == 2
+    assert printed.count("Note: DEMO is synthetic speech") == 2
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["DEMO"]
+
+
+def test_the_command_refuses_in_one_line(tmp_path: Path) -> None:
+    done = audit_command("-dn", "EMODB", "--data_dir", str(tmp_path))
+    assert done.returncode == 2
+    assert done.stdout == ""
+    [line] = done.stderr.splitlines()
+    assert line.startswith(
+        "audit.py: error: --dataset_name must be one of DEMO, EMO-DB"
+    )
