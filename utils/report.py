@@ -16,6 +16,7 @@ from utils.plots.run import run_figures, save_figures, stem_of
 from utils.records import Run, load_run
 from utils.report_text import report_text
 from utils.run_models import place_models
+from utils.tables import write_tables
 
 FORMAT = 1
 
@@ -35,7 +36,7 @@ class Rendered(NamedTuple):
 
 
 def render(run_folder: Path) -> Rendered:
-    """Write a run's report, `metrics.json`, figures, and the chosen fold's models.
+    """Write a run's report, `metrics.json`, figures, tables and the chosen models.
 
     Args:
         run_folder: Holds config.json and the records of the folds done so far.
@@ -51,6 +52,7 @@ def render(run_folder: Path) -> Rendered:
     metrics = metrics_of(run)
     save_figures(run, run_figures(run, metrics["keras"]))
     place_models(run, metrics["keras"])
+    write_tables(run)
     write_json(run.folder / "metrics.json", metrics)
     path = run.folder / f"{stem_of(run)}_Report.txt"
     write_atomic(path, report_text(run, metrics))
