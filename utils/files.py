@@ -9,9 +9,10 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from filelock import FileLock
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -84,8 +85,10 @@ def building(folder: Path) -> Iterator[Path]:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def locked(target: Path) -> FileLock:
+def locked(target: Path) -> "FileLock":
     """One builder at a time: a lock beside `target`, released when its holder dies."""
+    from filelock import FileLock  # not needed to classify
+
     target.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(target.parent / f".{target.name}.lock")
 
