@@ -305,8 +305,9 @@ def training_batches(
 def tensorflow_pipeline(dataset: Dataset, fold: Fold, epochs: range) -> Any:
     """`training_batches` as a prefetching `tf.data.Dataset`, the same values.
 
-    `Dataset.from_generator` would do, but it sets the allocator's trim threshold to
-    128 KiB for the whole process, which costs page faults at every step.
+    `Dataset.from_generator` would do, but TensorFlow's sets glibc's mmap threshold to
+    128 KiB for the whole process: unless mapping is off, larger activations are then
+    mapped and faulted in anew at every step.
     """
     import tensorflow as tf
 

@@ -1,0 +1,365 @@
+"""From a manifest to batches: the stream, the caches, the features' file."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+import dataio
+from dataio import (
+    CACHES,
+    Dataset,
+    Places,
+    cache_features,
+    epoch_batches,
+    load_dataset,
+    read_corpus,
+    select_part,
+    steps_per_epoch,
+    training_batches,
+)
+from hyperparameters import INPUT_TYPES, InputError, Settings, from_flat
+from utils import frontend, segment
+from utils.corpora import Manifest, Utterance
+from utils.files import PROJECT, digest
+from utils.folds import Fold, make_folds
+from utils.segment import segment_corpus
+
+RATE_HZ = 16_000
+
+
+def toy_settings(**values: Any) -> Settings:
+    """Segments of 0.25 s, batches of 4, two folds."""
+    small = {"dataset_name": "TOY", "duration_s": 0.25, "batch_size": 4, "num_folds": 2}
+    return from_flat({**small, **values})
+
+
+def write_toy(data_dir: Path) -> None:
+    """`TOY`: two class folders of five recordings each, 0.2 to 0.6 s."""
+    for number in range(10):
+        folder = data_dir / "TOY" / ("calm", "angry")[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        draw = np.random.RandomState(number)
+        samples = draw.uniform(-0.5, 0.5, int((0.2 + 0.045 * number) * RATE_HZ))
+        soundfile.write(folder / f"u{number}.wav", samples, RATE_HZ)
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Places:
+    """A toy corpus, and a folder for what is derived of it."""
+    write_toy(tmp_path / "corpora")
+    return Places(data_dir=tmp_path / "corpora", derived_dir=tmp_path / "derived")
+
+
+def first_fold(dataset: Dataset) -> Fold:
+    return make_folds(dataset.manifest.utterances, dataset.settings)[0]
+
+
+def feature_file(places: Places) -> Path:
+    [path] = (places.derived_dir / "features").glob("*.npy")
+    return path
+
+
+@hypothesis_settings(deadline=None, max_examples=50)
+@given(
+    count=st.integers(1, 90),
+    batch_size=st.integers(1, 40),
+    fold=st.integers(0, 9),
+    seed=st.integers(0, 99),
+)
+def test_passes_run_on_from_epoch_to_epoch(
+    count: int, batch_size: int, fold: int, seed: int
+) -> None:
+    """Every batch is full; the stream is one permutation after another."""
+    settings = from_flat({"batch_size": batch_size, "seed": seed})
+    numbers = np.arange(count) * 3 + 100
+    epochs = [epoch_batches(numbers, settings, fold, epoch) for epoch in range(5)]
+    for batches in epochs:
+        assert batches.shape == (count // batch_size + 1, batch_size)
+    stream = np.concatenate(epochs).ravel()
+    for first in range(0, len(stream), count):
+        one_pass = stream[first : first + count]
+        assert len(set(one_pass)) == len(one_pass)
+    times = Counter(stream.tolist())
+    assert set(times) <= set(numbers.tolist())
+    counts = [times[number] for number in numbers.tolist()]
+    assert max(counts) - min(counts) <= 1
+
+
+def test_the_order_depends_on_seed_fold_and_epoch_alone() -> None:
+    numbers = np.arange(100)
+    orders = {
+        tuple(epoch_batches(numbers, from_flat({"seed": seed}), fold, epoch).ravel())
+        for seed in (1, 2)
+        for fold in (0, 1)
+        for epoch in (0, 1, 2)
+    }
+    assert len(orders) == 12
+    later = epoch_batches(numbers, Settings(), 0, 7)
+    np.testing.assert_array_equal(later, epoch_batches(numbers, Settings(), 0, 7))
+    other = from_flat({"dropout": 0.1, "protocol": "speaker", "epochs": 8})
+    np.testing.assert_array_equal(later, epoch_batches(numbers, other, 0, 7))
+    moved = epoch_batches(numbers + 5, Settings(), 0, 7)
+    np.testing.assert_array_equal(moved, later + 5)
+
+
+def test_the_order_stays() -> None:
+    """Stored results and unfinished runs are of this stream."""
+    orders = [
+        epoch_batches(np.arange(481), Settings(), 3, e).tolist() for e in (0, 299)
+    ]
+    assert digest(orders)[:12] == "c299705e6352"
+
+
+def test_steps_are_the_released_code_s() -> None:
+    assert steps_per_epoch(481, 32) == 16
+    assert steps_per_epoch(480, 32) == 16
+
+
+@pytest.mark.parametrize("input_type", INPUT_TYPES)
+def test_the_three_caches_give_the_same_features(
+    places: Places, input_type: str
+) -> None:
+    settings = toy_settings(input_type=input_type, segment_mode=0)
+    disk, ram, none = (
+        load_dataset(settings, dataclasses.replace(places, cache=cache))
+        for cache in CACHES
+    )
+    assert isinstance(disk.features, np.memmap)
+    assert type(ram.features) is np.ndarray
+    assert isinstance(none.features, dataio.ComputedFeatures)
+    numbers = np.array([3, 0, 3, len(disk.features) - 1])
+    for dataset in (disk, ram, none):
+        assert len(dataset.features) == len(disk.segments.paths) > 10
+        found = dataset.features[numbers]
+        assert found.dtype == np.float32
+        np.testing.assert_array_equal(found, disk.features[numbers])
+        np.testing.assert_array_equal(dataset.labels, disk.labels)
+    for number, path in enumerate(disk.segments.paths):
+        samples = soundfile.read(path)[0]
+        wanted = frontend.features(samples, settings.front_end)
+        np.testing.assert_array_equal(disk.features[[number]][0], wanted)
+
+
+def test_features_are_of_their_settings(places: Places) -> None:
+    """Each front-end has a file of its own; what is no part of it shares one."""
+    for values in ({}, {"window": "hamming"}, {"num_mfcc": 20}, {"epochs": 7}):
+        dataset = load_dataset(toy_settings(**values), places)
+        shape = dataset.settings.front_end.input_shape
+        assert dataset.features[[0]].shape == (1, *shape)
+    assert len(list((places.derived_dir / "features").glob("*.npy"))) == 3
+
+
+@pytest.mark.parametrize("kept", [0, 6, 60, 1000, -1])
+def test_a_damaged_features_file_is_made_anew(places: Places, kept: int) -> None:
+    load_dataset(toy_settings(), places)
+    path = feature_file(places)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:kept])
+    for cache in ("disk", "ram"):
+        load_dataset(toy_settings(), dataclasses.replace(places, cache=cache))
+        assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("content", [np.zeros((2, 3)), np.zeros((10, 12, 40, 1))])
+def test_a_features_file_of_another_shape_or_kind_is_made_anew(
+    places: Places, content: np.ndarray
+) -> None:
+    dataset = load_dataset(toy_settings(), places)
+    path, wanted = feature_file(places), np.array(dataset.features[[0]])
+    np.save(path, content)
+    again = load_dataset(toy_settings(), places)
+    np.testing.assert_array_equal(again.features[[0]], wanted)
+
+
+def test_a_whole_features_file_is_not_written_again(places: Places) -> None:
+    load_dataset(toy_settings(), places)
+    before = feature_file(places).stat()
+    load_dataset(toy_settings(), places)
+    assert feature_file(places).stat() == before
+
+
+def segments_of(places: Places) -> segment.SegmentedCorpus:
+    _, manifest = read_corpus(toy_settings(), places)
+    return segment_corpus(manifest, toy_settings(), places.derived_dir)
+
+
+def test_a_cut_features_file_is_not_left(places: Places) -> None:
+    def until_stopped(items: Iterable[Any], **_: Any) -> Iterable[Any]:
+        yield from list(items)[:3]
+        raise KeyboardInterrupt
+
+    segments = segments_of(places)
+    with pytest.raises(KeyboardInterrupt):
+        cache_features(
+            segments, toy_settings(), places.derived_dir, progress=until_stopped
+        )
+    assert list((places.derived_dir / "features").glob("*.npy")) == []
+    assert list((places.derived_dir / "features").glob("*.part")) == []
+
+
+def test_segments_replaced_while_they_are_read_are_refused(places: Places) -> None:
+    """Another run of other settings writes to the same folder."""
+    segments, other = segments_of(places), toy_settings(normalise_percentile=50.0)
+    _, manifest = read_corpus(other, places)
+
+    def while_another_starts(items: Iterable[Any], **_: Any) -> Iterable[Any]:
+        yield from items
+        segment_corpus(manifest, other, places.derived_dir)
+
+    with pytest.raises(InputError, match="replaced by another run"):
+        cache_features(
+            segments, toy_settings(), places.derived_dir, progress=while_another_starts
+        )
+    assert list((places.derived_dir / "features").glob("*.npy")) == []
+
+
+def test_reading_a_corpus_writes_nothing(places: Places) -> None:
+    _, manifest = read_corpus(toy_settings(), places)
+    assert len(manifest.utterances) == 10
+    assert not places.derived_dir.exists()
+
+
+def test_training_batches_are_the_training_utterances(places: Places) -> None:
+    dataset = load_dataset(toy_settings(segment_mode=0), places)
+    fold = first_fold(dataset)
+    numbers = dataset.numbers_of(fold.train)
+    owners = {dataset.segments.utterance_ids[number] for number in numbers}
+    assert owners == set(fold.train)
+    batches = list(training_batches(dataset, fold, range(1, 3)))
+    assert len(batches) == 2 * steps_per_epoch(len(numbers), 4)
+    order = np.concatenate(
+        [epoch_batches(numbers, dataset.settings, 0, epoch) for epoch in (1, 2)]
+    )
+    for chosen, (features, labels) in zip(order, batches, strict=True):
+        np.testing.assert_array_equal(features, dataset.features[chosen])
+        np.testing.assert_array_equal(labels, dataset.labels[chosen])
+        assert labels.dtype == np.int32
+
+
+def test_labels_and_means_go_by_utterance(places: Places) -> None:
+    dataset = load_dataset(toy_settings(segment_mode=0), places)
+    classes = dataset.manifest.classes
+    for path, label in zip(dataset.segments.paths, dataset.labels, strict=True):
+        assert path.parent.name == classes[label]
+    ids = [u.id for u in reversed(dataset.manifest.utterances)]
+    values = dataset.numbers_of(ids).astype(np.float64)
+    means = dataset.mean_over_segments(values, ids)
+    wanted = [np.mean(dataset.segment_numbers[name]) for name in ids]
+    assert max(len(numbers) for numbers in dataset.segment_numbers.values()) == 2
+    np.testing.assert_allclose(means, wanted)
+
+
+def test_parts_of_a_corpus() -> None:
+    """A part keeps all classes; its segments are found among those of the whole."""
+    utterances = tuple(
+        Utterance(
+            id=f"u{number}",
+            path=Path(f"u{number}.wav"),
+            label=("calm", "angry")[number % 2],
+            part=("impro", "script")[number // 4],
+        )
+        for number in range(8)
+    )
+    whole = Manifest(corpus="TOY", classes=("calm", "angry"), utterances=utterances)
+    assert select_part(whole, "all") is whole
+    part = select_part(whole, "script")
+    assert [u.id for u in part.utterances] == ["u4", "u5", "u6", "u7"]
+    segments = segment.SegmentedCorpus(
+        folder=Path("none"),
+        key="",
+        utterance_ids=tuple(u.id for u in utterances),
+        paths=tuple(u.path for u in utterances),
+        content_hashes={},
+        longest_s=1.0,
+    )
+    dataset = Dataset(
+        part, toy_settings(), np.zeros((8, 1, 1, 1), np.float32), segments
+    )
+    assert dataset.labels.tolist() == [-1, -1, -1, -1, 0, 1, 0, 1]
+    assert dataset.numbers_of(["u6", "u4"]).tolist() == [6, 4]
+
+
+def test_a_part_that_is_not_there() -> None:
+    lone = Utterance(id="u", path=Path("u.wav"), label="calm")
+    manifest = Manifest(corpus="TOY", classes=("calm",), utterances=(lone,))
+    with pytest.raises(
+        InputError, match="TOY has no part 'impro': use --audio_type all"
+    ):
+        select_part(manifest, "impro")
+
+
+@pytest.mark.parametrize("cache", ["disk", "None"])
+def test_the_tensorflow_pipeline_is_the_same_stream(places: Places, cache: str) -> None:
+    dataset = load_dataset(toy_settings(), dataclasses.replace(places, cache=cache))
+    fold, epochs = first_fold(dataset), range(2, 5)
+    pipeline = dataio.tensorflow_pipeline(dataset, fold, epochs)
+    wanted = list(training_batches(dataset, fold, epochs))
+    assert pipeline.cardinality() == len(wanted)
+    features_spec, labels_spec = pipeline.element_spec
+    assert features_spec.shape == (4, *dataset.settings.front_end.input_shape)
+    assert labels_spec.shape == (4,)
+    for (features, labels), found in zip(
+        wanted, pipeline.as_numpy_iterator(), strict=True
+    ):
+        np.testing.assert_array_equal(found[0], features)
+        np.testing.assert_array_equal(found[1], labels)
+
+
+ALLOCATION = """
+import ctypes, sys
+from pathlib import Path
+sys.path[:0] = [{project!r}, {project!r} + "/tests"]
+import tensorflow as tf
+from dataio import Places, load_dataset, tensorflow_pipeline
+from test_dataio import first_fold, toy_settings
+
+def is_mapped():
+    # 1 MiB from the heap leaves the bytes in mapped blocks (glibc's hblkhd) alone.
+    libc = ctypes.CDLL(None)
+    Fields = type("Fields", (ctypes.Structure,), {{
+        "_fields_": [(f"field{{n}}", ctypes.c_size_t) for n in range(10)]}})
+    libc.mallinfo2.restype = Fields
+    libc.malloc.restype = ctypes.c_void_p
+    before = libc.mallinfo2().field4
+    libc.malloc(1 << 20)
+    return libc.mallinfo2().field4 > before
+
+places = Places(data_dir=Path({data!r}), derived_dir=Path({derived!r}))
+dataset = load_dataset(toy_settings(), places)
+answers = [is_mapped()]
+list(tensorflow_pipeline(dataset, first_fold(dataset), range(2)))
+answers.append(is_mapped())
+list(tf.data.Dataset.from_generator(lambda: [1], output_signature=tf.TensorSpec(())))
+answers.append(is_mapped())
+print(answers)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks glibc")
+def test_the_pipeline_leaves_the_allocator_alone(places: Places) -> None:
+    """`from_generator`, the control, has 1 MiB mapped afresh each time."""
+    code = ALLOCATION.format(
+        project=str(PROJECT),
+        data=str(places.data_dir),
+        derived=str(places.derived_dir),
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "MALLOC_MMAP_THRESHOLD_": str(16 << 20)},
+    )
+    assert done.stdout == "[False, False, True]\n", done.stderr[-2000:]
