@@ -5,6 +5,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,7 +67,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.rmtree(run)
     chosen = {"dataset_name": "EMO-DB", "protocol": "speaker", "select": "last"}
     settings = to_flat(from_flat(chosen))
-    extra = {
+    extra: dict[str, Any] = {
         "machine": "a processor",
         "cpu_seconds": 1800.0,
         "epoch_kept": 299,
