@@ -1,0 +1,186 @@
+"""The command line's settings: every field, the original's names, the refusals."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import train
+from hyperparameters import InputError, Settings, to_flat
+from utils import options
+from utils.cli import Parser, run_main
+from utils.corpora.demo import CORPUS as DEMO
+
+FLAT = to_flat(Settings())
+# Some other value of each kind of field, as typed.
+TYPED: dict[str, tuple[str, Any]] = {
+    "dataset_name": ("EMO-DB", "EMO-DB"),
+    "audio_type": ("impro", "impro"),
+    "segment_mode": ("0", 0),
+    "protocol": ("speaker", "speaker"),
+    "select": ("last", "last"),
+    "input_type": ("spectrogram", "spectrogram"),
+    "window": ("hamming", "hamming"),
+    "path_kernels": ("9x1,1x11,3x3", "9x1,1x11,3x3"),
+    "loss_name": ("focal", "focal"),
+    "mixed_precision": ("true", True),
+    "duration_s": ("2.25", 2.25),
+    "fft_size": ("2048", 2048),
+}
+FLAGS = {"duration_s": "--input_durations"}
+
+
+def settings_of(*argv: str) -> dict[str, Any]:
+    """Flat settings of one command line of `train.py`."""
+    [settings] = options.settings_from(train.parse_args(argv))
+    return to_flat(settings)
+
+
+@pytest.mark.parametrize("name", FLAT)
+def test_every_setting_is_an_option(name: str) -> None:
+    published = FLAT[name]
+    if name in TYPED:
+        typed, value = TYPED[name]
+    else:
+        value = published - 1 if isinstance(published, int) else published * 0.75
+        typed = repr(value)
+    base = settings_of("-dn", "EMO-DB")
+    found = settings_of("-dn", "EMO-DB", FLAGS.get(name, f"--{name}"), typed)
+    assert found == {**base, name: value}
+    assert found[name] != published
+
+
+def test_the_original_command_line() -> None:
+    argv = (
+        *("-dn", "EMO-DB", "-id", "3", "-at", "all", "-ln", "focal", "-v", "1"),
+        *("-it", "mfcc", "-c", "disk", "-m", "false"),
+    )
+    args = train.parse_args(argv)
+    assert (args.verbose, args.cache, args.merge_tflite) == (1, "disk", False)
+    assert settings_of(*argv) == {
+        **FLAT,
+        "dataset_name": "EMO-DB",
+        "loss_name": "focal",
+    }
+
+
+def test_the_original_long_names() -> None:
+    argv = (
+        *("--dataset_name", "IEMOCAP", "--input_durations", "7"),
+        *("--audio_type", "impro", "--loss_name", "cross_entropy", "--verbose", "0"),
+        *("--input_type", "mel_spectrogram", "--cache", "None"),
+        *("--merge_tflite", "true"),
+    )
+    args = train.parse_args(argv)
+    assert (args.verbose, args.cache, args.merge_tflite) == (0, "None", True)
+    assert options.places_from(args).cache == "None"
+    found = settings_of(*argv)
+    assert (found["duration_s"], found["audio_type"]) == (7.0, "impro")
+    assert found["input_type"] == "mel_spectrogram"
+
+
+def test_the_last_given_wins() -> None:
+    """Published values, the corpus's own defaults, the command line."""
+    embedded = settings_of()
+    assert embedded == {**FLAT, **DEMO.defaults}
+    assert DEMO.defaults["epochs"] != FLAT["epochs"]
+    assert settings_of("--epochs", "300") == {**embedded, "epochs": 300}
+    assert settings_of("-dn", "EMO-DB") == {**FLAT, "dataset_name": "EMO-DB"}
+
+
+def test_several_seeds_are_several_settings() -> None:
+    made = options.settings_from(train.parse_args(["--seed", "42,43"]))
+    assert [settings.training.seed for settings in made] == [42, 43]
+    assert to_flat(made[0]) == {**to_flat(made[1]), "seed": 42}
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["-id", "0"], "-id/--input_durations must be above 0, got 0.0"),
+        (["-id", "-3"], "-id/--input_durations must be above 0, got -3.0"),
+        (["-id", "nan"], "-id/--input_durations must be a finite number, got nan"),
+        (["-id", "inf"], "-id/--input_durations must be a finite number, got inf"),
+        (
+            ["-id", "three"],
+            "argument -id/--input_durations: invalid float value: 'three'",
+        ),
+        (["-id", ""], "argument -id/--input_durations: invalid float value: ''"),
+        (["-dn", "EMODB"], "--dataset_name must be one of DEMO, EMO-DB, IEMOCAP"),
+        (["-it", "wav"], "argument -it/--input_type: invalid choice: 'wav'"),
+        (["-at", "improvised"], "argument -at/--audio_type: invalid choice"),
+        (["-ln", "hinge"], "argument -ln/--loss_name: invalid choice"),
+        (["-c", "none"], "argument -c/--cache: invalid choice: 'none'"),
+        (["-v", "2"], "argument -v/--verbose: invalid choice: 2"),
+        (["-m", "0"], "argument -m/--merge_tflite: must be true or false, got '0'"),
+        (["--mixed_precision", "yes"], "must be true or false, got 'yes'"),
+        (["--epochs", "0"], "--epochs must be at least 1, got 0"),
+        (["--epochs", "2.5"], "argument --epochs: invalid int value: '2.5'"),
+        (["--epoch", "3"], "unrecognized arguments: --epoch 3"),
+        (["--input_dur", "3"], "unrecognized arguments: --input_dur 3"),
+        (["--seed", "42,x"], "argument --seed: must be whole numbers such as 42"),
+        (["--seed", "1,1"], "--seed holds a number twice: [1, 1]"),
+        (["--seed", "-1"], "--seed must be at least 0, got -1"),
+        (["--protocol", "loso"], "argument --protocol: invalid choice: 'loso'"),
+        (["--folds", "a"], "argument --folds: must be 3 or 0,1 or 0-3, got 'a'"),
+        (["--manifest", "none.csv", "-dn", "MINE"], "--manifest must be a CSV file"),
+    ],
+)
+def test_bad_values_are_one_line_and_exit_status_2(
+    argv: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    places = ["--data_dir", str(tmp_path), "--derived_dir", str(tmp_path)]
+    given = [*argv, *places, "--output_dir", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["train.py", *given])
+    try:
+        status: Any = run_main(train.main)
+    except SystemExit as ended:
+        status = ended.code
+    captured = capsys.readouterr()
+    assert status == 2
+    assert captured.out == ""
+    [line] = captured.err.splitlines()
+    assert line.startswith("train.py: error: ")
+    assert message in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def help_text(option: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    with pytest.raises(SystemExit) as ended:
+        train.parse_args([option])
+    assert ended.value.code == 0
+    return capsys.readouterr().out.splitlines()
+
+
+def test_help_fits_a_screen(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = help_text("--help", capsys)
+    assert len(lines) <= 60
+    for flag in ("-dn, --dataset_name", "-id, --input_durations", "--protocol", "-c,"):
+        assert sum(flag in line for line in lines) >= 1
+    assert not any("--dropout" in line for line in lines)
+
+
+def test_help_all_shows_everything(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [line for line in help_text("--help_all", capsys) if line[:3] == "  -"]
+    for name, value in FLAT.items():
+        flag = FLAGS.get(name, f"--{name}")
+        [line] = [line for line in lines if f"{flag} " in line]
+        assert f"[{value}]" in line
+    assert any("percentile of |x| lifted to full scale, %" in line for line in lines)
+
+
+def test_a_parser_of_its_own_has_the_same_settings() -> None:
+    parser = Parser(prog="other")
+    options.add_settings(parser, [])
+    options.add_places(parser)
+    args = parser.parse_args(["-dn", "EMO-DB", "--accept_altered"])
+    assert options.places_from(args).accept_altered
+    [settings] = options.settings_from(args)
+    assert settings.data.dataset_name == "EMO-DB"
+    with pytest.raises(InputError, match="must be above 0"):
+        options.settings_from(parser.parse_args(["--learning_rate", "0"]))
