@@ -47,7 +47,7 @@ def cut(samples: FloatArray, length: int, mode: int = 1) -> list[FloatArray]:
     return [samples[start + i * length :][:length] for i in range(whole)]
 
 
-def normalise(samples: FloatArray, percentile: float = 99.9) -> FloatArray:
+def normalise(samples: FloatArray, percentile: float) -> FloatArray:
     """Divide by a percentile of |samples| and clip to ±1; before padding.
 
     Args:
