@@ -137,11 +137,8 @@ def run_commands(text: str, project: Path) -> list[str]:
 def test_readme_commands_and_python_run(project: Path) -> None:
     ran = run_commands(README, project)
     assert "make train" in ran
-    reports = {path.name for path in project.glob("result/*/*_Report.txt")}
-    assert reports == {
-        "DEMO_1.5s_Segmented_cross_entropy_Report.txt",
-        "MYDATA_3.0s_Segmented_cross_entropy_Report.txt",
-    }
+    runs = list(project.glob("result/DEMO_*/*_Report.txt"))
+    assert len(runs) == 3  # protocols published, speaker, all
     assert (project / "timeline.png").is_file()
     for block in fenced(README, "python"):
         if not block.startswith(EXEMPT_PYTHON):
