@@ -4,8 +4,6 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sklearn.metrics import classification_report
-
 from hyperparameters import to_flat
 from utils.folds import PROTOCOLS
 from utils.metrics import FIGURES
@@ -123,6 +121,8 @@ def _labelled(label: str, text: str) -> list[str]:
 def _classification(run: Run) -> list[str]:
     """scikit-learn's classification report with 4 digits, as the original wrote it."""
     rows = run.rows()
+    from sklearn.metrics import classification_report  # takes a second to import
+
     text = classification_report(
         rows.true,
         rows.predicted,
