@@ -30,7 +30,7 @@ WRITTEN = {
     "inference": "timeline.png",
     "deployment": "result/DEMO_*/*_fuse_int8.tflite",
 }
-TIMEOUT_S = 300
+TIMEOUT_S = 600
 
 
 def read_notebook(name: str) -> nbformat.NotebookNode:

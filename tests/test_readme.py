@@ -28,7 +28,7 @@ from utils.options import settings_from
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 CONTRIBUTING = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 SHORT = "--epochs 1 --folds 0"
-TIMEOUT_S = 300
+TIMEOUT_S = 600
 NOT_COPIED = (
     *(".git", ".venv", "result", "features", "*_Segmented", "DEMO", "EMO-DB"),
     *(".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", "__pycache__"),
