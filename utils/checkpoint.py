@@ -16,6 +16,7 @@ import keras
 import numpy as np
 
 from hyperparameters import InputError
+from utils.cli import one_line
 from utils.files import write_atomic
 
 STATE_NAMES = ("state_0.npz", "state_1.npz")
@@ -113,7 +114,8 @@ def restore(folder: Path, key: str, model: keras.Model) -> tuple[State, list[str
         except FileNotFoundError:
             continue
         except DAMAGE as error:
-            warnings.append(f"{folder / name}: damaged ({error}); going on without it")
+            reason = one_line(error)
+            warnings.append(f"{folder / name}: damaged ({reason}); going on without it")
     if not found:
         return State(key), warnings
     state, groups = max(found, key=lambda pair: pair[0].epochs_done)
@@ -129,7 +131,8 @@ def restore(folder: Path, key: str, model: keras.Model) -> tuple[State, list[str
 def _read(path: Path) -> tuple[State, dict[str, Arrays]]:
     """One state file, whole: the ZIP's checksums are verified by reading it."""
     groups: dict[str, Arrays] = {"model": [], "optimizer": [], "best": []}
-    with np.load(path, allow_pickle=False) as archive:
+    # opened here: of a damaged file NumPy would leave it open
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         scalars = json.loads(archive["scalars"].tobytes())
         for name in sorted(set(archive.files) - {"scalars"}):
             groups[name.split("_")[0]].append(archive[name])
