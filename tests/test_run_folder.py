@@ -1,0 +1,110 @@
+"""The run folder: names that never change, records that are held to their run."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hyperparameters import InputError, Settings, from_flat, to_flat
+from utils import run_folder
+from utils.corpora import Manifest, Utterance
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Manifest:
+    """Two utterances with fixed contents."""
+    utterances = []
+    for name, label in (("a", "anger"), ("b", "boredom")):
+        path = tmp_path / f"{name}.wav"
+        path.write_bytes(name.encode())
+        utterances.append(Utterance(id=name, path=path, label=label, speaker="1"))
+    return Manifest(
+        corpus="TOY",
+        classes=("anger", "boredom"),
+        utterances=tuple(utterances),
+        note="A toy.",
+    )
+
+
+def test_names_of_runs_do_not_change(manifest: Manifest) -> None:
+    """Committed records are found again by these."""
+    settings = from_flat({"dataset_name": "TOY"})
+    assert run_folder.run_name(settings, manifest) == (
+        "TOY_3.0s_all_mfcc_cross_entropy_published_seed42_ac30c727"
+    )
+    other = from_flat(
+        {
+            "dataset_name": "TOY",
+            "duration_s": 2.25,
+            "loss_name": "focal",
+            "protocol": "speaker",
+            "select": "last",
+            "segment_mode": 0,
+            "seed": 7,
+        }
+    )
+    name = run_folder.run_name(other, manifest)
+    assert name.startswith("TOY_2.25s_mode0_all_mfcc_focal_speaker-last_seed7_")
+
+
+def test_every_setting_and_the_corpus_change_the_hash(manifest: Manifest) -> None:
+    settings = Settings()
+    hashes = {run_folder.run_hash(settings, manifest)}
+    flat = to_flat(settings)
+    others = {"protocol": "paper", "path_kernels": "3x3", "dataset_name": "X"}
+    for name, value in flat.items():
+        if isinstance(value, str) and name not in others:
+            continue
+        if name in others:
+            changed = others[name]
+        elif isinstance(value, bool):
+            changed = not value
+        elif name == "segment_mode":
+            changed = 0
+        else:
+            changed = value * 0.875 if isinstance(value, float) else value + 1
+        if name in ("frame_length_samples", "num_frames"):
+            changed = value - 1
+        hashes.add(run_folder.run_hash(from_flat({name: changed}), manifest))
+    numeric = [k for k, v in flat.items() if not isinstance(v, str) or k in others]
+    assert len(hashes) == 1 + len(numeric)
+    manifest.utterances[0].path.write_bytes(b"another recording")
+    again = Manifest(
+        corpus="TOY", classes=manifest.classes, utterances=manifest.utterances
+    )
+    assert run_folder.run_hash(settings, again) not in hashes
+
+
+def test_config_comes_back(manifest: Manifest, tmp_path: Path) -> None:
+    settings = from_flat({"dataset_name": "TOY", "epochs": 7})
+    config = run_folder.make_config(settings, manifest, 3, "train.py -dn TOY")
+    run_folder.write_config(tmp_path / "run", config)
+    found = run_folder.read_config(tmp_path / "run")
+    assert found == json.loads(json.dumps(config))
+    assert run_folder.settings_of(found) == settings
+    assert found["corpus"]["note"] == "A toy."
+    assert found["versions"]["keras"]
+
+
+def test_no_run_folder_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"config\.json is missing"):
+        run_folder.read_config(tmp_path)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(InputError, match=r"config\.json: damaged"):
+        run_folder.read_config(tmp_path)
+
+
+def test_records_are_held_to_their_run(tmp_path: Path) -> None:
+    assert run_folder.read_record(tmp_path, 0, "abc") is None
+    path = run_folder.record_path(tmp_path, 0)
+    path.parent.mkdir()
+    path.write_text('{"fold": 0, "hash": "abc"}')
+    assert run_folder.read_record(tmp_path, 0, "abc") == {"fold": 0, "hash": "abc"}
+    with pytest.raises(InputError, match="belongs to another configuration"):
+        run_folder.read_record(tmp_path, 0, "def")
+    path.rename(run_folder.record_path(tmp_path, 1))
+    with pytest.raises(InputError, match="belongs to another configuration"):
+        run_folder.read_record(tmp_path, 1, "abc")
+    path.write_text('{"fold": 0, "ha')
+    with pytest.raises(InputError, match=r"damaged .*; remove it"):
+        run_folder.read_record(tmp_path, 0, "abc")
