@@ -236,7 +236,7 @@ def test_ctrl_c_ends_a_timeline_at_once(models_dir, tmp_path):
             time.sleep(1.0)
             process.send_signal(signal.SIGINT)
             process.stdin = None
-            output, said = process.communicate(timeout=20)  # all of it takes minutes
+            output, said = process.communicate(timeout=60)  # all of it takes minutes
         finally:
             process.kill()
     assert process.returncode == 130
