@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from typing import Any
@@ -15,17 +14,11 @@ from distributed.scheduler import KilledWorker
 from hyperparameters import InputError
 from utils.files import PROJECT
 from utils.fold_job import FoldTask
-from utils.workers import (
-    TRIES,
-    FoldStopped,
-    interrupts_blocked,
-    run_task,
-    worker_environment,
-)
+from utils.processes import interrupts_blocked
+from utils.workers import TRIES, try_fold
 
 Events = Callable[[dict[str, Any]], None]
 CONNECT_TIMEOUT_S = 15
-ONE_FOLD_A_PROCESS = threading.Lock()  # Keras's state is the process's
 
 
 def run_on_dask(
@@ -47,15 +40,13 @@ def run_on_dask(
         InputError: No scheduler answers at `address`.
     """
     configuration = {
-        # Dask sets the allocator's trim threshold to 64 KiB before a worker starts
-        "distributed.nanny.pre-spawn-environ": worker_environment(tasks[0].threads),
         "distributed.scheduler.allowed-failures": TRIES - 1,
         "distributed.comm.timeouts.connect": f"{CONNECT_TIMEOUT_S}s",
     }
     with dask.config.set(configuration), quiet_dask():
         if address is not None:
             with _connect(address) as client:
-                client.register_plugin(_project_plugin(tasks[0].threads))
+                client.register_plugin(_project_plugin())
                 return _submit(client, tasks, on_event)
         with _local_cluster(jobs) as cluster, Client(cluster) as client:
             client.register_plugin(_quick_end_plugin())
@@ -116,9 +107,9 @@ def _submit(
     for future in as_completed(futures):
         number = futures[future]
         try:
-            error = future.result().get("error")
+            error = future.result()
         except KilledWorker:
-            error = f"its process died {TRIES} times; see worker.log in its folder"
+            error = f"its Dask worker died {TRIES} times"
         except CancelledError:
             error = "the scheduler was lost"
         if error is not None:
@@ -131,11 +122,15 @@ def topic_of(task: FoldTask) -> str:
     return f"light-sernet {task.folder}"
 
 
-def run_on_worker(task: FoldTask) -> dict[str, Any]:
-    """One fold on a Dask worker; its events go to the client.
+def run_on_worker(task: FoldTask) -> str | None:
+    """One fold, started by a Dask worker; its events go to the client.
 
-    A worker's thread cannot be interrupted: where the client left, the fold ends after
-    its epoch, and goes on from there when the client comes back.
+    Returns:
+        None when done, else one line.
+
+    Raises:
+        RuntimeError: The client left; the fold was ended, and goes on from its last
+            epoch when the client comes back.
     """
     worker, topic = get_worker(), topic_of(task)
     key = worker.get_current_task()
@@ -143,32 +138,26 @@ def run_on_worker(task: FoldTask) -> dict[str, Any]:
     def report(event: dict[str, Any]) -> None:
         state = worker.state.tasks.get(key)
         if state is None or state.state == "cancelled":
-            raise FoldStopped
+            raise RuntimeError("the client left")
         worker.log_event(topic, event)
 
-    with ONE_FOLD_A_PROCESS:
-        return run_task(task, report)
+    return try_fold(task, report)
 
 
-def _project_plugin(threads: int) -> WorkerPlugin:
+def _project_plugin() -> WorkerPlugin:
     """A plugin that lets every worker, also a later one, import the project.
 
     The class is local so that it travels by value: the worker can't import it yet.
-
-    Args:
-        threads: Threads a fold, as far as it still takes effect there.
     """
-    folder = str(PROJECT)
-    environ = worker_environment(threads)
-    if backend := os.environ.get("KERAS_BACKEND"):
-        environ["KERAS_BACKEND"] = backend
+    folder, backend = str(PROJECT), os.environ.get("KERAS_BACKEND")
 
     class Project(WorkerPlugin):
         def setup(self, worker: Any) -> None:
             import os
             import sys
 
-            os.environ.update(environ)
+            if backend is not None:
+                os.environ["KERAS_BACKEND"] = backend
             if folder not in sys.path:
                 sys.path.insert(0, folder)
 
@@ -176,10 +165,7 @@ def _project_plugin(threads: int) -> WorkerPlugin:
 
 
 def _quick_end_plugin() -> WorkerPlugin:
-    """A plugin that ends a worker process without winding it down.
-
-    With TensorFlow loaded that takes Dask over 4 s, and a fold loses nothing by it.
-    """
+    """A plugin that ends a worker process without waiting for its running fold."""
 
     class QuickEnd(WorkerPlugin):
         def teardown(self, worker: Any) -> None:

@@ -1,13 +1,11 @@
 """What worker processes and their parent need of the operating system."""
 
 import contextlib
-import multiprocessing
 import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator
-from multiprocessing.connection import wait
 from pathlib import Path
 from types import FrameType
 
@@ -94,16 +92,3 @@ def death_note(exit_code: int | None) -> str:
         why = ", memory may be short" if name == "SIGKILL" else ""
         return f"its process was ended by {name}{why}; going on from its last epoch"
     return f"its process ended with status {exit_code}; going on from its last epoch"
-
-
-def die_with_parent() -> None:
-    """End this process as soon as its parent ends, whatever it is doing."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def watch() -> None:
-        wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

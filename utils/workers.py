@@ -6,37 +6,22 @@ three times. Whoever runs a fold holds its lock.
 
 import contextlib
 import multiprocessing
+import os
+import pickle
 import socket
-import traceback
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
-from multiprocessing.connection import Connection
-from typing import Any
+from typing import IO, Any
 
-from filelock import Timeout
-
-from dataio import load_dataset
-from hyperparameters import InputError
-from utils.cli import describe, one_line
-from utils.files import locked
-from utils.fold_job import FoldJob, FoldTask
-from utils.folds import make_folds
-from utils.processes import (
-    death_note,
-    die_with_parent,
-    environment,
-    interrupts_blocked,
-    stderr_to,
-)
+from utils.files import PROJECT
+from utils.fold_job import FoldTask
+from utils.processes import death_note
 from utils.run_folder import fold_folder
 
 TRIES = 3
-EXIT_TIMEOUT_S = 5.0  # for a worker that has delivered its result
 LOG_NAME = "worker.log"
 Events = Callable[[dict[str, Any]], None]
-
-
-class FoldStopped(BaseException):
-    """Raised where a fold reports, to end it there; its state is on disk."""
 
 
 def worker_environment(threads: int) -> dict[str, str]:
@@ -60,77 +45,6 @@ def worker_environment(threads: int) -> dict[str, str]:
         "MALLOC_TRIM_THRESHOLD_": str(1 << 40),
         "MALLOC_TOP_PAD_": str(256 << 20),
     }
-
-
-def run_task(task: FoldTask, report: Events) -> dict[str, Any]:
-    """Run one fold in this process.
-
-    Args:
-        task: The fold.
-        report: Called with a dict after every epoch.
-
-    Returns:
-        `{"fold": n}`, with `"error"`, one line, where the user must mend something.
-    """
-    log = fold_folder(task.folder, task.number) / LOG_NAME
-    try:
-        with locked(log.parent).acquire(blocking=False), stderr_to(log):
-            error = _run_fold_with_retries(task, report)
-            if error is None:
-                log.unlink(missing_ok=True)
-    except Timeout:
-        error = "another process is training this fold"
-    except InputError as mistake:
-        error = one_line(mistake)
-    except OSError as mistake:
-        error = describe(mistake)
-    except FoldStopped:
-        error = "stopped"
-    return {"fold": task.number} | ({} if error is None else {"error": error})
-
-
-def _run_fold_with_retries(task: FoldTask, report: Events) -> str | None:
-    """Run one fold, again where it fails for no fault of the user's.
-
-    Returns:
-        None when done, else one line; the tracebacks are in the fold's log.
-
-    Raises:
-        InputError: The user must mend something.
-        OSError: A file cannot be written or read.
-    """
-    for attempt in range(1, TRIES + 1):
-        try:
-            _run_fold(task, report)
-        except (InputError, OSError):
-            raise
-        except Exception as error:  # a bug, or memory: the other folds go on
-            traceback.print_exc()
-            text = one_line(error)[:200]
-            line = f"failed ({type(error).__name__}: {text})"
-            if attempt < TRIES:
-                report({"fold": task.number, "warning": f"{line}, trying again"})
-        else:
-            return None
-    return f"{line} {TRIES} times; see {LOG_NAME} in its folder"
-
-
-def _run_fold(task: FoldTask, report: Events) -> None:
-    """Load the data and train; imports Keras, which only workers need."""
-    from utils.training import limit_threads, train_fold
-
-    limit_threads(task.threads)
-    dataset = load_dataset(task.settings, task.places)
-    fold = make_folds(dataset.manifest.utterances, task.settings)[task.number]
-    job = FoldJob(
-        dataset=dataset,
-        fold=fold,
-        folder=task.folder,
-        run_hash=task.run_hash,
-        num_folds=task.num_folds,
-        options=task.options,
-    )
-    train_fold(job, report)
 
 
 def run_tasks(
@@ -176,12 +90,21 @@ def has_loopback() -> bool:
 
 def _run_in_children(tasks: Sequence[FoldTask], on_event: Events) -> dict[int, str]:
     """One child process after the other."""
-    outcomes = {task.number: _try(task, on_event) for task in tasks}
+    outcomes = {task.number: try_fold(task, on_event) for task in tasks}
     return {number: error for number, error in outcomes.items() if error is not None}
 
 
-def _try(task: FoldTask, on_event: Events) -> str | None:
-    """One fold, again when its process dies; None when done, else what went wrong."""
+def try_fold(task: FoldTask, on_event: Events) -> str | None:
+    """Run one fold in a process of its own, again when that dies.
+
+    Args:
+        task: The fold.
+        on_event: Called here with every event of the fold; what it raises ends the
+            process.
+
+    Returns:
+        None when done, else one line on what went wrong.
+    """
     for _ in range(TRIES):
         try:
             return _run_in_child(task, on_event)
@@ -194,35 +117,50 @@ def _try(task: FoldTask, on_event: Events) -> str | None:
 def _run_in_child(task: FoldTask, on_event: Events) -> str | None:
     """Run one fold in a child process; None when done, else the user's error.
 
+    No `multiprocessing.Process`: a Dask worker may not start one. No fold in a Dask
+    worker itself: its other threads draw from the random state that weights come from.
+
     Raises:
         ChildProcessError: The process died.
     """
-    context = multiprocessing.get_context("spawn")
-    receiving, sending = context.Pipe(duplex=False)
-    with environment(worker_environment(task.threads)), interrupts_blocked():
-        child = context.Process(target=_child_main, args=(task, sending))
-        child.start()
+    receiving, sending = multiprocessing.Pipe(duplex=False)
+    child = subprocess.Popen(
+        [sys.executable, "-m", "utils.fold_process", str(sending.fileno())],
+        cwd=PROJECT,
+        env=os.environ | worker_environment(task.threads),
+        stdin=subprocess.PIPE,
+        pass_fds=[sending.fileno()],
+        start_new_session=True,  # a terminal's Ctrl-C is for the parent
+    )
     sending.close()
     result: dict[str, Any] | None = None
     try:
-        with contextlib.suppress(EOFError, ConnectionResetError):
+        with contextlib.suppress(EOFError, OSError):  # it died, maybe in mid-word
+            _give(child, task)
             while result is None:
                 event = receiving.recv()
-                if "result" in event:
-                    result = event["result"]
-                else:
+                result = event.get("result")
+                if result is None:
                     on_event(event)
-        child.join(EXIT_TIMEOUT_S)
     finally:
-        child.kill()
-        child.join()
+        receiving.close()
+        child.kill()  # with its result delivered it has nothing left to do
+        status = child.wait()
+        with contextlib.suppress(OSError):
+            _input_of(child).close()
     if result is None:
-        raise ChildProcessError(death_note(child.exitcode))
+        raise ChildProcessError(death_note(status))
     error: str | None = result.get("error")
     return error
 
 
-def _child_main(task: FoldTask, sending: Connection) -> None:
-    """A child process: dies with its parent."""
-    die_with_parent()
-    sending.send({"result": run_task(task, sending.send)})
+def _give(child: subprocess.Popen[bytes], task: FoldTask) -> None:
+    """Send the task; the pipe stays open as long as this process lives."""
+    pickle.dump(task, _input_of(child))
+    _input_of(child).flush()
+
+
+def _input_of(child: subprocess.Popen[bytes]) -> IO[bytes]:
+    """A child's standard input."""
+    assert child.stdin is not None, "it was started with a pipe"
+    return child.stdin
