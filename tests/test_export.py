@@ -196,7 +196,7 @@ def test_bytes_without_metadata(paths: dict[str, Path]) -> None:
 def test_only_int8_depends_on_the_calibration(
     network: keras.Model, paths: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export, "PRECISIONS", ("dynamic", "int8"))
+    monkeypatch.setattr(export, "PRECISIONS", ("float32", "int8"))
     again = export.convert(network, speechlike_features(4, seed=9))
     for precision in again:
         is_same = again[precision] == without_metadata(paths[precision].read_bytes())

@@ -145,7 +145,8 @@ def test_footprint_is_of_the_file(run: ToyRun) -> None:
     path = run.folder / row["file"]
     assert row["bytes"] == path.stat().st_size
     assert 0 < row["p50_ms"] <= row["p95_ms"]
-    assert row["memory_growth_bytes"] is None or row["memory_growth_bytes"] >= 0
+    grown = row["memory_growth_bytes"]  # told by Linux alone
+    assert grown is None if not Path("/proc/self/status").exists() else grown > 0
 
 
 def test_table_markdown_and_plot_are_written(

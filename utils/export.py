@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from hyperparameters import FrontEnd
 from utils import fused
+from utils.bias_correction import correct_bias
 from utils.files import write_atomic
 from utils.model_file import PRECISIONS, file_name
 from utils.model_metadata import METADATA_FORMAT, attach_metadata
@@ -125,13 +126,15 @@ def convert(
 
     Returns:
         Flatbuffers by precision; of `int8` weights, activations and both ends are
-        int8, the ends of the others are float32.
+        int8 and the last bias is corrected, the ends of the others are float32.
     """
     with tempfile.TemporaryDirectory() as folder, native_output_held_back():
         # one segment, not a batch of unknown size: microcontrollers allocate ahead
         shape = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name="features")
         in_float32(model).export(folder, verbose=False, input_signature=[shape])
-        return {name: _convert(folder, name, calibration) for name in PRECISIONS}
+        models = {name: _convert(folder, name, calibration) for name in PRECISIONS}
+        corrected = correct_bias(models["int8"], models["float32"], calibration)
+    return models | {"int8": corrected}
 
 
 def in_float32(model: keras.Model) -> keras.Model:

@@ -76,13 +76,16 @@ def measure(path: Path, labels: str | None = None) -> dict[str, Any]:
 
 
 def _peak_memory_bytes() -> int | None:
-    """The largest resident memory of this process so far."""
+    """The largest resident memory of this process so far; None where not told.
+
+    `getrusage` is of no use on Linux: there a process inherits its parent's peak.
+    """
     try:
-        import resource
-    except ImportError:  # Windows
+        status = Path("/proc/self/status").read_text()
+    except OSError:
         return None
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    [line] = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(line.split()[1]) * 1024
 
 
 def main(argv: Sequence[str] | None = None) -> int:
