@@ -6,6 +6,10 @@ import os
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import fcntl
+import socket
+import struct
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,10 +17,23 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import soundfile
+from training_runs import fold_worker, trained_demo  # noqa: F401
 
 from utils.files import PROJECT
+from utils.workers import has_loopback
 
 RATE_HZ = 16_000
+SET_INTERFACE_FLAGS = 0x8914  # SIOCSIFFLAGS of Linux
+UP_AND_RUNNING = 0x1 | 0x40
+
+
+def pytest_configure() -> None:
+    """Raise the loopback where it is down, as in `unshare -rn`: tests serve on it."""
+    if sys.platform != "linux" or has_loopback():
+        return
+    request = struct.pack("16sh14x", b"lo", UP_AND_RUNNING)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, SET_INTERFACE_FLAGS, request)
 
 
 @pytest.fixture(scope="session")

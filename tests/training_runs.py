@@ -1,0 +1,205 @@
+"""A small DEMO run trained once for all tests, and a process that trains folds."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filelock import FileLock
+
+from dataio import Places, load_dataset
+from hyperparameters import from_flat
+from utils import run_folder
+from utils.corpora import corpus_by_name
+from utils.files import PROJECT
+from utils.fold_job import FoldOptions, FoldTask
+from utils.fold_process import FoldStopped, run_task
+from utils.processes import environment
+from utils.workers import worker_environment
+
+EPOCHS = 4
+CHANGES = {"duration_s": 0.2, "num_folds": 2, "epochs": EPOCHS}  # of DEMO's defaults
+OPTIONS = ["-dn", "DEMO", "-id", "0.2", "--num_folds", "2", "--epochs", str(EPOCHS)]
+WAIT_S = 240.0  # a machine under load; what is waited for takes seconds
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedDemo:
+    """What `train.py` left, never killed.
+
+    Attributes:
+        derived_dir: Corpus, segments and features.
+        folder: The run folder.
+        stdout: What the command printed.
+        stderr: As well.
+    """
+
+    derived_dir: Path
+    folder: Path
+    stdout: str
+    stderr: str
+
+    def record(self, fold: int) -> dict[str, Any]:
+        """A fold's record."""
+        return read_record(self.folder, fold)
+
+
+@pytest.fixture(scope="session")
+def trained_demo(tmp_path_factory: pytest.TempPathFactory) -> TrainedDemo:
+    """Both folds of the small DEMO run; trained once for all test processes."""
+    base = tmp_path_factory.getbasetemp()
+    is_distributed = "PYTEST_XDIST_WORKER" in os.environ
+    home = (base.parent if is_distributed else base) / "trained_demo"
+    notes = home.with_suffix(".json")
+    with FileLock(home.with_suffix(".lock")):
+        if not notes.exists():
+            done = train(home / "data", home / "result", "--jobs", "2")
+            assert done.returncode == 0, done.stderr
+            texts = {"stdout": done.stdout, "stderr": done.stderr}
+            notes.write_text(json.dumps(texts))
+    [folder] = (home / "result").iterdir()
+    return TrainedDemo(home / "data", folder, **json.loads(notes.read_text()))
+
+
+@pytest.fixture(scope="session")
+def fold_worker() -> Iterator[ProcessPoolExecutor]:
+    """A process set up as training sets up its workers; it lives for all tests."""
+    with environment(worker_environment(1)):
+        executor = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+        executor.submit(os.getpid).result()
+    with executor:
+        yield executor
+
+
+def command(derived_dir: Path, output_dir: Path, *more: str) -> list[str]:
+    """The command line of the small run, to be started anywhere."""
+    places = ["--derived_dir", str(derived_dir), "--output_dir", str(output_dir)]
+    return [sys.executable, str(PROJECT / "train.py"), *OPTIONS, *places, *more]
+
+
+def train(
+    derived_dir: Path, output_dir: Path, *more: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the small run's command to its end."""
+    words = command(derived_dir, output_dir, *more)
+    return subprocess.run(words, capture_output=True, text=True, check=False)
+
+
+def read_record(folder: Path, fold: int) -> dict[str, Any]:
+    """A fold's record, unchecked."""
+    content: dict[str, Any] = json.loads(
+        run_folder.record_path(folder, fold).read_text(encoding="utf-8")
+    )
+    return content
+
+
+def results(record: dict[str, Any]) -> dict[str, Any]:
+    """All of a record that must be bit-equal between runs, however they went."""
+    about = ("command", "commit", "machine", "versions", "time")
+    return {
+        name: value
+        for name, value in record.items()
+        if name not in (*about, "seconds", "cpu_seconds")
+    }
+
+
+def make_task(
+    derived_dir: Path, output_dir: Path, number: int = 0, **changes: Any
+) -> FoldTask:
+    """A fold of the small run, or of one with other settings; as `train.py` makes it.
+
+    Args:
+        derived_dir: Corpus, segments and features.
+        output_dir: The run folder is made in it.
+        number: The fold.
+        **changes: Settings.
+    """
+    defaults = corpus_by_name("DEMO").defaults
+    settings = from_flat({**defaults, "dataset_name": "DEMO", **CHANGES, **changes})
+    places = Places(data_dir=derived_dir, derived_dir=derived_dir)
+    dataset = load_dataset(settings, places)
+    folder = output_dir / run_folder.run_name(settings, dataset.manifest)
+    if not (folder / "config.json").exists():
+        config = run_folder.make_config(settings, dataset.manifest, 2, "a test")
+        run_folder.write_config(folder, config)
+    return FoldTask(
+        settings=settings,
+        places=places,
+        number=number,
+        num_folds=2,
+        folder=folder,
+        run_hash=run_folder.run_hash(settings, dataset.manifest),
+        options=FoldOptions(command="a test"),
+    )
+
+
+def run_here(
+    task: FoldTask, at_epoch: Callable[[int], None] = lambda epoch: None
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Run a fold in this process; for `fold_worker`.
+
+    Args:
+        task: The fold.
+        at_epoch: Called after each epoch with its number.
+
+    Returns:
+        What `run_task` returns, and all events.
+    """
+    events = []
+
+    def report(event: dict[str, Any]) -> None:
+        events.append(event)
+        if "epoch" in event:
+            at_epoch(event["epoch"])
+
+    return run_task(task, report), events
+
+
+@dataclasses.dataclass(frozen=True)
+class StopAfter:
+    """Ends a fold after an epoch, its state on disk."""
+
+    epoch: int
+
+    def __call__(self, epoch: int) -> None:
+        if epoch == self.epoch:
+            raise FoldStopped
+
+
+def wait_for(condition: Callable[[], Any], what: str) -> Any:
+    """Wait until something is so, and return it."""
+    deadline = time.monotonic() + WAIT_S
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"waited {WAIT_S} s for {what}"
+        time.sleep(0.05)
+    return found
+
+
+def holder_of(lock: Path) -> int | None:
+    """The process that holds a fold's lock (Linux)."""
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):
+            if os.readlink(link) == str(lock):
+                return int(link.parts[2])
+    return None
+
+
+def fold_lock(folder: Path, fold: int) -> Path:
+    """The lock of a fold, beside its folder."""
+    path = run_folder.fold_folder(folder, fold)
+    return path.with_name(f".{path.name}.lock")
+
+
+def epochs_on_disk(folder: Path, fold: int) -> set[tuple[str, int]]:
+    """State files of a fold with their times: changes with every epoch."""
+    states = run_folder.fold_folder(folder, fold).glob("state_*.npz")
+    return {(path.name, path.stat().st_mtime_ns) for path in states}
