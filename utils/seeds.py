@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hyperparameters import InputError
 from utils.files import digest, write_atomic, write_json
 from utils.metrics import FIGURES, over_seeds
 from utils.records import Run, load_run
@@ -32,10 +33,12 @@ def write_spread(folders: Sequence[Path], output_dir: Path) -> SeedSpread:
         output_dir: `<what was run>_seeds42-43-44_<hash>.json` and `.md` go there.
 
     Raises:
-        InputError: A run is unfinished, or more than the seed differs.
+        InputError: A run is unfinished or has no scores, or more than the seed differs.
         OSError: A file cannot be written.
     """
     runs = [load_run(folder) for folder in folders]
+    if not len(runs[0].rows()):
+        raise InputError(f"protocol {runs[0].protocol} scores nothing, by design")
     spread = over_seeds(runs)
     content = {
         "format": FORMAT,

@@ -1,0 +1,63 @@
+"""The spread of runs over seeds: computed by hand, written, refused."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from synthetic_run import random_folds, write_run
+
+import train
+from hyperparameters import InputError
+from utils.metrics import confusion, figures
+from utils.records import load_run
+from utils.seeds import write_spread
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> list[Path]:
+    """Three finished runs that differ in the seed."""
+    return [
+        write_run(
+            tmp_path
+            / f"TEST_3.0s_all_mfcc_cross_entropy_speaker_seed{seed}_{seed:08x}",
+            random_folds(seed),
+            settings={"seed": seed},
+        )
+        for seed in (42, 43, 44)
+    ]
+
+
+def test_spread_is_that_of_the_pooled_figures(runs: list[Path], tmp_path: Path) -> None:
+    spread = write_spread(runs, tmp_path / "out")
+    content = json.loads(spread.files[0].read_text())
+    table = np.stack([figures(confusion(load_run(run).rows())) for run in runs])
+    assert content["seeds"] == [42, 43, 44]
+    assert content["ua"]["mean"] == pytest.approx(table[:, 0].mean())
+    assert content["wa"]["sd"] == pytest.approx(table[:, 1].std(ddof=1))
+    assert content["macro_f1"]["max"] == pytest.approx(table[:, 3].max())
+    assert content["runs"] == [run.name for run in runs]
+    for path in spread.files:
+        name = "TEST_3.0s_all_mfcc_cross_entropy_speaker_seeds42-43-44_"
+        assert path.name.startswith(name)
+    row = f"| UA | {100 * table[:, 0].mean():.2f} | {100 * table[:, 0].std(ddof=1):.2f}"
+    assert row in spread.table
+    assert spread.files[1].read_text() == spread.table
+
+
+def test_another_set_of_runs_gets_another_name(
+    runs: list[Path], tmp_path: Path
+) -> None:
+    names = {write_spread(some, tmp_path).files[0].name for some in (runs, runs[:2])}
+    assert len(names) == 2
+
+
+def test_unfinished_runs_have_no_spread(
+    runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (runs[1] / "folds" / "fold_03.json").unlink()
+    with pytest.raises(InputError, match="9 of 10 folds done"):
+        write_spread(runs, tmp_path / "out")
+    train.show_spread(runs, tmp_path / "out")
+    assert capsys.readouterr().err.startswith("no spread over seeds: ")
+    assert not (tmp_path / "out").exists()
