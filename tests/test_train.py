@@ -1,0 +1,354 @@
+"""The command: what it leaves, what it does not do twice, and what it refuses."""
+
+import csv
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from training_runs import OPTIONS, TrainedDemo, read_record
+
+import train
+from dataio import Places, load_dataset
+from hyperparameters import from_flat
+from utils import run_folder
+from utils.cli import run_main
+from utils.corpora.emo_db import EMOTION_OF_LETTER
+from utils.files import PROJECT
+
+RATE_HZ = 16_000
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Call `train.py` with some words; status, stdout and stderr come back."""
+
+    def call(*words: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["train.py", *map(str, words)])
+        try:
+            status = run_main(train.main)
+        except SystemExit as stop:
+            status = int(stop.code or 0)
+        return (status, *capfd.readouterr())
+
+    return call
+
+
+def places(trained_demo: TrainedDemo, output_dir: Path) -> list[str]:
+    """Options that find the corpus made, and write elsewhere."""
+    derived = str(trained_demo.derived_dir)
+    return ["--derived_dir", derived, "--output_dir", str(output_dir)]
+
+
+def copy_of(trained_demo: TrainedDemo, output_dir: Path) -> Path:
+    """The trained run folder, to be changed."""
+    folder = output_dir / trained_demo.folder.name
+    shutil.copytree(trained_demo.folder, folder)
+    return folder
+
+
+def test_the_run_folder_holds_what_is_promised(trained_demo: TrainedDemo) -> None:
+    folder, stem = trained_demo.folder, "DEMO_0.2s_Segmented_cross_entropy"
+    names = {path.name for path in folder.iterdir()}
+    wanted = {"config.json", "metrics.json", f"{stem}_Report.txt"}
+    wanted |= {f"{stem}_{kind}.tflite" for kind in ("float32", "float16", "int8")}
+    wanted |= {
+        f"{stem}_TotalConfusionMatrix{kind}.{suffix}"
+        for kind in ("", "Normalized")
+        for suffix in ("pdf", "png")
+    }
+    assert wanted <= names
+    for fold in (0, 1):
+        record = trained_demo.record(fold)
+        assert not set(record["train"]) & set(record["test"])
+        with (folder / "folds" / f"fold_{fold:02d}_history.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        assert [float(r["loss"]) for r in rows] == record["history"]["loss"]
+    tested = [name for n in (0, 1) for name in trained_demo.record(n)["test"]]
+    assert len(tested) == len(set(tested)) == 140
+    config = json.loads((folder / "config.json").read_text())
+    assert config["command"].startswith("python train.py -dn DEMO -id 0.2")
+
+
+def test_the_terminal_shows_results_and_no_library_notes(
+    trained_demo: TrainedDemo,
+) -> None:
+    assert trained_demo.stdout.startswith("DEMO; UA ")
+    assert "scores say nothing about" in trained_demo.stdout
+    assert trained_demo.stdout.splitlines()[-1].endswith("_Report.txt")
+    lines = trained_demo.stderr.splitlines()
+    assert any(line.startswith("fold 0: epoch 4 of 4") for line in lines)
+    noise = ("INFO", "WARNING", "absl", "XNNPACK", "still alive", "Warning", "I0000")
+    assert [line for line in lines if any(word in line for word in noise)] == []
+
+
+def test_a_finished_run_is_rendered_and_nothing_else(
+    trained_demo: TrainedDemo, tmp_path: Path, run: Run
+) -> None:
+    folder = copy_of(trained_demo, tmp_path)
+    report = folder / "DEMO_0.2s_Segmented_cross_entropy_Report.txt"
+    report.unlink()
+    before = [run_folder.record_path(folder, n).read_bytes() for n in (0, 1)]
+    status, stdout, stderr = run(*OPTIONS, *places(trained_demo, tmp_path))
+    assert status == 0, stderr
+    assert stdout == trained_demo.stdout.replace(
+        str(trained_demo.folder.parent), str(tmp_path)
+    )
+    assert "epoch" not in stderr.split("Run folder")[1]
+    assert report.exists()
+    assert [run_folder.record_path(folder, n).read_bytes() for n in (0, 1)] == before
+
+
+def test_export_only_makes_what_is_missing_from_the_weights(
+    trained_demo: TrainedDemo, tmp_path: Path, run: Run
+) -> None:
+    """Fold 0 as another Keras backend leaves it; of fold 1 the record alone."""
+    folder = copy_of(trained_demo, tmp_path)
+    for path in folder.rglob("*.tflite"):
+        path.unlink()
+    record = trained_demo.record(0)
+    record["probabilities"] = {"keras": record["probabilities"]["keras"]}
+    record["calibration"] = []
+    run_folder.record_path(folder, 0).write_text(json.dumps(record))
+    run_folder.weights_path(folder, 1).unlink()
+    before = run_folder.record_path(folder, 1).read_bytes()
+    options = ["--export_only", folder, "-m", "true", "--jobs", "1"]
+    status, stdout, stderr = run(*places(trained_demo, tmp_path / "x"), *options)
+    assert status == 0, stderr
+    assert "fold 1: no weights here, left as it is\n" in stderr
+    assert run_folder.record_path(folder, 1).read_bytes() == before
+    wanted, found = trained_demo.record(0), read_record(folder, 0)
+    audio = {f"fuse_{name}" for name in ("float32", "float16", "dynamic", "int8")}
+    assert set(found["probabilities"]) == audio | set(wanted["probabilities"])
+    for name, rows in wanted["probabilities"].items():
+        assert found["probabilities"][name] == rows, name
+    assert found["calibration"] == wanted["calibration"]
+    files = {path.name for path in run_folder.fold_folder(folder, 0).glob("*.tflite")}
+    assert len(files) == 8
+    assert stdout.splitlines()[-1].endswith("_Report.txt")
+    assert not (tmp_path / "x").exists()
+
+
+def test_export_only_refuses_what_it_cannot_do(
+    trained_demo: TrainedDemo, tmp_path: Path, run: Run
+) -> None:
+    status, _, stderr = run("--export_only", tmp_path)
+    assert (status, stderr.count("\n")) == (2, 1)
+    assert "is not a run folder" in stderr
+    folder = copy_of(trained_demo, tmp_path)
+    config = json.loads((folder / "config.json").read_text()) | {"hash": "00000000"}
+    (folder / "config.json").write_text(json.dumps(config))
+    options = places(trained_demo, tmp_path)
+    status, _, stderr = run(*options, "--export_only", folder)
+    assert status == 2
+    assert "was trained on another DEMO than the one in --data_dir" in stderr
+
+
+def test_a_fold_that_is_not_there_is_refused(
+    trained_demo: TrainedDemo, tmp_path: Path, run: Run
+) -> None:
+    options = [*OPTIONS, *places(trained_demo, tmp_path), "--folds", "1,2"]
+    status, _, stderr = run(*options)
+    assert status == 2
+    assert "--folds: there are folds 0 to 1, got 2" in stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def emo_db(tmp_path: Path) -> Path:
+    """A data folder with an EMO-DB of two short recordings a class."""
+    wav = tmp_path / "corpora" / "EMO-DB" / "wav"
+    wav.mkdir(parents=True)
+    draw = np.random.RandomState(0)
+    for letter in EMOTION_OF_LETTER:
+        for speaker in ("03", "08"):
+            noise = draw.uniform(-0.3, 0.3, RATE_HZ // 2)
+            soundfile.write(wav / f"{speaker}a01{letter}a.wav", noise, RATE_HZ)
+    return wav.parent.parent
+
+
+def write_samples(path: Path, samples: np.ndarray, rate_hz: int = RATE_HZ) -> None:
+    """Write a WAV file of float32 samples: NaN is one of them."""
+    soundfile.write(path, samples, rate_hz, subtype="FLOAT")
+
+
+NOISE = np.random.RandomState(1).uniform(-0.3, 0.3, RATE_HZ)
+BAD_CORPORA: dict[str, tuple[Callable[[Path], object], str]] = {
+    "no wav": (
+        lambda wav: [path.unlink() for path in wav.iterdir()],
+        "no WAV file in",
+    ),
+    "class missing": (
+        lambda wav: [path.unlink() for path in wav.glob("*E?.wav")],
+        "no utterance of class disgust",
+    ),
+    "unreadable": (
+        lambda wav: (wav / "03a01Wa.wav").write_bytes(b"no audio at all"),
+        "03a01Wa.wav: cannot be read as audio",
+    ),
+    "truncated": (
+        lambda wav: os.truncate(wav / "03a01Wa.wav", 9000),
+        "03a01Wa.wav: truncated",
+    ),
+    "another rate": (
+        lambda wav: write_samples(wav / "03a01Wa.wav", NOISE, 8000),
+        "must be mono at 16000 Hz, got 1 channel(s) at 8000 Hz",
+    ),
+    "stereo": (
+        lambda wav: write_samples(wav / "03a01Wa.wav", np.stack([NOISE, NOISE], 1)),
+        "must be mono at 16000 Hz, got 2 channel(s) at 16000 Hz",
+    ),
+    "silence": (
+        lambda wav: write_samples(wav / "03a01Wa.wav", 0 * NOISE),
+        "03a01Wa.wav: is silent throughout",
+    ),
+    "NaN": (
+        lambda wav: write_samples(
+            wav / "03a01Wa.wav", np.where(NOISE > 0, 0.1, np.nan)
+        ),
+        "03a01Wa.wav: holds NaN or infinite samples",
+    ),
+    "a name of no class": (
+        lambda wav: (wav / "03a01Wa.wav").rename(wav / "03a01Xa.wav"),
+        "the name '03a01Xa.wav' fits no class",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_CORPORA)
+def test_a_bad_corpus_is_one_line_and_leaves_nothing(
+    emo_db: Path, tmp_path: Path, run: Run, case: str
+) -> None:
+    spoil, message = BAD_CORPORA[case]
+    spoil(emo_db / "EMO-DB" / "wav")
+    before = sorted(emo_db.rglob("*"))
+    derived, output = tmp_path / "derived", tmp_path / "result"
+    where = ["--data_dir", emo_db, "--derived_dir", derived, "--output_dir", output]
+    status, stdout, stderr = run("-dn", "EMO-DB", "--accept_altered", *where)
+    last = stderr.splitlines()[-1]
+    assert (status, stdout) == (2, "")
+    assert last.startswith("train.py: error: ")
+    assert message in last
+    assert sorted(emo_db.rglob("*")) == before
+    left = [path for path in tmp_path.rglob("*") if path.suffix in (".npy", ".part")]
+    assert left == []
+    assert not output.exists()
+    assert not list(derived.glob("[!.]*")), "a half-written folder of segments"
+
+
+def test_a_duration_longer_than_every_file_is_a_warning(
+    emo_db: Path, tmp_path: Path
+) -> None:
+    places = Places(data_dir=emo_db, derived_dir=tmp_path, accept_altered=True)
+    for duration_s, wanted in ((0.5, False), (2.0, True)):
+        settings = from_flat({"dataset_name": "EMO-DB", "duration_s": duration_s})
+        lines = train.duration_warning(load_dataset(settings, places))
+        assert bool(lines) == wanted
+    assert (
+        "segments of 2 s are longer than every file (the longest has 0.50 s)"
+        in (lines[0])
+    )
+
+
+def test_an_altered_corpus_is_named_first(
+    emo_db: Path, tmp_path: Path, run: Run
+) -> None:
+    where = ["--data_dir", emo_db, "--derived_dir", tmp_path / "derived"]
+    status, _, stderr = run("-dn", "EMO-DB", *where)
+    assert (status, stderr.count("\n")) == (2, 1)
+    assert "differs from the published files: " in stderr
+
+
+BAD_OPTIONS = {
+    ("-id", "0"): "-id/--input_durations must be above 0, got 0.0",
+    ("-id", "-3"): "-id/--input_durations must be above 0, got -3.0",
+    ("-id", "nan"): "-id/--input_durations must be a finite number",
+    ("-it", "lpc"): "invalid choice: 'lpc'",
+    ("-at", "song"): "invalid choice: 'song'",
+    ("-ln", "mse"): "invalid choice: 'mse'",
+    ("-c", "tape"): "invalid choice: 'tape'",
+    ("-m", "yes"): "must be true or false, got 'yes'",
+    ("-v", "2"): "invalid choice: 2",
+    ("-dn", "NOWHERE"): "--dataset_name must be one of DEMO, EMO-DB",
+    ("--protocol", "mine"): "invalid choice: 'mine'",
+    ("--folds", "a-b"): "must be 3 or 0,1 or 0-3, got 'a-b'",
+    ("--jobs", "0"): "must be a whole number ≥ 1, got '0'",
+    ("--seed", "42,x"): "must be whole numbers such as 42 or 42,43,44, got '42,x'",
+    ("--seed", "42,42"): "--seed holds a number twice",
+    ("--epochs", "0"): "--epochs must be at least 1, got 0",
+    ("--verb", "1"): "unrecognized arguments: --verb 1",
+}
+
+
+@pytest.mark.parametrize("words", BAD_OPTIONS, ids=" ".join)
+def test_a_bad_option_is_one_line(
+    tmp_path: Path, run: Run, words: tuple[str, ...]
+) -> None:
+    output = tmp_path / "result"
+    where = ["--output_dir", output, "--derived_dir", tmp_path / "derived"]
+    status, stdout, stderr = run(*where, *words)
+    assert (status, stdout, stderr.count("\n")) == (2, "", 1)
+    assert stderr.startswith("train.py: error: ")
+    assert BAD_OPTIONS[words] in stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_bars_of_several_folds_are_refused(
+    trained_demo: TrainedDemo, tmp_path: Path, run: Run
+) -> None:
+    options = [*OPTIONS, *places(trained_demo, tmp_path), "-v", "1", "--jobs", "2"]
+    status, _, stderr = run(*options)
+    assert status == 2
+    assert "-v 1 shows one fold at a time" in stderr.splitlines()[-1]
+
+
+def test_a_session_protocol_without_sessions_is_one_line(
+    trained_demo: TrainedDemo, tmp_path: Path, run: Run
+) -> None:
+    options = [*OPTIONS, *places(trained_demo, tmp_path), "--protocol", "session"]
+    status, _, stderr = run(*options)
+    assert status == 2
+    assert "protocol session needs the session" in stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unwritable_output_folder_is_one_line(
+    trained_demo: TrainedDemo, tmp_path: Path, run: Run
+) -> None:
+    """A file stands where the folder should be: no permission helps, not root's."""
+    (tmp_path / "result").write_text("a file")
+    options = [*OPTIONS, *places(trained_demo, tmp_path / "result")]
+    status, _, stderr = run(*options)
+    assert status == 2
+    assert stderr.splitlines()[-1].startswith(f"train.py: error: {tmp_path}")
+
+
+def test_help_lists_every_option_of_the_original(run: Run) -> None:
+    status, stdout, _ = run("--help")
+    assert status == 0
+    for name in ("-dn", "-id", "-at", "-ln", "-v", "-it", "-c", "-m"):
+        assert f"  {name}, --" in stdout
+    assert max(map(len, stdout.splitlines())) <= 160
+    assert (PROJECT / "train.py").exists()
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("protocol", ["published", "paper", "random", "speaker", "all"])
+def test_every_protocol_runs_from_the_command_with_two_seeds(
+    trained_demo: TrainedDemo, tmp_path: Path, run: Run, protocol: str
+) -> None:
+    options = [*OPTIONS, "--num_folds", "3", "--epochs", "1", "--protocol", protocol]
+    seeds = ["--seed", "42,43"]
+    status, stdout, stderr = run(*options, *seeds, *places(trained_demo, tmp_path))
+    assert status == 0, stderr
+    assert stdout.count("_Report.txt") == 2
+    spread = list(tmp_path.glob("*_seeds42-43_*.json"))
+    assert len(spread) == (0 if protocol == "all" else 1)
+    assert ("no spread over seeds: " in stderr) == (protocol == "all")
