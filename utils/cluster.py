@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import pickle
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from typing import Any
@@ -100,7 +101,7 @@ def _submit(
     client.subscribe_topic(topic_of(tasks[0]), lambda event: on_event(event[1]))
     futures = {
         client.submit(
-            run_on_worker, task, key=f"{topic_of(task)} fold {task.number}"
+            _by_value(), pickle.dumps(task), key=f"{topic_of(task)} fold {task.number}"
         ): task.number
         for task in tasks
     }
@@ -120,6 +121,23 @@ def _submit(
 def topic_of(task: FoldTask) -> str:
     """What events and keys of one run are called; a scheduler may serve several."""
     return f"light-sernet {task.folder}"
+
+
+def _by_value() -> Callable[[bytes], str | None]:
+    """`run_on_worker` for a scheduler that can't import the project.
+
+    A scheduler unpickles what it is given; a local function travels by value, and the
+    task in bytes that only the worker opens.
+    """
+
+    def run(task: bytes) -> str | None:
+        import pickle
+
+        from utils.cluster import run_on_worker
+
+        return run_on_worker(pickle.loads(task))
+
+    return run
 
 
 def run_on_worker(task: FoldTask) -> str | None:

@@ -1,0 +1,288 @@
+"""Runs that are killed: the same command goes on, and the results are bit-equal."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+from training_runs import (
+    WAIT_S,
+    TrainedDemo,
+    command,
+    epochs_on_disk,
+    fold_lock,
+    holder_of,
+    read_record,
+    results,
+    train,
+    wait_for,
+)
+
+KILLS_IN_PROOF = 100
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self/fd").exists(), reason="finds processes through Linux's /proc"
+)
+
+
+@contextmanager
+def started(
+    derived_dir: Path, output_dir: Path, *more: str
+) -> Iterator[subprocess.Popen[str]]:
+    """The small run's command, running; killed at the end of the block if it still is.
+
+    Its output goes to files in `output_dir`'s parent.
+    """
+    words = command(derived_dir, output_dir, *more)
+    with (output_dir.parent / "stderr.txt").open("w") as stderr:
+        process = subprocess.Popen(
+            words, stdout=subprocess.DEVNULL, stderr=stderr, text=True
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+
+def last_line(output_dir: Path) -> str:
+    """The last line that the command wrote to stderr."""
+    return (output_dir.parent / "stderr.txt").read_text().splitlines()[-1]
+
+
+def wait_for_epoch(folder: Path, fold: int) -> None:
+    """Wait until one more epoch of a fold is on disk."""
+    before = epochs_on_disk(folder, fold)
+    wait_for(lambda: epochs_on_disk(folder, fold) - before, "an epoch")
+
+
+def wait_for_end_of(pids: list[int]) -> None:
+    """Wait until no process of a killed run is left."""
+    wait_for(lambda: not any(map(is_running, pids)), "the end of the workers")
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process is there and is no zombie."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def children_of(process: subprocess.Popen[str]) -> list[int]:
+    """All processes that a run has started."""
+    return [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
+
+
+def test_a_run_stopped_in_three_ways_is_bit_equal(
+    trained_demo: TrainedDemo, tmp_path: Path
+) -> None:
+    output_dir = tmp_path / "result"
+    folder = output_dir / trained_demo.folder.name
+    how = (trained_demo.derived_dir, output_dir, "--folds", "0", "--jobs", "1")
+    for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        with started(*how) as process:
+            wait_for_epoch(folder, 0)
+            workers = children_of(process)
+            process.send_signal(number)
+            assert process.wait(WAIT_S) == status
+        assert last_line(output_dir).startswith(
+            "stopped; this goes on where it stopped: python train.py -dn DEMO"
+        )
+        wait_for_end_of(workers)
+    with started(*how) as process:
+        wait_for(lambda: holder_of(fold_lock(folder, 0)), "the fold's worker")
+        time.sleep(random.uniform(0.0, 2.0))
+        workers = children_of(process)
+        process.kill()
+        process.wait()
+        wait_for_end_of(workers)
+    assert train(*how).returncode == 0
+    assert results(read_record(folder, 0)) == results(trained_demo.record(0))
+
+
+def test_dask_workers_die_with_their_parent_and_are_replaced_alone(
+    trained_demo: TrainedDemo, tmp_path: Path
+) -> None:
+    output_dir = tmp_path / "result"
+    folder = output_dir / trained_demo.folder.name
+    how = (trained_demo.derived_dir, output_dir, "--jobs", "2")
+    with started(*how) as process:
+        wait_for_epoch(folder, 0)
+        workers = children_of(process)
+        process.kill()
+        process.wait()
+        wait_for_end_of(workers)
+    with started(*how) as process:
+        wait_for_epoch(folder, 1)
+        worker = holder_of(fold_lock(folder, 1))
+        if worker is not None:  # else the fold was finished just now
+            os.kill(worker, signal.SIGKILL)
+        assert process.wait(WAIT_S) == 0
+    for fold in (0, 1):
+        assert results(read_record(folder, fold)) == results(trained_demo.record(fold))
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a process works on a fold."""
+    return any(holder_of(fold_lock(folder, fold)) is not None for fold in (0, 1))
+
+
+@contextmanager
+def hand_started_cluster(folder: Path) -> Iterator[str]:
+    """A Dask scheduler and two workers, started elsewhere; yields the address."""
+    script = folder / "scheduler.json"
+    environ = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    common = ["--host", "127.0.0.1", "--scheduler-file", str(script)]
+    dask = [sys.executable, "-m", "dask"]
+    scheduler = [
+        *dask,
+        "scheduler",
+        "--port",
+        "0",
+        "--dashboard-address",
+        "127.0.0.1:0",
+    ]
+    worker = [*dask, "worker", "--nthreads", "1", "--no-dashboard"]
+    words = [[*scheduler, *common], [*worker, *common], [*worker, *common]]
+    processes = []
+    try:
+        for line in words:
+            processes.append(
+                subprocess.Popen(
+                    line,
+                    cwd=folder,
+                    env=environ,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                )
+            )
+            wait_for(script.exists, "the scheduler")
+        yield json.loads(script.read_text())["address"]
+    finally:
+        for process in reversed(processes):
+            process.terminate()
+            process.wait()
+
+
+def test_a_cluster_started_by_hand_gives_the_same(
+    trained_demo: TrainedDemo, tmp_path: Path
+) -> None:
+    folder = tmp_path / "result" / trained_demo.folder.name
+    with hand_started_cluster(tmp_path) as address:
+        how = (trained_demo.derived_dir, tmp_path / "result", "--scheduler", address)
+        with started(*how) as process:
+            wait_for_epoch(folder, 0)
+            process.kill()
+        wait_for(lambda: not is_held(folder), "the cluster to leave the folds")
+        done = train(*how)
+    assert done.returncode == 0, done.stderr
+    for fold in (0, 1):
+        assert results(read_record(folder, fold)) == results(trained_demo.record(fold))
+
+
+@pytest.mark.proof
+def test_a_hundred_kills_change_nothing(
+    trained_demo: TrainedDemo, tmp_path: Path
+) -> None:
+    """At random moments, of the parent or of one worker, jobs 1 and 2 in turn."""
+    draw, kills, rounds = random.Random(0), 0, 0
+    output_dir = tmp_path / "result"
+    folder = output_dir / trained_demo.folder.name
+    while kills < KILLS_IN_PROOF:
+        how = (trained_demo.derived_dir, output_dir, "--jobs", str(1 + rounds % 2))
+        with started(*how) as process:
+            deadline = time.monotonic() + draw.uniform(0.0, 25.0)
+            while process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.02)
+            if process.poll() is None:
+                workers = children_of(process)
+                victim = draw.choice([process.pid, *workers])
+                os.kill(victim, signal.SIGKILL)
+                kills += 1
+                if victim == process.pid:
+                    process.wait()
+                    wait_for_end_of(workers)
+                else:
+                    process.wait(WAIT_S)
+        if process.returncode == 0:
+            rounds += 1
+            for fold in (0, 1):
+                found = results(read_record(folder, fold))
+                assert found == results(trained_demo.record(fold)), f"kill {kills}"
+            shutil.rmtree(folder)
+    assert rounds >= 2
+
+
+@pytest.mark.proof
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs `unshare`")
+def test_a_full_file_system_is_one_line_and_the_run_goes_on_when_mended(
+    trained_demo: TrainedDemo, tmp_path: Path
+) -> None:
+    """A tmpfs too small for the state, then one with room; in a name space of its own.
+
+    A shell script, since the mount is seen inside the name space alone.
+    """
+    small, kept = tmp_path / "small", tmp_path / "kept"
+    small.mkdir()
+    words = command(trained_demo.derived_dir, small / "result", "--folds", "0")
+    script = """
+        mount -t tmpfs -o size=9m tmpfs "$1" || exit 77
+        small=$1 kept=$2; shift 2
+        "$@"; echo "status $?"
+        mount -o remount,size=200m "$small"
+        "$@"; echo "status $?"
+        cp -r "$small" "$kept"
+    """
+    shell = ["unshare", "-rm", "sh", "-c", script, "sh", str(small), str(kept), *words]
+    done = subprocess.run(shell, capture_output=True, text=True, check=False)
+    if done.returncode == 77:
+        pytest.skip(f"no tmpfs can be mounted here: {done.stderr}")
+    statuses = [line for line in done.stdout.splitlines() if line.startswith("status")]
+    assert statuses == ["status 2", "status 0"], done.stderr
+    errors = [line for line in done.stderr.splitlines() if "error:" in line]
+    assert len(errors) == 1
+    assert "No space left on device" in errors[0]
+    folder = kept / "result" / trained_demo.folder.name
+    assert results(read_record(folder, 0)) == results(trained_demo.record(0))
+
+
+@pytest.mark.proof
+def test_another_backend_trains_without_tensorflow_and_exports_here(
+    trained_demo: TrainedDemo, tmp_path: Path
+) -> None:
+    python = os.environ.get("SER_TORCH_PYTHON")
+    if python is None:
+        pytest.skip(
+            "set SER_TORCH_PYTHON to a Python with keras and torch, without tensorflow"
+        )
+    words = command(trained_demo.derived_dir, tmp_path / "result", "--folds", "0")
+    options = ["--epochs", "2", "--jobs", "1"]
+    environ = os.environ | {"KERAS_BACKEND": "torch"}
+    check = "import importlib.util as u; print(u.find_spec('tensorflow'))"
+    found = subprocess.run([python, "-c", check], capture_output=True, text=True)
+    assert found.stdout == "None\n", "that Python must not have TensorFlow"
+    done = subprocess.run(
+        [python, *words[1:], *options], env=environ, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    [folder] = (tmp_path / "result").iterdir()
+    trained = read_record(folder, 0)
+    assert list(trained["probabilities"]) == ["keras"]
+    again = train(
+        trained_demo.derived_dir, tmp_path, "--export_only", str(folder), "--jobs", "1"
+    )
+    assert again.returncode == 0, again.stderr
+    exported = read_record(folder, 0)["probabilities"]
+    assert set(exported) == {"keras", "float32", "float16", "dynamic", "int8"}
+    for row, other in zip(exported["keras"], exported["float32"], strict=True):
+        assert other == pytest.approx(row, abs=1e-4)
+    assert exported["keras"] == trained["probabilities"]["keras"]
