@@ -229,7 +229,14 @@ def test_ctrl_c_ends_a_timeline_at_once(models_dir, tmp_path):
     words = [SCRIPT, "--model", model, "-fn", "-", "--windows", "--hop", "0.01"]
     pipe = subprocess.PIPE
     command = [sys.executable, *map(str, words)]
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+    with subprocess.Popen(
+        command,
+        stdin=pipe,
+        stdout=pipe,
+        stderr=pipe,
+        # a shell that starts the tests in the background has them ignore Ctrl-C
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
         try:
             process.stdin.write(path.read_bytes())  # returns when the script is at work
             process.stdin.close()

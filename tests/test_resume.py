@@ -59,9 +59,20 @@ def last_line(output_dir: Path) -> str:
 
 
 def wait_for_epoch(folder: Path, fold: int) -> None:
-    """Wait until one more epoch of a fold is on disk."""
-    before = epochs_on_disk(folder, fold)
-    wait_for(lambda: epochs_on_disk(folder, fold) - before, "an epoch")
+    """Wait until the first epoch of a fold is on disk."""
+    wait_for(lambda: epochs_on_disk(folder, fold), "an epoch")
+
+
+def wait_for_worker(folder: Path, *folds: int) -> int:
+    """Wait until some fold is worked on; the process that does it."""
+
+    def worker() -> int | None:
+        return next(
+            filter(None, (holder_of(fold_lock(folder, n)) for n in folds)), None
+        )
+
+    pid: int = wait_for(worker, "a fold's worker")
+    return pid
 
 
 def wait_for_end_of(pids: list[int]) -> None:
@@ -90,6 +101,7 @@ def test_a_run_stopped_in_three_ways_is_bit_equal(
     how = (trained_demo.derived_dir, output_dir, "--folds", "0", "--jobs", "1")
     for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
         with started(*how) as process:
+            wait_for_worker(folder, 0)
             wait_for_epoch(folder, 0)
             workers = children_of(process)
             process.send_signal(number)
@@ -99,7 +111,7 @@ def test_a_run_stopped_in_three_ways_is_bit_equal(
         )
         wait_for_end_of(workers)
     with started(*how) as process:
-        wait_for(lambda: holder_of(fold_lock(folder, 0)), "the fold's worker")
+        wait_for_worker(folder, 0)
         time.sleep(random.uniform(0.0, 2.0))
         workers = children_of(process)
         process.kill()
@@ -109,6 +121,7 @@ def test_a_run_stopped_in_three_ways_is_bit_equal(
     assert results(read_record(folder, 0)) == results(trained_demo.record(0))
 
 
+@pytest.mark.proof  # minutes: processes start and die again and again
 def test_dask_workers_die_with_their_parent_and_are_replaced_alone(
     trained_demo: TrainedDemo, tmp_path: Path
 ) -> None:
@@ -122,10 +135,12 @@ def test_dask_workers_die_with_their_parent_and_are_replaced_alone(
         process.wait()
         wait_for_end_of(workers)
     with started(*how) as process:
-        wait_for_epoch(folder, 1)
-        worker = holder_of(fold_lock(folder, 1))
-        if worker is not None:  # else the fold was finished just now
-            os.kill(worker, signal.SIGKILL)
+        child = wait_for_worker(folder, 0, 1)  # trains for a Dask worker
+        dask_worker = psutil.Process(child).ppid()
+        os.kill(child, signal.SIGKILL)
+        wait_for_end_of([child])
+        wait_for_worker(folder, 0, 1)
+        os.kill(dask_worker, signal.SIGKILL)
         assert process.wait(WAIT_S) == 0
     for fold in (0, 1):
         assert results(read_record(folder, fold)) == results(trained_demo.record(fold))
