@@ -245,7 +245,7 @@ def grid() -> list[Case]:
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """Command line."""
-    parser = Parser(prog="interval_coverage", description=__doc__)
+    parser = Parser(prog="python -m benchmarks.interval_coverage", description=__doc__)
     parser.add_argument(
         "--datasets", type=int, default=4000, help="simulated a cell of the grid"
     )

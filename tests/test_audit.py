@@ -128,8 +128,9 @@ def test_the_counts_of_a_fold() -> None:
 
 
 def test_what_no_protocol_removes_is_noted() -> None:
-    [sentences] = audited(toy_manifest(), "speaker", "last")["notes"]
+    sentences, folds = audited(toy_manifest(), "speaker", "last")["notes"]
     assert sentences.startswith("the corpus has 4 sentences, spoken again and again")
+    assert folds.startswith("6 folds, not the 10 of --num_folds")
     notes = audited(toy_manifest(), "session")["notes"]
     assert any("dialogue partners of the test speakers" in note for note in notes)
     paper = audited(toy_manifest(), "paper")["notes"]
@@ -269,5 +270,5 @@ def test_the_command_refuses_in_one_line(tmp_path: Path) -> None:
     assert done.stdout == ""
     [line] = done.stderr.splitlines()
     assert line.startswith(
-        "audit.py: error: --dataset_name must be one of DEMO, EMO-DB"
+        "python -m utils.audit: error: --dataset_name must be one of DEMO, EMO-DB"
     )

@@ -53,6 +53,7 @@ def audit(
         "notes": [
             *_notes(rows, manifest, folds),
             *_without_speakers(manifest, settings),
+            *_fewer_folds(folds, settings),
             *_similar_speakers(manifest),
             *_copies(manifest, content_hashes),
         ],
@@ -153,6 +154,18 @@ def _without_speakers(manifest: Manifest, settings: Settings) -> list[str]:
     if any(utterance.speaker is not None for utterance in manifest.utterances):
         return []
     return ["speakers unknown: the folds are random ones, stratified by class"]
+
+
+def _fewer_folds(folds: Sequence[Fold], settings: Settings) -> list[str]:
+    """Folds that `--num_folds` asks for and the speakers do not fill."""
+    if settings.data.protocol not in ("published", "speaker"):
+        return []
+    if len(folds) == settings.data.num_folds:
+        return []
+    return [
+        f"{len(folds)} folds, not the {settings.data.num_folds} of --num_folds: "
+        "no fold without a speaker"
+    ]
 
 
 def _similar_speakers(manifest: Manifest) -> list[str]:

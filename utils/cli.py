@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from hyperparameters import InputError
 
 EXIT_USER_ERROR = 2
+HELP_WIDTH = 110
 
 
 class Parser(argparse.ArgumentParser):
@@ -32,7 +33,7 @@ class CompactHelp(argparse.RawDescriptionHelpFormatter):
     """Help that fits a screen: one line an option, defaults shown."""
 
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=36, width=110)
+        super().__init__(prog, max_help_position=36, width=HELP_WIDTH)
 
     def _format_action_invocation(self, action: argparse.Action) -> str:
         if not action.option_strings or action.nargs == 0:
@@ -67,7 +68,7 @@ def run_main(main: Callable[[Sequence[str] | None], int]) -> int:
         The exit status: 2 for a mistake in the input or a file that cannot be read or
         written, 130 after Ctrl-C. Anything else that is raised is a bug and shows.
     """
-    program = os.path.basename(sys.argv[0])
+    program = program_name()
     try:
         return main(None)
     except InputError as error:
@@ -81,6 +82,14 @@ def run_main(main: Callable[[Sequence[str] | None], int]) -> int:
         print(f"{program}: stopped", file=sys.stderr)
         return 130
     return EXIT_USER_ERROR
+
+
+def program_name() -> str:
+    """What was typed to start this program: `train.py`, or `python -m utils.audit`."""
+    spec = sys.modules["__main__"].__spec__
+    if spec is None:
+        return os.path.basename(sys.argv[0])
+    return f"python -m {spec.name.removesuffix('.__main__')}"
 
 
 def one_line(error: BaseException) -> str:

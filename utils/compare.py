@@ -190,7 +190,10 @@ def _flat(line: dict[str, Any]) -> dict[str, Any]:
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """Command line."""
-    parser = Parser(prog="compare", description="A table of runs, with paired tests.")
+    parser = Parser(
+        prog="python -m utils.compare",
+        description="A table of runs, with paired tests.",
+    )
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders")
     parser.add_argument(
         "--source", default="keras", help="model: keras, float32, int8, ..."

@@ -284,7 +284,7 @@ PROTOCOLS = {
         inner=_inner_stratified,
     ),
     "speaker": Protocol(
-        meaning="leave one speaker out, the test speaker touched once",
+        meaning="leave speakers out, one a fold or a group; each is tested once",
         test_sets=_speakers,
         inner=_next_test_set,
     ),
