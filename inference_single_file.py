@@ -28,6 +28,7 @@ from utils.sources import Source, open_sources
 from utils.windows import Sliding
 
 EXIT_SOME_REFUSED = 1
+NOT_FOUND = f"no such file, nor one of that name in {card.MODELS_DIR.name}/"
 HOP_S = 1.0
 PLOT_FORMATS = ("png", "pdf", "svg")
 EXAMPLES = """examples:
@@ -179,6 +180,8 @@ def classify_all(
     """
 
     def classify(source: Source) -> Answer | Refusal:
+        if not os.path.exists(source.path):
+            return Refusal(name=source.name, reason=NOT_FOUND)
         try:
             if sliding is None:
                 return classify_centre(source.path, source.name, models)

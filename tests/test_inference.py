@@ -138,7 +138,7 @@ def test_a_bad_file_among_many_does_not_stop_the_rest(models_dir, tmp_path, caps
     assert lines[-1].endswith("; 2 refused")
     first, second = captured.err.splitlines()
     assert first.startswith(f"{tmp_path}/bad\\n.wav: cannot be read as audio")
-    assert second == f"{tmp_path}/gone: no such file"
+    assert second.startswith(f"{tmp_path}/gone: no such file, nor")
 
 
 def test_csv_has_a_row_a_file(models_dir, tmp_path, capsys):
@@ -276,6 +276,6 @@ def test_small_parts():
     assert bar(1.0) == "█" * 24
     assert bar(0.0) == ""
     assert bar(0.5 + 1 / 384, cells=24) == "█" * 12  # halves go to the even eighth
-    assert clock(3723.449) == "1:02:03.4"
-    assert clock(59.96) == "0:01:00.0"
+    assert clock(3723.449) == "1:02:03.45"
+    assert clock(59.996) == "0:01:00.00"
     assert class_of([0.4, 0.4, 0.2], CLASSES) == "neutral"

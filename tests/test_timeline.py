@@ -49,8 +49,8 @@ def test_sound_that_no_window_holds_is_refused(models_dir, tmp_path, capsys):
 
 def test_a_timeline_as_text_and_csv(models_dir, talk, capsys):
     text = ask(capsys, "-fn", talk, "--windows", "--hop", "2").splitlines()
-    assert "  0:00:04.0  0:00:05.0  no speech" in text
-    assert "  mean of 3 windows with speech of 6:" in text
+    assert "  0:00:04.00  0:00:05.00  no speech" in text
+    assert "  mean of the windows with speech, 3 of 6:" in text
     rows = list(
         csv.DictReader(
             io.StringIO(ask(capsys, "-fn", talk, "--windows", "--hop", "2", "--csv"))

@@ -41,10 +41,10 @@ def bars(probabilities: Shares, classes: Sequence[str]) -> list[str]:
 
 
 def clock(seconds: float) -> str:
-    """Hours, minutes and seconds to a tenth: `0:01:02.5`."""
-    tenths = round(seconds * 10)
-    minutes, tenths = divmod(tenths, 600)
-    return f"{minutes // 60}:{minutes % 60:02}:{tenths // 10:02}.{tenths % 10}"
+    """Hours, minutes and seconds to a hundredth: `0:01:02.50`."""
+    minutes, hundredths = divmod(round(seconds * 100), 6000)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{hundredths // 100:02}.{hundredths % 100:02}"
 
 
 def span_class(span: Span, classes: Sequence[str]) -> str:
@@ -61,7 +61,9 @@ def as_text(answer: Answer, classes: Sequence[str]) -> list[str]:
         lines.append(f"  named {label.class_name}, from {label.origin}")
     if answer.spans:
         spoken = sum(span.is_speech for span in answer.spans)
-        lines.append(f"  mean of {spoken} windows with speech of {len(answer.spans)}:")
+        lines.append(
+            f"  mean of the windows with speech, {spoken} of {len(answer.spans)}:"
+        )
         lines += [span_line(span, classes) for span in answer.spans]
     return lines + [f"  note: {note}" for note in answer.notes]
 
