@@ -138,7 +138,8 @@ def inference_loop(model: CModel) -> str:
     return f"""// Features of one segment to a class, on TensorFlow Lite Micro.
 //
 // Call LightSernetSetUp once, then LightSernetClassify for each segment. Features are
-// those of utils/frontend.py: row after row, LIGHT_SERNET_NUM_FRAMES rows.
+// what `utils.segment.prepare` (centre, padding, level) and `utils.frontend.features`
+// give, ported: row after row, LIGHT_SERNET_NUM_FRAMES rows.
 
 #include "{STEM}.h"
 

@@ -1,7 +1,7 @@
 """The full-int8 network on a microcontroller: proof, memory, and C source.
 
 `python -m utils.microcontroller FILE_int8.tflite RECORDING.wav ...` runs the model on
-TensorFlow Lite Micro's own kernels (`pip install --pre tflite-micro`), compares every
+TensorFlow Lite Micro's own kernels (Linux on x86-64), compares every
 answer with LiteRT's, finds the smallest arena, and writes C files with the model.
 """
 
@@ -46,7 +46,8 @@ def micro_interpreter(model: bytes, arena_bytes: int) -> Any:
         from tflite_micro.python.tflite_micro import runtime
     except ImportError as error:
         raise InputError(
-            "tflite-micro is not installed: pip install --pre tflite-micro"
+            "tflite-micro is not installed: pip install -r "
+            "requirements-microcontroller.txt (Linux on x86-64)"
         ) from error
     return runtime.Interpreter.from_bytes(model, arena_size=arena_bytes)
 
@@ -195,7 +196,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     print(f"smallest arena: {arena_bytes:,} bytes")
     print(f"operators: {', '.join(operators)}")
-    print(f"{len(batch)} segments: at most {steps} int8 steps from LiteRT's")
+    print(f"at most {steps} int8 steps from LiteRT's, segments asked: {len(batch)}")
     print("\n".join(str(path) for path in written))
     return 0
 
