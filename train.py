@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import importlib.util
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -76,6 +77,8 @@ def train_run(
         make_task(dataset, folder, number, args, command=command) for number in numbers
     ]
     remaining = [task for task in tasks if has_work(task)]
+    if not remaining:
+        print("all folds asked for are finished: nothing to train", file=sys.stderr)
     return folder, finish(folder, run_all(remaining, args), command)
 
 
@@ -237,8 +240,10 @@ def chosen_folds(wanted: list[int] | None, num_folds: int) -> list[int]:
 
 
 def has_gpu() -> bool:
-    """Whether an NVIDIA GPU is there; asking a framework would load it."""
-    return Path("/dev/nvidia0").exists()
+    """Whether an NVIDIA GPU may be used; asking a framework would load it."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        return False
+    return any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/dxg").exists()  # WSL
 
 
 def number_of_jobs(args: argparse.Namespace) -> int:

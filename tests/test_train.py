@@ -84,7 +84,7 @@ def test_the_terminal_shows_results_and_no_library_notes(
     assert "scores say nothing about" in trained_demo.stdout
     assert trained_demo.stdout.splitlines()[-1].endswith("_Report.txt")
     lines = trained_demo.stderr.splitlines()
-    assert any(line.startswith("fold 0: epoch 4 of 4") for line in lines)
+    assert any(line.startswith("fold 0: 4 of 4 epochs") for line in lines)
     noise = ("INFO", "WARNING", "absl", "XNNPACK", "still alive", "Warning", "I0000")
     assert [line for line in lines if any(word in line for word in noise)] == []
 

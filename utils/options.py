@@ -7,6 +7,7 @@ the user gives wins over both.
 
 import argparse
 import dataclasses
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,8 @@ from hyperparameters import (
     groups_of,
     to_flat,
 )
-from utils.cli import true_or_false
-from utils.corpora import MODULES
+from utils.cli import HELP_WIDTH, true_or_false
+from utils.corpora import MODULES, corpus_by_name
 from utils.corpora.own import find_corpus
 from utils.files import PROJECT
 from utils.folds import PROTOCOLS
@@ -173,6 +174,11 @@ def places_from(args: argparse.Namespace) -> Places:
     )
 
 
-def corpora_line() -> str:
-    """The corpora there are, for help texts."""
-    return ", ".join(MODULES)
+def corpora_lines() -> str:
+    """The corpora there are, and which settings the default one brings, for help."""
+    own = corpus_by_name(Settings().data.dataset_name)
+    brought = ", ".join(f"{name} {value:g}" for name, value in own.defaults.items())
+    values = (
+        f"In [brackets]: the published values; {own.name} brings its own: {brought}."
+    )
+    return f"Corpora: {', '.join(MODULES)}.\n{textwrap.fill(values, HELP_WIDTH)}"

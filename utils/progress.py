@@ -8,7 +8,7 @@ from typing import Any
 from tqdm import tqdm
 
 BAR = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{remaining} left{postfix}]"
-LINE = "{desc}: epoch {n_fmt} of {total_fmt}, {remaining} left{postfix}"
+LINE = "{desc}: {n_fmt} of {total_fmt} epochs, {remaining} left{postfix}"
 LINE_INTERVAL_S = 30.0  # where nobody watches a terminal
 FIGURES = {
     "accuracy": "train",

@@ -16,7 +16,8 @@ EXAMPLES = """examples:
   python train.py -dn EMO-DB --data_dir data --jobs 2  as published
   python train.py -dn EMO-DB --protocol speaker --select last --folds 0-3
   python train.py -dn EMO-DB --seed 42,43,44           three seeds and their spread
-The same command goes on where it was stopped. Corpora: """
+The same command goes on where it was stopped.
+"""
 
 
 def parse_args(argv: Sequence[str]) -> argparse.Namespace:
@@ -24,7 +25,7 @@ def parse_args(argv: Sequence[str]) -> argparse.Namespace:
     parser = Parser(
         prog="train.py",
         description=DESCRIPTION,
-        epilog=EXAMPLES + options.corpora_line() + ".",
+        epilog=EXAMPLES + options.corpora_lines(),
     )
     options.add_settings(parser, argv)
     options.add_places(parser)
