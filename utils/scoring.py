@@ -84,7 +84,7 @@ def origin(job: FoldJob) -> dict[str, Any]:
         "audio_type": data.audio_type,
         "loss_name": job.settings.network.loss_name,
         "protocol": data.protocol,
-        "select": data.select,
+        "select": "last" if job.fold.chosen_on == "none" else "best",
         "epochs": job.settings.training.epochs,
         "seed": job.settings.training.seed,
         "fold": job.fold.number,

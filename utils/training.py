@@ -70,6 +70,8 @@ def fit_fold(job: FoldJob, report: Report = print) -> tuple[keras.Model, State]:
         OSError: A checkpoint cannot be written; the older one stays.
         InputError: The fold's folder belongs to another run.
     """
+    for left in job.fold_folder.glob(".*.part"):  # of a killed run: we hold the lock
+        left.unlink()
     model = build_model(job)
     state, warnings = checkpoint.restore(job.fold_folder, _state_key(job), model)
     for line in warnings:
@@ -98,8 +100,6 @@ def build_model(job: FoldJob) -> keras.Model:
         metrics=["accuracy"],
     )
     model.optimizer.build(model.trainable_variables)
-    for left in job.fold_folder.glob(".*.part"):  # of a killed run: we hold the lock
-        left.unlink()
     return model
 
 
@@ -160,11 +160,14 @@ class EpochEnd(keras.callbacks.Callback):
         for name, value in figures.items():
             state.history.setdefault(name, []).append(value)
         state.epochs_done = epoch + 1
-        accuracy = figures.get("validation_accuracy", -1.0)
         if self.job.fold.chosen_on == "none":
             state.epoch_kept = epoch
-        elif accuracy >= state.best_accuracy:  # the latest of equals, as published
-            state.epoch_kept, state.best_accuracy = epoch, accuracy
+        elif figures["validation_accuracy"] >= state.best_accuracy:
+            # the latest of equals, as published
+            state.epoch_kept, state.best_accuracy = (
+                epoch,
+                figures["validation_accuracy"],
+            )
             state.best = checkpoint.values_of(self.model.variables)
         now, cpu_now = time.perf_counter(), time.process_time()
         state.seconds += now - self.started
