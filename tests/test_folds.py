@@ -197,6 +197,10 @@ def test_folds_of_emo_db(emo_db: Manifest) -> None:
     labels = {u.id: u.label for u in emo_db.utterances}
     without = [f.number for f in folds if "disgust" not in {labels[n] for n in f.test}]
     assert without == [1]
+    speaker_of = {u.id: u.speaker for u in emo_db.utterances}
+    speakers = sorted(set(speaker_of.values()))
+    kept = [n for f in folds for n in f.test if speaker_of[n] == speakers[f.number]]
+    assert len(kept) == 59  # as REPRODUCTION.md and README.md say; by chance 62
     [everyone] = make_folds(emo_db.utterances, protocol_settings("all"))
     assert len(everyone.train) == 535
 
