@@ -58,9 +58,19 @@ def last_line(output_dir: Path) -> str:
     return (output_dir.parent / "stderr.txt").read_text().splitlines()[-1]
 
 
-def wait_for_epoch(folder: Path, fold: int) -> None:
-    """Wait until the first epoch of a fold is on disk."""
-    wait_for(lambda: epochs_on_disk(folder, fold), "an epoch")
+def wait_for_epoch(folder: Path, fold: int, process: subprocess.Popen[str]) -> None:
+    """Wait until the first epoch of a fold is on disk, as long as the command runs."""
+    stderr = folder.parent.parent / "stderr.txt"
+
+    def epochs() -> set[tuple[str, int]]:
+        assert process.poll() is None, stderr.read_text()
+        return epochs_on_disk(folder, fold)
+
+    try:
+        wait_for(epochs, "an epoch")
+    except AssertionError as error:
+        listed = "\n".join(str(path) for path in sorted(folder.rglob("*")))
+        raise AssertionError(f"{error}\n{stderr.read_text()}\n{listed}") from error
 
 
 def wait_for_worker(folder: Path, *folds: int) -> int:
@@ -102,7 +112,7 @@ def test_a_run_stopped_in_three_ways_is_bit_equal(
     for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
         with started(*how) as process:
             wait_for_worker(folder, 0)
-            wait_for_epoch(folder, 0)
+            wait_for_epoch(folder, 0, process)
             workers = children_of(process)
             process.send_signal(number)
             assert process.wait(WAIT_S) == status
@@ -129,7 +139,7 @@ def test_dask_workers_die_with_their_parent_and_are_replaced_alone(
     folder = output_dir / trained_demo.folder.name
     how = (trained_demo.derived_dir, output_dir, "--jobs", "2")
     with started(*how) as process:
-        wait_for_epoch(folder, 0)
+        wait_for_epoch(folder, 0, process)
         workers = children_of(process)
         process.kill()
         process.wait()
@@ -195,7 +205,7 @@ def test_a_cluster_started_by_hand_gives_the_same(
     with hand_started_cluster(tmp_path) as address:
         how = (trained_demo.derived_dir, tmp_path / "result", "--scheduler", address)
         with started(*how) as process:
-            wait_for_epoch(folder, 0)
+            wait_for_epoch(folder, 0, process)
             process.kill()
         wait_for(lambda: not is_held(folder), "the cluster to leave the folds")
         done = train(*how)
