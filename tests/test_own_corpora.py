@@ -165,6 +165,18 @@ def test_names_that_cannot_be_ones_own_are_refused(name: str, four: Path) -> Non
         read(four, HEAD + GOOD + "c.mp3,angry,x\n", name)
 
 
+@pytest.mark.parametrize("name", ["ravdess", "Ravdess", "RAVDESS"])
+def test_a_registered_name_is_no_ones_own_in_any_case(name: str, four: Path) -> None:
+    """`ravdess` is the folder of RAVDESS where the file system ignores case."""
+    message = "did you mean RAVDESS"
+    with pytest.raises(InputError, match=message):
+        read(four, HEAD + GOOD + "c.mp3,angry,x\n", name)
+    touch(four / "data" / name, "sad/1.wav", "angry/1.wav")
+    if name != "RAVDESS":  # whose own reader looks into the folder
+        with pytest.raises(InputError, match=message):
+            find_corpus(name, four / "data")
+
+
 def test_ids_are_unique_safe_and_independent_of_order() -> None:
     paths = ["a/b.wav", "a_b.wav", "a/b.flac", "../x y.wav", "A.wav", "a.wav", "ä.wav"]
     paths += ["-x.wav", "n" * 300 + ".wav", "m" * 300 + ".wav", "C:/d/e.wav", "….wav"]

@@ -81,10 +81,12 @@ def folder_corpus(name: str) -> Corpus:
 
 def _check_own_name(name: str) -> None:
     """Refuse a name that another corpus has or that cannot lead file names."""
-    if name in MODULES:
+    # In any case: some file systems find `RAVDESS` by the name of `ravdess`.
+    registered = {known.casefold(): known for known in MODULES}.get(name.casefold())
+    if registered:
         raise InputError(
-            f"--dataset_name {name} is a corpus of its own; give your recordings "
-            "another name"
+            f"--dataset_name {name}: did you mean {registered}? It is a corpus of its "
+            "own; give your recordings another name"
         )
     if not SAFE_NAME.fullmatch(name):
         raise InputError(
