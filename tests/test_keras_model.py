@@ -9,6 +9,7 @@ from small_models import CLASSES, RATE_HZ, ask_for_error, ask_json, babble, writ
 from hyperparameters import FrontEnd
 from utils import frontend
 from utils.audio import read_wav
+from utils.keras_model import load_keras_model
 from utils.segment import from_pcm16, prepare
 
 pytest_plugins = ["inference_fixtures"]
@@ -26,7 +27,10 @@ def test_a_keras_model_of_a_run_answers(models_dir, tmp_path, capsys):
     fold = tmp_path / "run" / "folds" / "fold_00"
     fold.mkdir(parents=True)
     model.save(fold / "weights.keras")
-    config = {"classes": list(CLASSES), "settings": {"duration_s": 1.0}}
+    corpus = {"name": "TOYS"}
+    config = {"classes": list(CLASSES), "settings": {"duration_s": 1.0}} | {
+        "corpus": corpus
+    }
     (tmp_path / "run" / "config.json").write_text(json.dumps(config))
     path = write(tmp_path / "a.wav", babble(1.4))
     [answer] = ask_json(capsys, "-fn", path, "--model", fold / "weights.keras")
@@ -35,7 +39,13 @@ def test_a_keras_model_of_a_run_answers(models_dir, tmp_path, capsys):
     np.testing.assert_allclose(
         list(answer["probabilities"].values()), expected, atol=1e-6
     )
+    assert load_keras_model(fold / "weights.keras").trained_on == "TOYS"
     alone = tmp_path / "alone.keras"
     model.save(alone)
+    (tmp_path / "config.json").write_text('{"model_type": "another program\'s"}')
     said = ask_for_error(capsys, "-fn", path, "--model", alone)
-    assert "lies in no run folder" in said
+    assert "does not name its classes" in said
+    alone.write_bytes(alone.read_bytes()[:1000])
+    assert "cannot be loaded by Keras" in ask_for_error(
+        capsys, "-fn", path, "--model", alone
+    )

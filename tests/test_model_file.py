@@ -21,7 +21,6 @@ from utils.model_file import (
     load_model,
     model_inputs,
     parse_labels,
-    predict_segments,
     predict_utterance,
 )
 from utils.model_metadata import attach_metadata
@@ -107,9 +106,6 @@ def test_features_model_gets_prepared_segments(tmp_path: Path) -> None:
     segments = segment.prepare(samples, FRONT_END)
     expected = frontend.features(segment.from_pcm16(segments), FRONT_END)
     np.testing.assert_array_equal(model_inputs(model, samples), expected)
-    np.testing.assert_array_equal(
-        predict_segments(model, segments)[0], predict_utterance(model, samples)
-    )
 
 
 def test_audio_model_gets_samples_cut_and_padded_only(tmp_path: Path) -> None:
@@ -120,9 +116,6 @@ def test_audio_model_gets_samples_cut_and_padded_only(tmp_path: Path) -> None:
     np.testing.assert_array_equal(given[299:1300], samples.astype(np.float32))
     assert not given[:299].any()
     assert not given[1300:].any()
-    segments = segment.prepare(samples, FRONT_END)
-    expected = model.predict(segment.from_pcm16(segments))
-    np.testing.assert_array_equal(predict_segments(model, segments), expected)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +133,7 @@ def test_another_projects_model_with_labels(
 ) -> None:
     path = tmp_path / "foreign.tflite"
     path.write_bytes(toy_model(shape, 3))
-    with pytest.raises(InputError, match=r"does not name its 3 classes.*--labels"):
+    with pytest.raises(InputError, match=r"does not name its classes.*--labels"):
         load_model(path)
     model = load_model(path, "joy, grief,calm")
     assert model.classes == tuple(CLASSES)
@@ -152,8 +145,16 @@ def test_another_projects_model_with_labels(
 def test_labels_from_a_file_win_over_the_models_own(tmp_path: Path) -> None:
     path = write(tmp_path / "m.tflite", FEATURES_SHAPE)
     labels = tmp_path / "labels.txt"
-    labels.write_text("Freude\nTrauer\n\n Ruhe \n", encoding="utf-8")
+    labels.write_text("Freude\nTrauer\n\n Ruhe \n", encoding="utf-8-sig")
     assert load_model(path, str(labels)).classes == ("Freude", "Trauer", "Ruhe")
+
+
+def test_labels_may_not_reorder_the_models_own(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.tflite", FEATURES_SHAPE)
+    own = metadata()["classes"]
+    assert load_model(path, ",".join(own)).classes == tuple(own)
+    with pytest.raises(InputError, match="in another order than the model itself"):
+        load_model(path, ",".join(reversed(own)))
 
 
 @pytest.mark.parametrize("labels", ["absent.txt", "a,a", ",", "\0"])

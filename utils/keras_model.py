@@ -1,5 +1,6 @@
 """A `.keras` file of a run, asked like any other model; imports Keras."""
 
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from hyperparameters import FrontEnd, InputError
-from utils.model_file import parse_labels
+from utils.model_file import named_classes
 from utils.run_folder import read_config, settings_of
 
 CONFIG_AT_MOST_ABOVE = 3  # <run>/folds/fold_00/weights.keras
+OURS = {"classes", "settings", "corpus"}  # of a run's configuration
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,11 +24,13 @@ class KerasModel:
         model: From features to probabilities.
         classes: Class names in the order of the outputs.
         front_end: From samples to the network's input.
+        trained_on: Name of the corpus; None outside a run folder.
     """
 
     model: Any
     classes: tuple[str, ...]
     front_end: FrontEnd
+    trained_on: str | None = None
     takes_audio: bool = False
 
     def predict(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -58,13 +62,11 @@ def load_keras_model(path: Path, labels: str | None = None) -> KerasModel:
         ) from error
     try:
         model = keras.saving.load_model(path, compile=False)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path}: cannot be loaded by Keras ({reason})") from error
     config = _run_config(path)
-    if labels is None and config is None:
-        raise InputError(f"{path}: lies in no run folder; name its classes (--labels)")
-    classes = parse_labels(labels) if labels else tuple((config or {})["classes"])
+    classes = named_classes(path, tuple(config["classes"]) if config else None, labels)
     front_end = settings_of(config).front_end if config else FrontEnd()
     shapes = (tuple(model.input_shape[1:]), model.output_shape[-1])
     if shapes != (front_end.input_shape, len(classes)):
@@ -72,12 +74,17 @@ def load_keras_model(path: Path, labels: str | None = None) -> KerasModel:
             f"{path}: takes {shapes[0]} and has {shapes[1]} outputs; its front-end "
             f"makes {front_end.input_shape}, and {len(classes)} classes are named"
         )
-    return KerasModel(model=model, classes=classes, front_end=front_end)
+    trained_on = config["corpus"]["name"] if config else None
+    return KerasModel(
+        model=model, classes=classes, front_end=front_end, trained_on=trained_on
+    )
 
 
 def _run_config(path: Path) -> dict[str, Any] | None:
     """The configuration of the run that a file lies in; None outside a run."""
     for folder in list(path.resolve().parents)[:CONFIG_AT_MOST_ABOVE]:
         if (folder / "config.json").is_file():
-            return read_config(folder)
+            config = read_config(folder)
+            # other programs keep a config.json beside their models, too
+            return config if set(config) >= OURS else None
     return None

@@ -38,6 +38,10 @@ class Classifier(Protocol):
     def takes_audio(self) -> bool:
         """Takes segments cut and padded, no more; else `utils.frontend.features`."""
 
+    @property
+    def trained_on(self) -> str | None:
+        """Name of the corpus that trained it; None where that is not known."""
+
     def predict(self, batch: Float32Array) -> Float32Array:
         """(n, *input) to class probabilities, (n, classes)."""
 
@@ -64,6 +68,13 @@ class LiteModel:
     def input_shape(self) -> tuple[int, ...]:
         """(1, frames, features, 1), or (1, samples)."""
         return _shape(self.interpreter.get_input_details())
+
+    @property
+    def trained_on(self) -> str | None:
+        """Name of the corpus that trained it; None where the file does not say."""
+        corpus = (self.metadata or {}).get("corpus") or {}
+        name: str | None = corpus.get("name")
+        return name
 
     def predict(self, batch: Float32Array) -> Float32Array:
         """Class probabilities of some inputs, one after another.
@@ -137,15 +148,8 @@ def load_model(
     shape = _shape(interpreter.get_input_details())
     num_outputs = _shape(interpreter.get_output_details())[-1]
     metadata = read_metadata(path)
-    if labels:
-        classes = parse_labels(labels)
-    elif metadata:
-        classes = tuple(metadata["classes"])
-    else:
-        raise InputError(
-            f"{path}: does not name its {num_outputs} classes; give them with --labels "
-            "(a file with one a line, or names with commas between)"
-        )
+    stored = tuple(metadata["classes"]) if metadata else None
+    classes = named_classes(path, stored, labels)
     if len(classes) != num_outputs:
         raise InputError(
             f"{path}: has {num_outputs} outputs, but {len(classes)} classes are named: "
@@ -193,6 +197,34 @@ def _load_interpreter(path: Path, num_threads: int) -> Any:
     return interpreter
 
 
+def named_classes(
+    path: Path, stored: tuple[str, ...] | None, labels: str | None
+) -> tuple[str, ...]:
+    """A model's classes: as the user names them, else as stored with the model.
+
+    Args:
+        path: The model, for the message.
+        stored: Names that came with the model; None where none did.
+        labels: `--labels`: other words, such as a corpus's, for the same outputs.
+
+    Raises:
+        InputError: Neither, or the stored names in another order: that would answer
+            wrongly without any error.
+    """
+    if labels is None and stored is None:
+        raise InputError(
+            f"{path}: does not name its classes; give them with --labels (a file with "
+            "one a line, or names with commas between)"
+        )
+    given = stored or () if labels is None else parse_labels(labels)
+    if stored and given != stored and set(given) == set(stored):
+        raise InputError(
+            f"--labels names the classes of {path} in another order than the model "
+            f"itself ({', '.join(stored)}); leave it out"
+        )
+    return given
+
+
 def parse_labels(labels: str) -> tuple[str, ...]:
     """Class names from `--labels`.
 
@@ -205,7 +237,7 @@ def parse_labels(labels: str) -> tuple[str, ...]:
     parts = labels.split(",")
     if len(parts) == 1:
         try:
-            parts = Path(labels).read_text(encoding="utf-8").splitlines()
+            parts = Path(labels).read_text(encoding="utf-8-sig").splitlines()
         except (OSError, ValueError) as error:  # ValueError: not UTF-8
             raise InputError(
                 "--labels must be a text file with one class a line, or names with "
@@ -280,24 +312,3 @@ def predict_utterance(
         (classes,), float32.
     """
     return model.predict(model_inputs(model, samples, mode)).mean(axis=0)
-
-
-def predict_segments(
-    model: Classifier, segments: npt.NDArray[np.int16]
-) -> Float32Array:
-    """Class probabilities of segments that `utils.segment.prepare` made.
-
-    A model that takes audio normalises them a second time: to score it as it will be
-    used, give `predict_utterance` the samples of the file.
-
-    Args:
-        model: Takes features or audio.
-        segments: (n, duration_samples), int16.
-
-    Returns:
-        (n, classes), float32.
-    """
-    samples = segment.from_pcm16(segments)
-    if not model.takes_audio:
-        samples = frontend.features(samples, model.front_end)
-    return model.predict(samples)
