@@ -32,6 +32,7 @@ from utils.plots.style import save
 from utils.records import Run, load_run
 
 EXIT_GATE_MISSED = 1
+GATE_POINTS = 1.0
 Read = Callable[[Path, int], npt.NDArray[np.float64]]
 
 
@@ -50,10 +51,10 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     group = parser.add_argument_group("with --run")
     group.add_argument(
         "--gate",
-        type=float,
-        default=1.0,
+        type=points,
         metavar="POINTS",
-        help="exit 1 if a complete run's UA falls further below Keras float32",
+        help="exit 1 if a complete run's UA falls further below Keras float32 "
+        f"[{GATE_POINTS:g}]",
     )
     group = parser.add_argument_group("with --model")
     group.add_argument("-dn", "--dataset_name", metavar="NAME", help="corpus")
@@ -61,9 +62,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         "-at",
         "--audio_type",
         choices=AUDIO_TYPES,
-        default="all",
         metavar="PART",
-        help="part of the corpus",
+        help=f"part of the corpus: {', '.join(AUDIO_TYPES)} [all]",
     )
     group.add_argument(
         "--labels",
@@ -95,9 +95,24 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.model and not args.dataset_name:
         raise InputError("--model needs a corpus to be scored on: add -dn NAME")
-    if args.run and (args.dataset_name or args.labels):
-        raise InputError("--run knows its corpus and classes: leave out -dn, --labels")
+    if args.run and (args.dataset_name or args.audio_type or args.labels):
+        raise InputError(
+            "--run knows its corpus and classes: leave out -dn, -at, --labels"
+        )
+    if args.model and args.gate is not None:
+        raise InputError("--gate compares with Keras: it needs --run, not --model")
     return args
+
+
+def points(text: str) -> float:
+    """Percentage points: 0 to 100."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value <= 100.0:
+        raise argparse.ArgumentTypeError(f"must be between 0 and 100, got {text!r}")
+    return value
 
 
 def read_corpus(
@@ -120,7 +135,11 @@ def read_corpus(
 def places_of_run(run: Run, args: argparse.Namespace) -> None:
     """Fill the places that were not given with those that trained the run."""
     words = shlex.split(run.config.get("command", ""))
-    words = [part for word in words for part in word.split("=", 1)]
+    words = [
+        part
+        for word in words
+        for part in (word.split("=", 1) if word.startswith("--") else [word])
+    ]
     for name in ("data_dir", "manifest", "derived_dir"):
         given = getattr(args, name)
         is_default = given is None or given == PROJECT / "data"
@@ -143,7 +162,7 @@ def evaluate_run(args: argparse.Namespace) -> int:
         rescored = rescore(
             run, reader_of(run, args), lambda folds: tqdm(folds, unit="fold")
         )
-    content = evaluate(rescored, args.gate)
+    content = evaluate(rescored, GATE_POINTS if args.gate is None else args.gate)
     path = run.folder / f"{stem_of(run)}_TFLite"
     write_json(path.with_name(f"{path.name}.json"), content)
     write_atomic(path.with_name(f"{path.name}.md"), markdown(content))
@@ -175,7 +194,9 @@ def reader_of(
 
 def evaluate_model(args: argparse.Namespace) -> int:
     """Score one model file on a corpus."""
-    manifest, read = read_corpus(args, args.dataset_name, args.audio_type)
+    manifest, read = read_corpus(
+        args, args.dataset_name, args.audio_type or AUDIO_TYPES[0]
+    )
     content = score_model(
         args.model,
         manifest,

@@ -261,14 +261,55 @@ def test_model_of_another_project_with_labels(
     path = tmp_path / "foreign.tflite"
     path.write_bytes(toy_model((1, *FrontEnd(duration_s=0.5).input_shape), 2))
     arguments = ["--model", str(path), "-dn", "TOYS", "--data_dir", str(data_dir)]
-    with pytest.raises(InputError, match=r"does not name its 2 classes.*--labels"):
+    with pytest.raises(InputError, match=r"does not name its classes.*--labels"):
         tflite_evaluate.main(arguments)
-    with pytest.raises(InputError, match=r"knows no class of TOYS.*--labels"):
+    with pytest.raises(InputError, match=r"share 0; at least two.*--labels"):
         tflite_evaluate.main([*arguments, "--labels", "anger,fear"])
     assert tflite_evaluate.main([*arguments, "--labels", "joy,rage"]) == 0
     shown = capsys.readouterr().out
     assert "8 utterances of TOYS" in shown
-    assert "4 utterances of classes it does not know are left out" in shown
+    assert "Left out, unknown to the model: grief (utterances: 4)." in shown
+
+
+def test_classes_of_other_names_are_paired(
+    data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """TOYS says joy, the model happiness; `boredom` no utterance has."""
+    classes = ["happiness", "rage", "boredom"]
+    path = save_toy_model(tmp_path / "m.tflite", classes=classes)
+    arguments = ["--model", str(path), "-dn", "TOYS", "--data_dir", str(data_dir)]
+    assert tflite_evaluate.main(arguments) == 0
+    shown = capsys.readouterr().out
+    assert "8 utterances of TOYS" in shown
+    assert "Classes of the model and the corpus: happiness = joy." in shown
+    assert "Not in the corpus, counted as wrong where answered: boredom." in shown
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-1", "101", "x"])
+def test_a_gate_is_a_number_of_points(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        tflite_evaluate.main(["--run", str(tmp_path), "--gate", text])
+    assert "must be between 0 and 100" in capsys.readouterr().err
+
+
+def test_options_of_the_other_use_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="leave out -dn, -at"):
+        tflite_evaluate.main(["--run", str(tmp_path), "-at", "impro"])
+    with pytest.raises(InputError, match="needs --run"):
+        tflite_evaluate.main(["--model", "m", "-dn", "TOYS", "--gate", "1"])
+
+
+def test_a_labels_file_is_found_from_any_folder(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "foreign.tflite"
+    path.write_bytes(toy_model((1, *FrontEnd(duration_s=0.5).input_shape), 2))
+    monkeypatch.chdir(tmp_path)
+    Path("names.txt").write_text("joy\nrage\n")
+    arguments = ["--model", str(path), "-dn", "TOYS", "--data_dir", str(data_dir)]
+    assert tflite_evaluate.main([*arguments, "--labels", "names.txt"]) == 0
 
 
 def ask_command(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from utils.cli import Parser, run_main
 from utils.files import PROJECT
-from utils.model_file import load_model
+from utils.model_file import load_model, parse_labels
 
 WARM_UP_RUNS = 10
 RUNS = 200
@@ -37,7 +37,8 @@ def footprint(path: Path, labels: str | None = None) -> dict[str, Any]:
     Raises:
         RuntimeError: The process failed; what it said.
     """
-    options = ["--labels", labels] if labels else []
+    # the process starts in another folder, where a relative path would be lost
+    options = ["--labels", ",".join(parse_labels(labels))] if labels else []
     done = subprocess.run(
         [sys.executable, "-m", "utils.footprint", str(path.resolve()), *options],
         cwd=PROJECT,
@@ -84,8 +85,8 @@ def _peak_memory_bytes() -> int | None:
         status = Path("/proc/self/status").read_text()
     except OSError:
         return None
-    [line] = [line for line in status.splitlines() if line.startswith("VmHWM:")]
-    return int(line.split()[1]) * 1024
+    lines = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(lines[0].split()[1]) * 1024 if lines else None
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hyperparameters import InputError
-from utils.corpora import Manifest
+from utils.corpora import Manifest, have_same_recordings
+from utils.corpora.class_map import SharedClasses, shared_classes
 from utils.footprint import footprint
 from utils.intervals import headline_intervals
 from utils.metrics import FIGURES, confusion, figures, named
@@ -28,7 +29,9 @@ def score_model(
     labels: str | None = None,
     progress: Progress = iter,
 ) -> dict[str, Any]:
-    """Ask a model about every utterance whose class it knows.
+    """Ask a model about every utterance whose class it knows, by any common name.
+
+    Whatever other class it answers counts as wrong, as it would in use.
 
     Args:
         path: `.tflite` or `.keras` file.
@@ -42,16 +45,15 @@ def score_model(
         footprint of a TFLite file.
 
     Raises:
-        InputError: The file cannot be used, or knows no class of the corpus.
+        InputError: The file cannot be used, or shares less than two classes with the
+            corpus.
     """
     model = _load(path, labels)
-    known = [u for u in manifest.utterances if u.label in model.classes]
+    shared = shared_classes(model.classes, manifest.classes)
+    output_of = {label: model.classes.index(name) for name, label in shared.pairs}
+    known = [u for u in manifest.utterances if u.label in output_of]
     if not known:
-        raise InputError(
-            f"{path}: knows no class of {manifest.corpus} "
-            f"({', '.join(manifest.classes)}), but {', '.join(model.classes)}; name "
-            "its outputs in the corpus's words with --labels"
-        )
+        raise InputError(f"{manifest.corpus}: no utterance of {', '.join(output_of)}")
     rate_hz = model.front_end.sample_rate_hz
     answers = [
         predict_utterance(model, read(utterance.path, rate_hz))
@@ -59,7 +61,7 @@ def score_model(
     ]
     rows = Rows(
         utterance_ids=np.array([u.id for u in known], object),
-        true=np.array([model.classes.index(u.label) for u in known], np.int64),
+        true=np.array([output_of[u.label] for u in known], np.int64),
         probabilities=np.stack(answers).astype(np.float64),
         speakers=np.array([u.speaker for u in known], object),
         folds=np.zeros(len(known), np.int64),
@@ -71,7 +73,7 @@ def score_model(
         "n": len(rows),
         "headline": named(headline_intervals(rows, figures)),
         "confusion": confusion(rows).tolist(),
-        "notes": _notes(model, manifest, len(known)),
+        "notes": _notes(model.trained_on, manifest, shared),
         "footprint": None if path.suffix == ".keras" else footprint(path, labels),
     }
 
@@ -87,17 +89,25 @@ def _load(path: Path, labels: str | None) -> Classifier:
         return load_model(path, labels)
 
 
-def _notes(model: Classifier, manifest: Manifest, num_known: int) -> list[str]:
+def _notes(
+    trained_on: str | None, manifest: Manifest, shared: SharedClasses
+) -> list[str]:
     """What a reader of the score must know."""
     notes = [manifest.note] if manifest.note else []
-    metadata = getattr(model, "metadata", None) or {}
-    if metadata.get("corpus", {}).get("name") == manifest.corpus:
+    if trained_on is not None and have_same_recordings(trained_on, manifest.corpus):
         notes.append(
-            f"Trained on {manifest.corpus} too: this is no score on unseen speech; "
-            "--run gives that."
+            f"Trained on {trained_on}: this is no score on unseen speech; --run gives "
+            "that."
         )
-    if left_out := len(manifest.utterances) - num_known:
-        notes.append(f"{left_out} utterances of classes it does not know are left out.")
+    if renamed := [f"{a} = {b}" for a, b in shared.pairs if a != b]:
+        notes.append(f"Classes of the model and the corpus: {', '.join(renamed)}.")
+    if shared.corpus_only:
+        count = sum(u.label in shared.corpus_only for u in manifest.utterances)
+        names = ", ".join(shared.corpus_only)
+        notes.append(f"Left out, unknown to the model: {names} (utterances: {count}).")
+    if shared.model_only:
+        names = ", ".join(shared.model_only)
+        notes.append(f"Not in the corpus, counted as wrong where answered: {names}.")
     return notes
 
 

@@ -230,6 +230,18 @@ def corpus_by_name(name: str) -> Corpus:
     return corpus
 
 
+def have_same_recordings(first: str, second: str) -> bool:
+    """Whether two corpora, by name, are one or are read from the same folder."""
+    if first == second:
+        return True
+    if not {first, second} <= set(MODULES):
+        return False
+    return bool(
+        set(corpus_by_name(first).folder_names)
+        & set(corpus_by_name(second).folder_names)
+    )
+
+
 def load_manifest(
     corpus: Corpus, data_dir: Path, derived_dir: Path, *, accept_altered: bool = False
 ) -> Manifest:

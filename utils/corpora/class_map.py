@@ -80,7 +80,8 @@ def shared_classes(
         raise InputError(
             f"the model's classes ({', '.join(model_classes)}) and the corpus's "
             f"({', '.join(corpus_classes)}) share {len(shared)}; at least two are "
-            "needed to score one on the other"
+            "needed to score one on the other: name the model's outputs in the "
+            "corpus's words with --labels"
         )
     return SharedClasses(
         tuple((of_model[name], of_corpus[name]) for name in shared),
