@@ -20,6 +20,7 @@ from utils.microcontroller import (
     smallest_arena_bytes,
 )
 from utils.model_file import LiteModel, model_inputs, quantise
+from utils.model_metadata import without_metadata
 
 CLASSES = test_export.CLASSES
 
@@ -99,13 +100,17 @@ def test_command_proves_and_writes(
     shown = capsys.readouterr().out
     assert f"smallest arena: {smallest_arena_bytes(content):,} bytes" in shown
     assert "CONV_2D, FULLY_CONNECTED, MEAN, SOFTMAX" in shown
-    assert "1 segments: at most 0 int8 steps" in shown
+    assert "at most 0 int8 steps from LiteRT's, segments asked: 1" in shown
     assert len(list((tmp_path / "c").iterdir())) == 3
+    header = (tmp_path / "c" / "light_sernet_model.h").read_text()
+    size = len(without_metadata(content))
+    assert size < len(content)
+    assert f"#define LIGHT_SERNET_MODEL_BYTES {size}\n" in header
 
 
 def test_without_tflite_micro_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tflite_micro.python.tflite_micro", None)
-    with pytest.raises(InputError, match="pip install --pre tflite-micro"):
+    with pytest.raises(InputError, match=r"requirements-microcontroller\.txt"):
         smallest_arena_bytes(b"")
 
 

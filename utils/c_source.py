@@ -117,6 +117,10 @@ extern const char *const light_sernet_classes[LIGHT_SERNET_NUM_CLASSES];
 
 #ifdef __cplusplus
 }}
+
+/* light_sernet_classify.cc: set up once, then classify each segment. */
+bool LightSernetSetUp();
+int LightSernetClassify(const float *features, float *probabilities);
 #endif
 
 #endif

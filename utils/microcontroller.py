@@ -24,6 +24,7 @@ from utils.model_file import (
     model_inputs,
     quantise,
 )
+from utils.model_metadata import without_metadata
 from utils.native_output import native_output_held_back
 from utils.operators import check_ops
 
@@ -180,7 +181,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Prove that a model runs, and write its C files; see the module."""
     args = parse_args(argv)
-    model, content = load_int8(args.file), args.file.read_bytes()
+    model = load_int8(args.file)
+    content = without_metadata(args.file.read_bytes())
     arena_bytes = smallest_arena_bytes(content)
     rate_hz = model.front_end.sample_rate_hz
     batch = np.concatenate(
