@@ -24,6 +24,7 @@ from utils.classify import (
 from utils.cli import Parser, one_line, run_main
 from utils.decode import blocks, shown
 from utils.model_file import Classifier, load_model
+from utils.processes import usable_cores
 from utils.sources import Source, open_sources
 from utils.windows import Sliding
 
@@ -113,8 +114,12 @@ def _any_of(names: Sequence[str]) -> str:
 
 def _check_together(arguments: argparse.Namespace) -> None:
     """Refuse options that have no meaning together."""
-    if bool(arguments.file_name) == arguments.mic:
+    if (arguments.file_name is not None) == arguments.mic:
         raise InputError("give recordings with -fn, or --mic: one of the two")
+    if "" in (*(arguments.file_name or ()), arguments.model):
+        raise InputError("-fn and --model need a name, got an empty one")
+    if arguments.mic and arguments.jobs is not None:
+        raise InputError("--mic answers one window at a time: leave out --jobs")
     if arguments.mic and (arguments.json or arguments.csv or arguments.plot):
         raise InputError(
             "--mic shows its answers live: leave out --json, --csv, --plot"
@@ -129,7 +134,7 @@ def _check_together(arguments: argparse.Namespace) -> None:
         raise InputError(f"--plot must end in .png, .pdf or .svg, got {arguments.plot}")
     if arguments.jobs is not None and arguments.jobs < 1:
         raise InputError(f"--jobs must be at least 1, got {arguments.jobs}")
-    if arguments.labels and not arguments.model:
+    if arguments.labels is not None and arguments.model is None:
         raise InputError("--labels names the classes of a model: give it with --model")
 
 
@@ -146,7 +151,7 @@ def model_path(arguments: argparse.Namespace) -> Path:
         "input_type": arguments.input_type,
     }
     wanted = {key: value for key, value in given.items() if value is not None}
-    if not arguments.model:
+    if arguments.model is None:
         return card.choose(card.MODELS_DIR, wanted)
     if wanted:
         raise InputError("-id -at -ln -it choose a model: leave them out with --model")
@@ -242,12 +247,6 @@ def report(
     return EXIT_SOME_REFUSED if refusals else 0
 
 
-def _processors() -> int:
-    """How many processors this process may use, as far as Python tells."""
-    count: int | None = getattr(os, "process_cpu_count", os.cpu_count)()  # since 3.13
-    return count or 1
-
-
 def plot(
     source: Source, result: Answer | Refusal, models: ModelPerThread, path: Path
 ) -> None:
@@ -301,7 +300,7 @@ def classify_named(
     arguments: argparse.Namespace, models: ModelPerThread, sliding: Sliding | None
 ) -> list[Answer | Refusal]:
     """Classify what `-fn` names, and draw the timeline where asked to."""
-    jobs = arguments.jobs or _processors()
+    jobs = arguments.jobs or usable_cores()
     with open_sources(arguments.file_name, card.MODELS_DIR) as sources:
         if arguments.plot and len(sources) > 1:
             raise InputError(f"--plot draws one recording, got {len(sources)}")

@@ -18,7 +18,7 @@ from utils.audit import audit
 from utils.cli import EXIT_USER_ERROR, one_line, run_main
 from utils.fold_job import FoldOptions, FoldTask, needs_export
 from utils.folds import Fold, make_folds
-from utils.processes import stops_as_interrupt
+from utils.processes import stops_as_interrupt, usable_cores
 from utils.progress import RunProgress
 from utils.seeds import write_spread
 from utils.train_options import parse_args
@@ -136,7 +136,7 @@ def make_task(
             fused=args.merge_tflite,
             export_again=args.export_only is not None,
         ),
-        threads=args.threads or (run_folder.usable_cores() if has_gpu() else 1),
+        threads=args.threads or (usable_cores() if has_gpu() else 1),
     )
 
 
@@ -259,7 +259,7 @@ def number_of_jobs(args: argparse.Namespace) -> int:
         )
     if args.jobs:
         return int(args.jobs)
-    return 1 if args.verbose or has_gpu() else run_folder.usable_cores()
+    return 1 if args.verbose or has_gpu() else usable_cores()
 
 
 def run_all(tasks: Sequence[FoldTask], args: argparse.Namespace) -> dict[int, str]:

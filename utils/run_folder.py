@@ -14,7 +14,6 @@ import datetime
 import functools
 import importlib.metadata
 import json
-import os
 import platform
 import subprocess
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import Any
 from hyperparameters import InputError, Settings, changed, from_flat, to_flat
 from utils.corpora import Manifest
 from utils.files import PROJECT, digest, write_json
+from utils.processes import usable_cores
 from utils.segment import duration_text, stem
 
 FORMAT = 1
@@ -134,13 +134,6 @@ def machine() -> str:
                 name = line.split(":", 1)[1].strip()
                 break
     return f"{name}, {usable_cores()} cores, {platform.system()}"
-
-
-def usable_cores() -> int:
-    """Cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def write_config(folder: Path, config: dict[str, Any]) -> None:
