@@ -14,8 +14,9 @@ from hyperparameters import InputError, Settings
 from utils.audio import read_any, read_wav
 from utils.corpora import Manifest, load_manifest
 from utils.corpora.own import conversion_line, find_corpus, own_corpus
-from utils.corpora.reading import unique_ids
+from utils.corpora.reading import SUFFIXES, unique_ids
 from utils.segment import segment_corpus
+from utils.sources import open_sources
 
 RATE_HZ = 16_000
 
@@ -198,15 +199,40 @@ def test_class_folders_are_a_corpus(tmp_path: Path) -> None:
     touch(
         data_dir / "MYDATA", "sad/1.wav", "sad/x/2.MP3", "angry/1.wav", "angry/._1.wav"
     )
-    touch(data_dir / "MYDATA", "sad/notes.txt", "readme.txt", ".git/x.wav")
+    touch(data_dir / "MYDATA", "angry/3.mp4", ".git/x.wav")
     manifest = load_manifest(find_corpus("MYDATA", data_dir), data_dir, tmp_path)
     assert manifest.classes == ("angry", "sad")
     assert [(u.id, u.label, u.speaker) for u in manifest.utterances] == [
         ("angry_1", "angry", None),
+        ("angry_3", "angry", None),
         ("sad_1", "sad", None),
         ("sad_x_2", "sad", None),
     ]
-    assert manifest.info == ("MYDATA: 3 utterances, speakers unknown: angry 1, sad 2",)
+    assert manifest.info == ("MYDATA: 4 utterances, speakers unknown: angry 2, sad 2",)
+    assert manifest.warnings == ()
+
+
+def test_what_class_folders_hold_besides_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "MYDATA"
+    touch(folder, "sad/1.wav", "angry/1.wav", "sad/x/2.zzz", "sad/.hidden", "loose.wav")
+    manifest = load_manifest(find_corpus("MYDATA", tmp_path), tmp_path, tmp_path / "d")
+    assert [u.id for u in manifest.utterances] == ["angry_1", "sad_1"]
+    assert manifest.warnings == (
+        "MYDATA: 2 passed over (no recording in a class folder), the first is "
+        f"{folder}/loose.wav",
+    )
+
+
+def test_every_reader_of_folders_knows_the_same_suffixes(tmp_path: Path) -> None:
+    """Class folders, folders to classify, and the converters together."""
+    names = {f"1{suffix}" for suffix in SUFFIXES}
+    assert {f"1{s}" for s in (".mp4", ".m4v", ".mka", ".weba", ".w64", ".flv")} < names
+    touch(tmp_path / "MYDATA", *(f"{label}/{name}" for label in "ab" for name in names))
+    corpus = find_corpus("MYDATA", tmp_path)
+    manifest = load_manifest(corpus, tmp_path, tmp_path / "d")
+    assert {u.path.name for u in manifest.utterances if u.label == "a"} == names
+    with open_sources([str(tmp_path / "MYDATA/a")], tmp_path) as sources:
+        assert {source.path.name for source in sources} == names
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,17 @@ def test_a_folder_list_and_names_are_found(tmp_path):
     assert found == ["a/2.wav", "a/b/1.FLAC", "a/2.wav", "no"]
 
 
+def test_linked_folders_are_searched_and_a_loop_ends(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "1.flv").write_bytes(b"x")
+    (tmp_path / "real" / "loop").symlink_to(tmp_path)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "link").symlink_to(tmp_path / "real")
+    with open_sources([str(tmp_path / "in")], tmp_path) as sources:
+        found = [source.path.relative_to(tmp_path).as_posix() for source in sources]
+    assert found == ["in/link/1.flv"]
+
+
 @pytest.mark.parametrize("word", ["empty", "@empty/list.txt", "@nothing"])
 def test_nothing_to_hear_is_refused(tmp_path, monkeypatch, word):
     monkeypatch.chdir(tmp_path)

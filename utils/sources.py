@@ -10,19 +10,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hyperparameters import InputError
+from utils.corpora.reading import SUFFIXES, audio_files
 from utils.decode import shown
 
 STDIN_NAME = "-"
 LIST_SIGN = "@"
-# looked for in folders; a file named outright may have any suffix, or none
-SUFFIXES = frozenset(
-    (
-        *(".3gp", ".aac", ".aif", ".aiff", ".amr", ".au", ".avi", ".flac", ".m4a"),
-        *(".m4v", ".mka", ".mkv", ".mov", ".mp3", ".mp4", ".mpeg", ".mpg", ".oga"),
-        *(".ogg", ".opus", ".w64", ".wav", ".weba", ".webm", ".wma", ".wmv"),
-        ".caf",  # codespell:ignore caf
-    )
-)
 
 
 class Source(NamedTuple):
@@ -47,6 +39,7 @@ def open_sources(words: Sequence[str], fallback_dir: Path) -> Iterator[list[Sour
 
     Raises:
         InputError: An unreadable list, or nothing in a folder or list.
+        OSError: A folder that may not be read.
     """
     with contextlib.ExitStack() as stack:
         sources: list[Source] = []
@@ -73,13 +66,7 @@ def _find(word: str, fallback_dir: Path) -> list[Source]:
 
 def _search(folder: Path) -> list[Source]:
     """The recordings in a folder, to any depth; hidden ones are passed over."""
-    paths = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
-    )
+    paths = audio_files(folder)
     if not paths:
         raise InputError(
             f"{shown(folder)}: no recording in this folder; known suffixes are "

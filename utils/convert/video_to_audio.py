@@ -8,11 +8,8 @@ from collections.abc import Sequence
 
 from utils.cli import run_main
 from utils.convert.tree import run
+from utils.corpora.reading import VIDEO_SUFFIXES
 
-VIDEO_SUFFIXES = frozenset(
-    {".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"}
-    | {".wmv"}
-)
 TEXT = (
     "Write the first sound track of every video in a folder tree as mono 16-bit WAV. "
     "The tree is kept, the originals are only read."

@@ -11,11 +11,13 @@ from utils.corpora.csv_manifest import read_csv
 from utils.corpora.reading import (
     SAFE_NAME,
     SAFE_NAME_SAID,
-    audio_files,
     check_classes,
     count_line,
     is_hidden,
+    is_recording,
+    passed_over_line,
     unique_ids,
+    visible_files,
 )
 
 
@@ -95,7 +97,7 @@ def _check_own_name(name: str) -> None:
 
 
 def read_class_folders(folder: Path, name: str) -> Manifest:
-    """Read `<class>/**/*.wav` and other audio files; classes in sorted order.
+    """Read `<class>/**/*.wav`, other audio and videos; classes in sorted order.
 
     Args:
         folder: Holds a folder for each class; only read.
@@ -107,7 +109,10 @@ def read_class_folders(folder: Path, name: str) -> Manifest:
     entries = [path for path in folder.iterdir() if not is_hidden(path.name)]
     classes = sorted(path.name for path in entries if path.is_dir())
     check_classes(f"{name}: {folder}", classes)
-    files = [(label, path) for label in classes for path in audio_files(folder / label)]
+    found = [(name, path) for name in classes for path in visible_files(folder / name)]
+    files = [(label, path) for label, path in found if is_recording(path)]
+    others = [path for _, path in found if not is_recording(path)]
+    others += [path for path in entries if not path.is_dir()]
     ids = unique_ids(path.relative_to(folder).as_posix() for _, path in files)
     utterances = [
         Utterance(
@@ -122,6 +127,7 @@ def read_class_folders(folder: Path, name: str) -> Manifest:
         classes=tuple(classes),
         utterances=tuple(utterances),
         info=(count_line(name, classes, utterances),),
+        warnings=passed_over_line(name, others, "no recording in a class folder"),
     )
 
 

@@ -11,10 +11,17 @@ from pathlib import Path
 from hyperparameters import InputError
 from utils.corpora import Manifest, Utterance
 
+# Looked for in folders; a file named outright may have any suffix, or none.
 AUDIO_SUFFIXES = frozenset(
-    {".aac", ".aif", ".aiff", ".amr", ".au", ".flac", ".m4a", ".mp3", ".oga", ".ogg"}
-    | {".opus", ".wav", ".webm", ".wma"}
+    {".aac", ".aif", ".aiff", ".amr", ".au", ".flac", ".m4a", ".mka", ".mp3", ".oga"}
+    | {".ogg", ".opus", ".w64", ".wav", ".weba", ".webm", ".wma"}
+    | {".caf"}  # codespell:ignore caf
 )
+VIDEO_SUFFIXES = frozenset(
+    {".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"}
+    | {".wmv"}
+)
+SUFFIXES = AUDIO_SUFFIXES | VIDEO_SUFFIXES
 WAV_ONLY = frozenset({".wav"})
 # Classes become folders, ids files, on any system.
 SAFE_NAME = re.compile(r"[^\W_](?:[\w .+-]*[\w+-])?")
@@ -27,12 +34,29 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name == "__MACOSX"
 
 
-def audio_files(folder: Path, suffixes: Collection[str] = AUDIO_SUFFIXES) -> list[Path]:
+def is_recording(path: Path) -> bool:
+    """Whether a file is audio or video by its suffix."""
+    return path.suffix.lower() in SUFFIXES
+
+
+def audio_files(folder: Path, suffixes: Collection[str] = SUFFIXES) -> list[Path]:
     """The visible files of these kinds in a folder tree, sorted.
 
     Args:
-        folder: Linked folders in it are followed, each once.
+        folder: As `visible_files`.
         suffixes: In lower case; the files' may be in any.
+
+    Raises:
+        OSError: A folder that may not be read.
+    """
+    return [p for p in visible_files(folder) if p.suffix.lower() in suffixes]
+
+
+def visible_files(folder: Path) -> list[Path]:
+    """All files in a folder tree but the system's own, sorted.
+
+    Args:
+        folder: Linked folders in it are followed, each once.
 
     Raises:
         OSError: A folder that may not be read.
@@ -46,9 +70,7 @@ def audio_files(folder: Path, suffixes: Collection[str] = AUDIO_SUFFIXES) -> lis
         seen.add(real)
         folders[:] = sorted(n for n in folders if is_new and not is_hidden(n))
         found += [
-            Path(parent, name)
-            for name in names
-            if is_new and not is_hidden(name) and Path(name).suffix.lower() in suffixes
+            Path(parent, name) for name in names if is_new and not is_hidden(name)
         ]
     return sorted(found)
 
