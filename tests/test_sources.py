@@ -1,5 +1,7 @@
 """What the user names is found: files, folders, lists."""
 
+import os
+
 import pytest
 
 from hyperparameters import InputError
@@ -28,6 +30,15 @@ def test_linked_folders_are_searched_and_a_loop_ends(tmp_path):
     with open_sources([str(tmp_path / "in")], tmp_path) as sources:
         found = [source.path.relative_to(tmp_path).as_posix() for source in sources]
     assert found == ["in/link/1.flv"]
+
+
+def test_a_list_may_begin_with_a_byte_order_mark(tmp_path):
+    """As Windows editors write; names that are not UTF-8 still come through."""
+    path = tmp_path / "list.txt"
+    path.write_bytes(b"\xef\xbb\xbfa.wav\r\n\xff.wav\r\n")
+    with open_sources([f"@{path}"], tmp_path) as sources:
+        names = [os.fsencode(source.path) for source in sources]
+    assert names == [b"a.wav", b"\xff.wav"]
 
 
 @pytest.mark.parametrize("word", ["empty", "@empty/list.txt", "@nothing"])

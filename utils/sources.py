@@ -78,7 +78,7 @@ def _search(folder: Path) -> list[Source]:
 def _read_list(path: Path) -> list[str]:
     """The lines of a list of recordings, without empty ones."""
     try:
-        text = path.read_text(encoding="utf-8", errors="surrogateescape")
+        text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{shown(path)}: list cannot be read ({reason})") from error
