@@ -107,6 +107,11 @@ def test_full_band_speech_reaches_far_enough():
     assert bandwidth_of(speech(), block=333) == hz
 
 
+def test_an_offset_does_not_narrow_the_band():
+    """A cheap sound card's; the peak would be at 0 Hz, far above the speech."""
+    assert bandwidth_of(0.1 * speech() + 0.1) == bandwidth_of(speech())
+
+
 @pytest.mark.parametrize("rate_hz", [8_000, 11_025, 12_000])
 def test_a_telephone_copy_is_told_by_its_bandwidth(tmp_path, rate_hz):
     soxr = pytest.importorskip("soxr")

@@ -10,6 +10,8 @@ import numpy.typing as npt
 from hyperparameters import FrontEnd
 
 FRAME_SAMPLES = 1024
+# Below lie offset, hum and rumble, which no feature hears: they set no level.
+LOWEST_HZ = 80.0
 # Mean spectrum below this, relative to its peak, counts as empty. Of 535 EMO-DB files
 # none falls below -65 dB up to 8 kHz; above the edge of an 8 kHz copy, or of MP3 at
 # 16 kHz, the mean spectrum lies under -100 dB.
@@ -39,12 +41,13 @@ class Bandwidth:
     @property
     def hz(self) -> float | None:
         """Bandwidth in Hz; None where less than a frame (64 ms) or no sound came."""
-        peak = self._power.max()
+        frequencies_hz = np.fft.rfftfreq(FRAME_SAMPLES, 1 / self._sample_rate_hz)
+        power = np.where(frequencies_hz >= LOWEST_HZ, self._power, 0.0)
+        peak = power.max()
         if peak <= 0.0:
             return None
-        heard = self._power > peak * 10 ** (EMPTY_DB / 10)
-        highest = int(np.nonzero(heard)[0][-1])
-        return highest * self._sample_rate_hz / FRAME_SAMPLES
+        heard = power > peak * 10 ** (EMPTY_DB / 10)
+        return float(frequencies_hz[heard][-1])
 
 
 def needed_hz(front_end: FrontEnd) -> float:
