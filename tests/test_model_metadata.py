@@ -1,5 +1,6 @@
 import io
 import json
+import tracemalloc
 import zipfile
 from dataclasses import asdict
 from pathlib import Path
@@ -103,10 +104,41 @@ def test_wrong_description_is_one_line(
     assert str(path) in str(caught.value)
 
 
-def test_zip_bomb_is_not_unpacked(tmp_path: Path) -> None:
-    bomb = zipped(METADATA_NAME, b" " * 50_000_000, zipfile.ZIP_DEFLATED)
+def test_more_than_the_limit_is_not_read(tmp_path: Path) -> None:
+    long = zipped(METADATA_NAME, b" " * (MAX_METADATA_BYTES + 1))
     with pytest.raises(InputError, match="more than 16384 bytes"):
-        read_metadata(write(tmp_path, bomb))
+        read_metadata(write(tmp_path, long))
+
+
+@pytest.mark.parametrize(
+    "compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+)
+@pytest.mark.parametrize("stated_bytes", [5_000_000, 100])
+def test_zip_bomb_is_not_unpacked(
+    tmp_path: Path, compression: int, stated_bytes: int
+) -> None:
+    """Nor where its header lies about the size, which stands in two places."""
+    size = 5_000_000
+    bomb = zipped(METADATA_NAME, b" " * size, compression)
+    assert bomb.count(size.to_bytes(4, "little")) == 2
+    bomb = bomb.replace(size.to_bytes(4, "little"), stated_bytes.to_bytes(4, "little"))
+    path = write(tmp_path, bomb)
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match="compressed, must be stored"):
+            read_metadata(path)
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_damaged_compression_is_one_line(tmp_path: Path) -> None:
+    text = json.dumps(METADATA).encode()
+    damaged = bytearray(zipped(METADATA_NAME, text, zipfile.ZIP_DEFLATED))
+    start = damaged.index(METADATA_NAME.encode()) + len(METADATA_NAME)
+    damaged[start] = 0xFF  # a kind of block that deflate does not have
+    with pytest.raises(InputError, match="damaged"):
+        read_metadata(write(tmp_path, bytes(damaged)))
 
 
 def test_changed_byte_is_noticed(tmp_path: Path) -> None:

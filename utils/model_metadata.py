@@ -99,6 +99,9 @@ def _read_member(path: Path) -> bytes | None:
         if METADATA_NAME not in archive.namelist():
             return None
         info = archive.getinfo(METADATA_NAME)
+        # Else the sizes, which anybody may have written, would not limit the memory.
+        if info.compress_type != zipfile.ZIP_STORED:
+            raise ValueError("compressed, must be stored")
         if max(info.file_size, info.compress_size) > MAX_METADATA_BYTES:
             raise ValueError(f"more than {MAX_METADATA_BYTES} bytes")
         return archive.read(info)
