@@ -89,10 +89,29 @@ def test_limit_counts_the_whole_zip() -> None:
         (b'"text"', "format 1"),
         (b'{"format": 2}', "format 1"),
         (json.dumps(METADATA | {"classes": "ab"}).encode(), "list its classes"),
+        (
+            json.dumps(METADATA | {"classes": ["a", "b\x1b[2J"]}).encode(),
+            "in printable text",
+        ),
+        (
+            json.dumps(METADATA | {"classes": ["a", "b\n"]}).encode(),
+            "in printable text",
+        ),
+        (
+            json.dumps(METADATA | {"classes": ["a", "\u202eb"]}).encode(),
+            "in printable text",
+        ),
+        (json.dumps(METADATA | {"classes": ["a", ""]}).encode(), "in printable text"),
+        (json.dumps(METADATA | {"classes": ["a", "a"]}).encode(), "each class once"),
         (json.dumps(METADATA | {"input": "video"}).encode(), "features or audio"),
         (json.dumps(METADATA | {"front_end": {"x": 1}}).encode(), "front_end"),
+        (json.dumps(METADATA | {"front_end": {"\x1b[2J": 1}}).encode(), "front_end"),
         (json.dumps(METADATA | {"front_end": {"window": 3}}).encode(), "front_end"),
         (json.dumps(METADATA | {"front_end": None}).encode(), "front_end"),
+        (
+            json.dumps(METADATA | {"front_end": {"duration_s": 10**400}}).encode(),
+            "front_end",
+        ),
     ],
 )
 def test_wrong_description_is_one_line(
@@ -102,6 +121,7 @@ def test_wrong_description_is_one_line(
     with pytest.raises(InputError, match=message) as caught:
         read_metadata(path)
     assert str(path) in str(caught.value)
+    assert str(caught.value).isprintable()
 
 
 def test_more_than_the_limit_is_not_read(tmp_path: Path) -> None:

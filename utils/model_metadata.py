@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperparameters import FrontEnd, InputError
+from utils.decode import shown
 
 METADATA_NAME = "light_sernet.json"
 METADATA_FORMAT = 1
@@ -119,7 +120,15 @@ def _check(metadata: Any, name: str) -> None:
             f"{name} must have input {' or '.join(INPUT_KINDS)}, got "
             f"{metadata.get('input')!r}"
         )
+    # They reach terminals and C sources.
+    if not all(c.isprintable() and c.strip() for c in classes):
+        raise InputError(
+            f"{name} must name its classes in printable text, got {classes!r}"
+        )
+    if len(set(classes)) < len(classes):
+        raise InputError(f"{name} must name each class once, got {classes!r}")
     try:
         FrontEnd(**metadata["front_end"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{name} has no usable front_end ({error})") from error
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        reason = shown(str(error))  # a name that is no field's stands in it
+        raise InputError(f"{name} has no usable front_end ({reason})") from error
