@@ -330,6 +330,27 @@ def test_zip_bomb_is_not_inflated(offline, folder, tmp_path):
         tracemalloc.stop()
 
 
+@pytest.mark.parametrize(
+    "compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+)
+def test_zip_bomb_that_lies_about_its_size(offline, folder, tmp_path, compression):
+    size, copy = 2**26, tmp_path / "copy.zip"
+    with zipfile.ZipFile(copy, "w", compression) as writer:
+        writer.writestr(f"wav/{NAMES[0]}", bytes(size))
+    stated = copy.read_bytes().replace(
+        size.to_bytes(4, "little"), (1000).to_bytes(4, "little")
+    )
+    copy.write_bytes(stated)
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match="1 altered"):
+            download.provide(offline, folder, archive_file=copy)
+        # what is inflated, and as much again while it is cut
+        assert tracemalloc.get_traced_memory()[1] < 3 * download.FILE_LIMIT_BYTES
+    finally:
+        tracemalloc.stop()
+
+
 def test_bytes_that_are_not_listed_are_never_written(offline, folder, tmp_path):
     copy = tmp_path / "copy.zip"
     copy.write_bytes(zipped({**FILES, f"wav/{NAMES[0]}": bytes(500_000)}))

@@ -28,6 +28,8 @@ ATTEMPTS = 3  # each goes on where the last was cut
 PIECE_BYTES = 2**16
 ARCHIVE_LIMIT_BYTES = 2**30  # EMO-DB has 48 MB unpacked; an endless answer is refused
 FILE_LIMIT_BYTES = 2**24  # unpacked; EMO-DB's longest file has 0.3 MB
+# What zipfile can read piece by piece; it inflates others whole, whatever is asked for.
+COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 # What zipfile raises on a file that is none, or on a damaged, encrypted or unsupported
 # member; bz2 and an unreadable file raise OSError.
 ZIP_ERRORS = (
@@ -215,12 +217,14 @@ def unpack(archive_file: Path, archive: Archive, folder: Path) -> None:
 
 def _read_member(opened: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
     """A member's bytes; none where it is damaged or too large, so no hash fits."""
-    if member.file_size > FILE_LIMIT_BYTES:
+    if member.compress_type not in COMPRESSIONS or member.file_size > FILE_LIMIT_BYTES:
         return b""
     try:
-        return opened.read(member)  # never more than `file_size`
+        with opened.open(member) as file:
+            content = file.read(FILE_LIMIT_BYTES + 1)  # `file_size` may be a lie
     except ZIP_ERRORS:
         return b""
+    return content if len(content) <= FILE_LIMIT_BYTES else b""
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
