@@ -127,6 +127,31 @@ def test_odd_names_reach_the_decoder(tmp_path):
     assert len(read_any(Path(wav), RATE_HZ)) > RATE_HZ
 
 
+HLS = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nsecret.m4a\n"
+DASH = """<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011"
+profiles="urn:mpeg:dash:profile:isoff-live:2011" type="dynamic"></MPD>"""
+
+
+@pytest.mark.parametrize("suffix", [".m3u8", ".wav", ".mp4", ""])
+@pytest.mark.parametrize(
+    "text",
+    [
+        HLS,  # without #EXT-X-ENDLIST, ffmpeg waits for more
+        f"{HLS}#EXT-X-ENDLIST\n",
+        f"\ufeff{HLS}",
+        "ffconcat version 1.0\nfile secret.m4a\n",
+        DASH,
+    ],
+)
+def test_no_other_file_is_read(tmp_path, suffix, text):
+    soundfile.write(tmp_path / "a.wav", tone(), RATE_HZ)
+    ffmpeg("-i", tmp_path / "a.wav", tmp_path / "secret.m4a")
+    path = tmp_path / f"list{suffix}"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match="is a playlist or another text"):
+        read_any(path, RATE_HZ)
+
+
 def truncated(path: Path, samples: np.ndarray) -> None:
     soundfile.write(path, samples, RATE_HZ)
     path.write_bytes(path.read_bytes()[:4000])

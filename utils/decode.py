@@ -5,6 +5,7 @@ comes through a pipe from ffmpeg: the system's, else the binary of the `imageio-
 wheel. `soxr` resamples. Each is imported only when a file needs it.
 """
 
+import codecs
 import contextlib
 import itertools
 import os
@@ -27,6 +28,9 @@ FloatArray = npt.NDArray[np.floating]
 BLOCK_VALUES = 262_144  # samples times channels read at once: 2 MiB of float64
 RATES_HZ = (2_000, 768_000)  # beyond these a header is damaged, not audio
 MAX_CHANNELS = 64
+# Of texts that make ffmpeg open other files, and wait for more of them: HLS, ffconcat,
+# and the XML of DASH. No sound begins so.
+PLAYLIST_STARTS = (b"#EXTM3U", b"ffconcat", b"<")
 AU_HEADER = struct.Struct(
     ">4s5I"
 )  # magic, data offset, bytes, encoding, rate, channels
@@ -153,8 +157,13 @@ def _ffmpeg_blocks(path: Path) -> Iterator[Native]:
     """As `_native_blocks`, through ffmpeg; its header (AU) tells rate and channels."""
     if is_truncated_riff(path):
         raise InputError(f"{shown(path)}: truncated, the header promises more")
+    if _is_playlist(path):
+        raise InputError(
+            f"{shown(path)}: is a playlist or another text; give the recordings "
+            "themselves"
+        )
     command = [ffmpeg_program(shown(path)), "-v", "error", "-nostdin", "-xerror"]
-    command += ["-protocol_whitelist", "file,pipe"]  # a play list may not use the net
+    command += ["-protocol_whitelist", "file"]  # whatever it reads, not the net
     command += ["-i", f"file:{path}", "-map", "0:a:0"]
     command += ["-f", "au", "-c:a", "pcm_f32be", "pipe:1"]
     with (
@@ -176,6 +185,13 @@ def _ffmpeg_blocks(path: Path) -> Iterator[Native]:
         said = messages.read().decode(errors="replace")
         if status or "File ended prematurely" in said:  # status 0 for a cut MKV
             raise _ffmpeg_error(path, said)
+
+
+def _is_playlist(path: Path) -> bool:
+    """Whether a file is a text that names recordings, maybe after a byte order mark."""
+    with path.open("rb") as file:
+        start = file.read(256)
+    return start.removeprefix(codecs.BOM_UTF8).lstrip().startswith(PLAYLIST_STARTS)
 
 
 def _ffmpeg_error(path: Path, messages: str) -> InputError:
