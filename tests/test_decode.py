@@ -11,6 +11,7 @@ import pytest
 import soundfile
 
 from hyperparameters import InputError
+from utils import decode
 from utils.audio import read_any, read_wav
 from utils.decode import BLOCK_VALUES, blocks, ffmpeg_program, shown
 
@@ -125,6 +126,26 @@ def test_odd_names_reach_the_decoder(tmp_path):
     wav = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.wav")  # not UTF-8
     Path(wav).write_bytes((tmp_path / "a.wav").read_bytes())
     assert len(read_any(Path(wav), RATE_HZ)) > RATE_HZ
+
+
+def test_raw_is_a_name_like_any_other(tmp_path):
+    """soundfile asks for the rate of every `*.raw` before it looks inside."""
+    path = tmp_path / "a.raw"
+    soundfile.write(tmp_path / "a.wav", tone(), RATE_HZ)
+    path.write_bytes((tmp_path / "a.wav").read_bytes())
+    np.testing.assert_allclose(read_any(path, RATE_HZ), tone(), atol=1e-6)
+    path.write_text("hello " * 99)
+    for read in (read_any, read_wav):
+        with pytest.raises(InputError, match=r"a\.raw: cannot be read as audio"):
+            read(path, RATE_HZ)
+
+
+def test_windows_gets_names_as_text(tmp_path, monkeypatch):
+    """libsndfile takes bytes there to be in a code page that has no `€`."""
+    path = tmp_path / "ü€😀.wav"
+    assert decode._name_for_soundfile(path) == os.fsencode(path)
+    monkeypatch.setattr(os, "name", "nt")
+    assert decode._name_for_soundfile(path) == str(path)
 
 
 HLS = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nsecret.m4a\n"

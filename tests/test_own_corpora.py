@@ -292,6 +292,9 @@ def test_other_rates_channels_and_formats_are_counted_and_converted(
     ]
     same = {path.read_bytes() for path in segmented.paths if "fast" not in path.name}
     assert len(same) == 1  # one sound in three wrappings
+    (tmp_path / "a.raw").write_bytes((tmp_path / "plain.wav").read_bytes())
+    raw = read(tmp_path, "path,label\nplain.wav,a\na.raw,b\n")
+    assert "1 of 2 files are converted" in conversion_line(raw, RATE_HZ)
     only = read(tmp_path, "path,label\nplain.wav,a\nfast.wav,b\n")
     soundfile.write(tmp_path / "fast.wav", tone[::-1], RATE_HZ)
     assert conversion_line(only, RATE_HZ) == ""

@@ -32,7 +32,7 @@ def read_wav(path: Path, sample_rate_hz: int) -> npt.NDArray[np.float64]:
         with soundfile.SoundFile(path) as file:
             rate_hz, channels, promised = file.samplerate, file.channels, file.frames
             samples = file.read(dtype="float64", always_2d=True)
-    except (soundfile.LibsndfileError, OSError) as error:
+    except (soundfile.LibsndfileError, OSError, TypeError) as error:  # last: `*.raw`
         raise InputError(f"{path}: cannot be read as audio ({error})") from error
     if rate_hz != sample_rate_hz or channels != 1:
         raise InputError(

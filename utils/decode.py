@@ -114,8 +114,8 @@ def _native_blocks(path: Path) -> Generator[Native, None, None]:
     import soundfile
 
     try:
-        file = soundfile.SoundFile(os.fsencode(path))
-    except (soundfile.LibsndfileError, OSError):
+        file = soundfile.SoundFile(_name_for_soundfile(path))
+    except (soundfile.LibsndfileError, OSError, TypeError):  # TypeError: `*.raw`
         yield from _ffmpeg_blocks(path)
         return
     with file:
@@ -136,6 +136,11 @@ def _native_blocks(path: Path) -> Generator[Native, None, None]:
             raise InputError(
                 f"{shown(path)}: truncated, the header promises more samples"
             )
+
+
+def _name_for_soundfile(path: Path) -> bytes | str:
+    """Bytes, as names need not be UTF-8; on Windows only text can be any name."""
+    return str(path) if os.name == "nt" else os.fsencode(path)
 
 
 def check_format(rate_hz: int, channels: int, name: str) -> None:

@@ -155,6 +155,6 @@ def _format(path: Path) -> tuple[str, int, int] | None:
     """Format, rate in Hz and channels; None where only ffmpeg can read it."""
     try:
         info = soundfile.info(path)
-    except soundfile.LibsndfileError:
+    except (soundfile.LibsndfileError, TypeError):  # TypeError: `*.raw`
         return None
     return info.format, info.samplerate, info.channels
