@@ -26,6 +26,9 @@ from hyperparameters import InputError
 FloatArray = npt.NDArray[np.floating]
 
 BLOCK_VALUES = 262_144  # samples times channels read at once: 2 MiB of float64
+# What programs that write to a pipe state as a WAV's length: SoX 0x7FFFF000, arecord
+# 0x7FFFFF00, ffmpeg 0xFFFFFFFF. Whether a file of 2 GiB is cut cannot be told.
+STREAMED_BYTES = 0x7FFF_F000
 RATES_HZ = (2_000, 768_000)  # beyond these a header is damaged, not audio
 MAX_CHANNELS = 64
 # Of texts that make ffmpeg open other files, and wait for more of them: HLS, ffconcat,
@@ -289,7 +292,7 @@ def is_truncated_riff(path: Path) -> bool:
             chunk = file.read(8)
             length = int.from_bytes(chunk[4:8], "little")
             if chunk[:4] == b"data":
-                is_streamed = length in (0, 0xFFFFFFFF, 0x7FFFFFFF)
+                is_streamed = length == 0 or length >= STREAMED_BYTES
                 return not is_streamed and position + 8 + length > size
             position += 8 + length + length % 2
-        return True
+        return False  # no chunk of samples, or not where it should begin
