@@ -53,6 +53,8 @@ def test_default_window_is_the_models_segment():
     front_end = FrontEnd(duration_s=2.5)
     sliding = Sliding.build(front_end, length_s=None, hop_s=1.0)
     assert sliding == Sliding(length=40_000, hop=16_000)
+    shortest = Sliding.build(front_end, length_s=0.064, hop_s=1.0)
+    assert shortest.length == 1024
 
 
 @pytest.mark.parametrize(
@@ -61,6 +63,8 @@ def test_default_window_is_the_models_segment():
         (3.1, 1.0, "--length must be .* at most the model's segment, 3 s, got 3.1"),
         (0.0, 1.0, "--length"),
         (float("nan"), 1.0, "--length"),
+        (1e-5, 1.0, "--length must be at least one frame, 1024 samples at 16000 Hz"),
+        (0.0639, 1.0, "--length must be at least one frame"),
         (None, 0.0, "--hop must be above 0 s"),
         (None, -1.0, "--hop"),
         (None, float("nan"), "--hop"),

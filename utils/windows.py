@@ -47,7 +47,7 @@ class Sliding:
             hop_s: Seconds from one window to the next.
 
         Raises:
-            InputError: Longer than the model's segment, or nothing at all.
+            InputError: Longer than the model's segment, or shorter than one frame.
         """
         longest_s = front_end.duration_s
         length_s = longest_s if length_s is None else length_s
@@ -56,11 +56,16 @@ class Sliding:
                 f"--length must be above 0 and at most the model's segment, "
                 f"{longest_s:g} s, got {length_s:g}"
             )
+        length = int(length_s * front_end.sample_rate_hz)
+        if length < front_end.frame_length_samples:
+            raise InputError(
+                f"--length must be at least one frame, {front_end.frame_length_samples}"
+                f" samples at {front_end.sample_rate_hz} Hz, got {length_s:g} s"
+            )
         shortest_hop_s = 1.0 / front_end.sample_rate_hz
         if not shortest_hop_s <= hop_s < float("inf"):
             raise InputError(f"--hop must be above 0 s, got {hop_s:g}")
-        rate_hz = front_end.sample_rate_hz
-        return cls(length=int(length_s * rate_hz), hop=int(hop_s * rate_hz))
+        return cls(length=length, hop=int(hop_s * front_end.sample_rate_hz))
 
 
 def slide(blocks: Iterable[FloatArray], sliding: Sliding) -> Iterator[Window]:
