@@ -70,7 +70,14 @@ def test_every_column_is_read(four: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "first", ["# classes: neutral, sad ,angry\n", '"#Classes:neutral;sad;angry"\r\n']
+    "first",
+    [
+        "# classes: neutral, sad ,angry\n",
+        '"#Classes:neutral;sad;angry"\r\n',
+        '"# classes: neutral,sad,angry",,\r\n',  # as Excel saves what it has opened
+        '"# classes: neutral,sad,angry";;\r\n',
+        "# classes: neutral,sad,angry,,,\n",
+    ],
 )
 def test_declared_classes_keep_their_order(four: Path, first: str) -> None:
     rows = "path,label\na.wav,sad\nc.mp3,angry\nd.wav,neutral\n"
@@ -130,6 +137,7 @@ GOOD = "a.wav,sad,x\n"
         (HEAD + GOOD + "c.mp3,sad,x\n", "line 3: needs at least two classes, got sad"),
         (HEAD + GOOD + "c.mp3,Sad,x\n", "line 3: classes sad, Sad are the same but"),
         (HEAD + GOOD + 'c.mp3,"angry,x\n', "line 3: is not CSV"),
+        ("x" * 200_000 + "\n" + HEAD, "line 1: is not CSV"),
         ("# classes: sad\n" + HEAD + GOOD, "line 1: needs at least two classes"),
         ("# classes: sad,joy,sad\n" + HEAD + GOOD, "line 1: classes sad, sad are the"),
         (

@@ -52,7 +52,7 @@ def read_csv(folder: Path, *, file_name: str, name: str) -> Manifest:
     """
     path = folder / file_name
     lines = _read_lines(path)
-    declared = CLASSES_LINE.fullmatch(lines[0].strip().strip('"'))
+    declared = CLASSES_LINE.fullmatch(_unquoted(lines[0], f"{path}, line 1"))
     listed = re.split(f"[{DELIMITERS}]", declared["names"]) if declared else []
     classes = [label.strip() for label in listed if label.strip()]
     rows = list(_read_rows(path, lines, first=1 if declared else 0))
@@ -96,6 +96,14 @@ def _read_lines(path: Path) -> list[str]:
             f"{path}, line 1: is empty; expected the header {','.join(REQUIRED)}"
         )
     return list(io.StringIO(text, newline=""))
+
+
+def _unquoted(line: str, place: str) -> str:
+    """A line without the quotes that a spreadsheet puts around cells with commas."""
+    try:
+        return ",".join(next(csv.reader([line]))).strip()
+    except csv.Error as error:
+        raise InputError(f"{place}: is not CSV ({error})") from error
 
 
 def _read_rows(path: Path, lines: Sequence[str], first: int) -> Iterator[Row]:
