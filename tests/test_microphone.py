@@ -2,15 +2,20 @@
 
 import io
 import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 from small_models import CLASSES, RATE_HZ, ask_for_error, babble
 
+from hyperparameters import InputError
+from utils import microphone
 from utils.answers import class_of, clock
 from utils.classify import classify_windows
 from utils.decode import blocks
-from utils.microphone import Screen, live
+from utils.microphone import Screen, live, microphone_blocks
 from utils.windows import Sliding
 
 pytest_plugins = ["inference_fixtures"]
@@ -57,6 +62,51 @@ def test_without_sounddevice_the_line_says_what_to_install(
 ):
     monkeypatch.setitem(sys.modules, "sounddevice", None)  # as not installed
     assert "pip install sounddevice" in ask_for_error(capsys, "--mic")
+
+
+def device(start: Callable[..., None]) -> ModuleType:
+    """In place of `sounddevice`: an input that can be opened, and then starts so."""
+    module = ModuleType("sounddevice")
+    module.PortAudioError = type("PortAudioError", (Exception,), {})
+
+    class InputStream:
+        def __init__(self, *, callback, blocksize, **_: object) -> None:
+            self.blocks = [np.zeros((blocksize, 1), np.float32)] * 2
+            self.callback = callback
+
+        def start(self) -> None:
+            start(module, self)
+
+        def close(self) -> None:
+            closed.append(self)
+
+    closed: list[InputStream] = []
+    module.InputStream, module.closed = InputStream, closed
+    return module
+
+
+def test_an_input_that_does_not_start_is_refused(models_dir, monkeypatch, capsys):
+    def busy(module: ModuleType, stream: Any) -> None:
+        raise module.PortAudioError("Error starting stream:\n Device unavailable")
+
+    monkeypatch.setitem(sys.modules, "sounddevice", device(busy))
+    message = ask_for_error(capsys, "--mic")
+    assert message.startswith("--mic: no input to record from at 16000 Hz (Error start")
+
+
+def test_an_unplugged_microphone_is_refused(monkeypatch):
+    def unplugged(module: ModuleType, stream: Any) -> None:
+        for block in stream.blocks:
+            stream.callback(block)  # and no more
+
+    module = device(unplugged)
+    monkeypatch.setitem(sys.modules, "sounddevice", module)
+    monkeypatch.setattr(microphone, "GONE_S", 0.05)
+    heard = []
+    with pytest.raises(InputError, match=r"--mic: no sound has come for 0\.05 s"):
+        heard.extend(len(block) for block in microphone_blocks(RATE_HZ, None))
+    assert heard == [RATE_HZ // 10] * 2
+    assert len(module.closed) == 1
 
 
 def test_without_a_microphone_the_line_says_so(models_dir, capsys):

@@ -19,6 +19,7 @@ FloatArray = npt.NDArray[np.floating]
 
 BLOCK_S = 0.1
 MAX_WAITING_S = 30.0  # then the machine is too slow for the hop
+GONE_S = 5.0  # even a wireless microphone has sent a block by then
 ROOM_DB = -60.0  # before anyone has spoken, the room must not set the speech level
 LEVELS_KEPT = 600  # windows that set the speech level: the last ten minutes at 1 s
 
@@ -34,8 +35,8 @@ def microphone_blocks(sample_rate_hz: int, device: str | None) -> Iterator[Float
         (samples,), float64, a tenth of a second each.
 
     Raises:
-        InputError: No `sounddevice` package, no such or no usable input, or the caller
-            has fallen half a minute behind.
+        InputError: No `sounddevice` package, no such or no usable input, it has gone
+            silent for good, or the caller has fallen half a minute behind.
     """
     try:
         import sounddevice
@@ -59,21 +60,28 @@ def microphone_blocks(sample_rate_hz: int, device: str | None) -> Iterator[Float
             dtype="float32",
             callback=keep,
         )
+        stream.start()
     except (sounddevice.PortAudioError, ValueError) as error:
         raise InputError(
             f"--mic: no input to record from at {sample_rate_hz} Hz "
             f"({' '.join(str(error).split())}); `python -m sounddevice` lists the "
             "devices, --device chooses one"
         ) from error
-    with stream:
-        while stream.active or not waiting.empty():
+    with contextlib.closing(stream):
+        while True:
             if waiting.full():
                 raise InputError(
                     f"--mic: the answers are {MAX_WAITING_S:g} s behind; give a "
                     "longer --hop"
                 )
-            with contextlib.suppress(queue.Empty):
-                yield waiting.get(timeout=1.0)
+            try:
+                block = waiting.get(timeout=GONE_S)
+            except queue.Empty as error:
+                raise InputError(
+                    f"--mic: no sound has come for {GONE_S:g} s; is the microphone "
+                    "still there?"
+                ) from error
+            yield block
 
 
 def live(
