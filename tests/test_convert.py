@@ -44,10 +44,11 @@ def pitch_hz(samples: npt.NDArray[np.floating], rate_hz: int) -> float:
 
 
 def snapshot(folder: Path) -> dict[str, bytes | None]:
-    """Contents of every file by relative path; None for folders."""
+    """Contents of every file but the lock by relative path; None for folders."""
     return {
         str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
         for path in folder.rglob("*")
+        if path.name != tree.LOCK_NAME
     }
 
 
@@ -118,8 +119,11 @@ def test_names_no_shell_would_survive(tmp_path: Path) -> None:
         write(tmp_path / "in" / name, tone(8_000), 8_000)
     shutil.copytree(tmp_path / "in", tmp_path / "in/-rf")
     assert sample_rate.main([str(tmp_path / "in"), str(tmp_path / "out")]) == 0
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {*ODD_NAMES, "-rf"}
-    assert {p.name for p in (tmp_path / "out/-rf").iterdir()} == set(ODD_NAMES)
+    assert set(snapshot(tmp_path / "out")) == {
+        *ODD_NAMES,
+        "-rf",
+        *(f"-rf/{name}" for name in ODD_NAMES),
+    }
 
 
 def test_failures_are_named_and_the_rest_is_done(
@@ -146,8 +150,9 @@ def test_failures_are_named_and_the_rest_is_done(
     }.items():
         (line,) = (line for line in lines if f"{source}/a/{name}: " in line)
         assert re.search(reason, line)
-    assert not [path for path in target.rglob("*") if path.name.startswith(".")]
-    assert {p.name for p in (target / "a").iterdir()} == {"8k.wav", "b c"}
+    assert set(snapshot(target)) == {
+        *("a", "a/8k.wav", "a/b c", "a/b c/44k.wav", "48k.wav", "same.wav")
+    }
 
 
 def test_good_output_is_kept_and_anything_else_redone(
@@ -258,6 +263,32 @@ def test_two_conversions_do_not_write_one_folder(source: Path, tmp_path: Path) -
         sample_rate.main([str(source), str(tmp_path / "t")])
 
 
+def test_a_lock_that_somebody_waits_for_stays_the_only_one(
+    source: Path, tmp_path: Path
+) -> None:
+    """Else who opened the old file, and who made the new one, would both hold it."""
+    lock_file = tmp_path / "t" / tree.LOCK_NAME
+    lock_file.parent.mkdir()
+    with lock_file.open("w") as waiting:
+        assert sample_rate.main([str(source), str(lock_file.parent)]) == 0
+        assert os.path.samestat(os.fstat(waiting.fileno()), lock_file.stat())
+
+
+def test_what_is_too_long_for_wav_is_named_and_the_rest_is_done(
+    source: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write(source / "long.wav", tone(RATE_HZ, 1.0), RATE_HZ)
+    monkeypatch.setattr(tree, "MAX_WAV_BYTES", 2 * RATE_HZ - 1)
+    assert sample_rate.main([str(source), str(tmp_path / "t")]) == 1
+    said = capsys.readouterr()
+    assert said.out == "4 converted, 0 kept, 0 without sound, 1 failed\n"
+    assert f"failed: {source}/long.wav: would be too long for a WAV file" in said.err
+    assert not (tmp_path / "t/long.wav").exists()
+
+
 def test_run_as_the_readme_says(source: Path, tmp_path: Path) -> None:
     (source / "broken.wav").write_text("x")
     command = [sys.executable, "-m", "utils.convert.sample_rate", str(source)]
@@ -335,7 +366,7 @@ def test_broken_videos_are_named_and_the_rest_is_done(
     assert f"failed: {source}/cut avi.avi: truncated" in said.err
     assert f"failed: {source}/cut mkv.mkv: cannot be read as audio (ff" in said.err
     assert f"failed: {source}/text.avi: cannot be read as audio" in said.err
-    assert [path.name for path in target.iterdir()] == ["-good one.wav"]
+    assert list(snapshot(target)) == ["-good one.wav"]
 
 
 def test_without_any_ffmpeg_the_way_out_is_said(

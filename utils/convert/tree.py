@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
@@ -25,7 +24,8 @@ from utils.cli import Parser, describe, one_line
 from utils.corpora.reading import audio_files
 from utils.decode import NoSoundError, blocks, is_truncated_riff, shown
 
-LOCK_NAME = ".convert.lock"
+LOCK_NAME = ".convert.lock"  # stays: who removes it may unlock another's
+MAX_WAV_BYTES = 2**32 - 2**10  # of samples; sizes in a WAV's header have 32 bits
 STATUSES = ("converted", "kept", "without sound", "failed")
 
 
@@ -107,7 +107,6 @@ def convert_tree(
             outcomes = _convert_all(_plan(files, source, target), sample_rate_hz)
     except Timeout as error:
         raise InputError(f"{target}: another conversion is writing there") from error
-    (target / LOCK_NAME).unlink(missing_ok=True)
     return sorted(outcomes)
 
 
@@ -202,7 +201,7 @@ def _write_whole(output: Path, source: Path, sample_rate_hz: int) -> None:
     part.unlink(missing_ok=True)  # of a killed run; or a link, not to be followed
     try:
         with part.open("xb") as file:
-            frames = _write_wav(file, blocks(source, sample_rate_hz), sample_rate_hz)
+            frames = _write_wav(file, source, sample_rate_hz)
         if not frames:
             raise InputError(f"{shown(source)}: holds no samples")
         os.replace(part, output)
@@ -210,18 +209,20 @@ def _write_whole(output: Path, source: Path, sample_rate_hz: int) -> None:
         part.unlink(missing_ok=True)
 
 
-def _write_wav(
-    file: BinaryIO, mono: Iterable[npt.NDArray[np.floating]], sample_rate_hz: int
-) -> int:
+def _write_wav(file: BinaryIO, source: Path, sample_rate_hz: int) -> int:
     """16-bit mono; what was 16-bit before comes out as it was. Returns its samples."""
     frames = 0
     with wave.open(file, "wb") as writer:
         writer.setnchannels(1)
         writer.setsampwidth(2)
         writer.setframerate(sample_rate_hz)
-        for block in mono:
+        for block in blocks(source, sample_rate_hz):
+            frames += len(block)
+            if 2 * frames > MAX_WAV_BYTES:
+                raise InputError(
+                    f"{shown(source)}: would be too long for a WAV file (4 GiB); cut it"
+                )
             rounded = np.rint(block * PCM16_SCALE)
             clipped = np.clip(rounded, -PCM16_SCALE, PCM16_SCALE - 1)
             writer.writeframes(clipped.astype("<i2").tobytes())
-            frames += len(block)
     return frames
