@@ -107,19 +107,22 @@ class FrontEnd:
         high=3600.0,
         flags=("-id", "--input_durations"),
     )
-    sample_rate_hz: int = option(16_000, "sample rate, Hz", low=1)
+    # upper limits: a model file says its own values, and memory follows from them
+    sample_rate_hz: int = option(16_000, "sample rate, Hz", low=1, high=192_000)
     normalise_percentile: float = option(
         99.9, "percentile of |x| lifted to full scale, %", above=0.0, high=100.0
     )
     window: str = option("hann", "window; the paper's text: hamming", choices=WINDOWS)
-    frame_length_samples: int = option(1024, "frame, samples (64 ms)", low=2)
-    hop_samples: int = option(256, "hop, samples (16 ms)", low=1)
-    fft_size: int = option(1024, "FFT length, samples", low=2)
-    num_mel_bins: int = option(128, "mel bands", low=1)
+    frame_length_samples: int = option(
+        1024, "frame, samples (64 ms)", low=2, high=65_536
+    )
+    hop_samples: int = option(256, "hop, samples (16 ms)", low=1, high=65_536)
+    fft_size: int = option(1024, "FFT length, samples", low=2, high=65_536)
+    num_mel_bins: int = option(128, "mel bands", low=1, high=4096)
     mel_low_hz: float = option(80.0, "lowest mel edge, Hz; paper: 40", low=0.0)
     mel_high_hz: float = option(7600.0, "highest mel edge, Hz", above=0.0)
     log_offset: float = option(1e-6, "added to mel before the logarithm", above=0.0)
-    num_mfcc: int = option(40, "cepstral coefficients kept", low=1)
+    num_mfcc: int = option(40, "cepstral coefficients kept", low=1, high=4096)
     mfcc_limit: float = option(10.0, "coefficients are clipped to ± this", above=0.0)
 
     def __post_init__(self) -> None:

@@ -107,6 +107,10 @@ def test_limit_counts_the_whole_zip() -> None:
         (json.dumps(METADATA | {"front_end": {"x": 1}}).encode(), "front_end"),
         (json.dumps(METADATA | {"front_end": {"\x1b[2J": 1}}).encode(), "front_end"),
         (json.dumps(METADATA | {"front_end": {"window": 3}}).encode(), "front_end"),
+        (
+            json.dumps(METADATA | {"front_end": {"num_mel_bins": 10**8}}).encode(),
+            "--num_mel_bins must be at most 4096",
+        ),
         (json.dumps(METADATA | {"front_end": None}).encode(), "front_end"),
         (
             json.dumps(METADATA | {"front_end": {"duration_s": 10**400}}).encode(),
