@@ -1,6 +1,7 @@
 """Train, validate and report Light-SERNet: one run folder from one command."""
 
 import argparse
+import ctypes.util
 import dataclasses
 import importlib.util
 import os
@@ -73,9 +74,7 @@ def train_run(
     folds = make_folds(dataset.manifest.utterances, settings)
     numbers = chosen_folds(args.folds, len(folds))
     folder = open_run_folder(dataset, folds, args.output_dir.absolute(), command)
-    tasks = [
-        make_task(dataset, folder, number, args, command=command) for number in numbers
-    ]
+    tasks = make_tasks(dataset, folder, numbers, args, command=command)
     remaining = [task for task in tasks if has_work(task)]
     if not remaining:
         print("all folds asked for are finished: nothing to train", file=sys.stderr)
@@ -94,37 +93,39 @@ def export_run(args: argparse.Namespace, command: str) -> int:
     if importlib.util.find_spec("tensorflow") is None:
         raise InputError("--export_only needs TensorFlow, which is not installed here")
     settings = run_folder.settings_of(config)
+    options.refuse_other_settings(args, settings)
     dataset = load_dataset(settings, places_of(args), progress=tqdm)
     if run_folder.run_hash(settings, dataset.manifest) != config["hash"]:
         raise InputError(
             f"{folder} was trained on another {dataset.manifest.corpus} than the one "
             f"in --data_dir {args.data_dir}; give that one"
         )
-    tasks = []
+    numbers = []
     for number in chosen_folds(args.folds, config["num_folds"]):
         if run_folder.read_record(folder, number, config["hash"]) is None:
             print(f"fold {number}: not finished, passed over", file=sys.stderr)
         elif not run_folder.weights_path(folder, number).exists():
             print(f"fold {number}: no weights here, left as it is", file=sys.stderr)
         else:
-            tasks.append(make_task(dataset, folder, number, args, command=command))
+            numbers.append(number)
+    tasks = make_tasks(dataset, folder, numbers, args, command=command)
     return finish(folder, run_all(tasks, args), command)
 
 
-def make_task(
+def make_tasks(
     dataset: Dataset,
     folder: Path,
-    number: int,
+    numbers: Sequence[int],
     args: argparse.Namespace,
     *,
     command: str,
-) -> FoldTask:
-    """One fold of a run, as it travels to a worker."""
+) -> list[FoldTask]:
+    """Folds of a run, as they travel to workers."""
     settings = dataset.settings
-    return FoldTask(
+    whole = FoldTask(
         settings=settings,
         places=places_of(args),
-        number=number,
+        number=0,
         num_folds=len(make_folds(dataset.manifest.utterances, settings)),
         folder=folder,
         run_hash=run_folder.run_hash(settings, dataset.manifest),
@@ -138,6 +139,7 @@ def make_task(
         ),
         threads=args.threads or (usable_cores() if has_gpu() else 1),
     )
+    return [dataclasses.replace(whole, number=number) for number in numbers]
 
 
 def places_of(args: argparse.Namespace) -> Places:
@@ -240,26 +242,26 @@ def chosen_folds(wanted: list[int] | None, num_folds: int) -> list[int]:
 
 
 def has_gpu() -> bool:
-    """Whether an NVIDIA GPU may be used; asking a framework would load it."""
+    """Whether an NVIDIA GPU and its libraries are there; a framework would take long.
+
+    TensorFlow's wheel runs on the CPU where cuDNN is not installed beside it.
+    """
     if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
         return False
-    return any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/dxg").exists()  # WSL
+    has_device = any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/dxg").exists()
+    return has_device and (
+        importlib.util.find_spec("nvidia") is not None  # as pip installs them
+        or ctypes.util.find_library("cudnn") is not None
+    )
 
 
 def number_of_jobs(args: argparse.Namespace) -> int:
-    """As many folds at once as there are cores; one with Keras's bars or a GPU.
-
-    Raises:
-        InputError: Several folds at once with Keras's bars.
-    """
-    if args.verbose and (args.scheduler or (args.jobs or 1) > 1):
-        raise InputError(
-            "-v 1 shows one fold at a time; leave out --jobs and --scheduler, or give "
-            "-v 0"
-        )
+    """As many folds at once as there are cores; one with Keras's bars or a GPU."""
     if args.jobs:
         return int(args.jobs)
-    return 1 if args.verbose or has_gpu() else usable_cores()
+    if args.verbose or has_gpu():
+        return 1
+    return max(1, usable_cores() // (args.threads or 1))
 
 
 def run_all(tasks: Sequence[FoldTask], args: argparse.Namespace) -> dict[int, str]:

@@ -136,6 +136,15 @@ def test_export_only_makes_what_is_missing_from_the_weights(
     assert not (tmp_path / "x").exists()
 
 
+def test_tensorboard_gets_its_logs(
+    trained_demo: TrainedDemo, tmp_path: Path, run: Run
+) -> None:
+    options = ["--epochs", "1", "--folds", "0", "--jobs", "1", "--tensorboard"]
+    status, _, stderr = run(*OPTIONS, *places(trained_demo, tmp_path), *options)
+    assert status == 0, stderr
+    assert list(tmp_path.glob("*/folds/fold_00/tensorboard/train/events.*"))
+
+
 def test_export_only_refuses_what_it_cannot_do(
     trained_demo: TrainedDemo, tmp_path: Path, run: Run
 ) -> None:
@@ -143,6 +152,9 @@ def test_export_only_refuses_what_it_cannot_do(
     assert (status, stderr.count("\n")) == (2, 1)
     assert "is not a run folder" in stderr
     folder = copy_of(trained_demo, tmp_path)
+    status, _, stderr = run("--export_only", folder, "--seed", "7")
+    assert (status, stderr.count("\n")) == (2, 1)
+    assert "seed is [42] there, got [7]; leave it out" in stderr
     config = json.loads((folder / "config.json").read_text()) | {"hash": "00000000"}
     (folder / "config.json").write_text(json.dumps(config))
     options = places(trained_demo, tmp_path)
@@ -278,7 +290,11 @@ BAD_OPTIONS = {
     ("-v", "2"): "invalid choice: 2",
     ("-dn", "NOWHERE"): "--dataset_name must be one of DEMO, EMO-DB",
     ("--protocol", "mine"): "invalid choice: 'mine'",
-    ("--folds", "a-b"): "must be 3 or 0,1 or 0-3, got 'a-b'",
+    ("--folds", "a-b"): "must be 3 or 0,1 or 0-3, all below 1000, got 'a-b'",
+    ("--folds", "0-999999999"): "all below 1000, got '0-999999999'",
+    ("--folds", "3-1"): "must be 3 or 0,1 or 0-3",
+    ("-v", "1", "--jobs", "2"): "-v 1 shows one fold at a time",
+    ("--jobs", "2", "--scheduler", "tcp://127.0.0.1:1"): "give one of the two",
     ("--jobs", "0"): "must be a whole number ≥ 1, got '0'",
     ("--seed", "42,x"): "must be whole numbers such as 42 or 42,43,44, got '42,x'",
     ("--seed", "42,42"): "--seed holds a number twice",
@@ -298,15 +314,6 @@ def test_a_bad_option_is_one_line(
     assert stderr.startswith("train.py: error: ")
     assert BAD_OPTIONS[words] in stderr
     assert not list(tmp_path.iterdir())
-
-
-def test_bars_of_several_folds_are_refused(
-    trained_demo: TrainedDemo, tmp_path: Path, run: Run
-) -> None:
-    options = [*OPTIONS, *places(trained_demo, tmp_path), "-v", "1", "--jobs", "2"]
-    status, _, stderr = run(*options)
-    assert status == 2
-    assert "-v 1 shows one fold at a time" in stderr.splitlines()[-1]
 
 
 def test_a_session_protocol_without_sessions_is_one_line(

@@ -125,6 +125,22 @@ def settings_from(args: argparse.Namespace) -> list[Settings]:
     return [from_flat({**values, "seed": seed}) for seed in seeds]
 
 
+def refuse_other_settings(args: argparse.Namespace, settings: Settings) -> None:
+    """Hold what was given to the settings of a run that is there.
+
+    Raises:
+        InputError: A setting was given with another value.
+    """
+    own = to_flat(settings)
+    own["seed"] = [own["seed"]]  # as the option gives it
+    for name, value in vars(args).items():
+        if name in own and value != own[name]:
+            raise InputError(
+                f"the run has its own settings: {name} is {own[name]} there, got "
+                f"{value}; leave it out"
+            )
+
+
 def add_places(parser: argparse.ArgumentParser) -> None:
     """Add the options that say where things are, to the group `data`."""
     group = next(g for g in parser._action_groups if g.title == "data")

@@ -1,13 +1,16 @@
 """The command line of `train.py`."""
 
 import argparse
+import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 
+from hyperparameters import InputError
 from utils import options
 from utils.cli import Parser, true_or_false
 from utils.files import PROJECT
 
+MOST_FOLDS = 1000
 DESCRIPTION = (
     "Train, validate and report Light-SERNet: one run folder from one command."
 )
@@ -85,7 +88,29 @@ def parse_args(argv: Sequence[str]) -> argparse.Namespace:
         metavar="RUN",
         help="export a run folder's folds again, train nothing",
     )
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    _check_together(args)
+    return args
+
+
+def _check_together(args: argparse.Namespace) -> None:
+    """Refuse options that have no meaning together.
+
+    Raises:
+        InputError: Which, and what to do.
+    """
+    if args.verbose and (args.scheduler or (args.jobs or 1) > 1):
+        raise InputError(
+            "-v 1 shows one fold at a time; leave out --jobs and --scheduler, or give "
+            "-v 0"
+        )
+    if args.jobs and args.scheduler:
+        raise InputError(
+            "--jobs counts processes of this machine, --scheduler leaves that to its "
+            "cluster: give one of the two"
+        )
+    if args.tensorboard and importlib.util.find_spec("tensorboard") is None:
+        raise InputError("--tensorboard needs a package: pip install tensorboard")
 
 
 def fold_numbers(text: str) -> list[int]:
@@ -94,11 +119,13 @@ def fold_numbers(text: str) -> list[int]:
     try:
         for part in text.split(","):
             first, _, last = part.partition("-")
+            if not 0 <= int(first) <= int(last or first) < MOST_FOLDS:
+                raise ValueError
             numbers.update(range(int(first), int(last or first) + 1))
     except ValueError:
-        numbers = set()
-    if not numbers:
-        raise argparse.ArgumentTypeError(f"must be 3 or 0,1 or 0-3, got {text!r}")
+        raise argparse.ArgumentTypeError(
+            f"must be 3 or 0,1 or 0-3, all below {MOST_FOLDS}, got {text!r}"
+        ) from None
     return sorted(numbers)
 
 
