@@ -45,6 +45,13 @@ def paired(first: list[float], second: list[float], speakers: list[str]) -> Pair
     )
 
 
+def test_epochs_chosen_on_different_sets_do_not_compare(tmp_path: Path) -> None:
+    first = write_run(tmp_path / "first", random_folds(0))
+    second = write_run(tmp_path / "second", random_folds(1), chosen_on="test")
+    with pytest.raises(InputError, match="set that chose the epoch"):
+        compare([load_run(first), load_run(second)])
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_sign_flip_equals_brute_force(seed: int) -> None:
     """All 2^8 sign vectors, in exact integers: many of their sums tie."""

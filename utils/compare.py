@@ -37,6 +37,7 @@ def differences(first: Run, other: Run, source: str = "keras") -> list[str]:
         ("corpus", lambda run: run.corpus_digest),
         ("classes", lambda run: run.classes),
         ("protocol", lambda run: run.protocol),
+        ("set that chose the epoch", lambda run: run.chosen_on),
         ("utterances", lambda run: sorted(run.rows(source).utterance_ids)),
     ]
     return [name for name, of in aspects if of(first) != of(other)]
