@@ -115,6 +115,16 @@ def test_scores_are_those_of_the_metrics(built: Path) -> None:
         assert f"| {entry['class']} | {entry['support']} | {cell}" in card
 
 
+def test_a_run_on_another_corpus_is_refused(tmp_path: Path) -> None:
+    """Its scores would stand beside figures of other recordings."""
+    project = copy_of(PROJECT, tmp_path)
+    settings = to_flat(from_flat({"dataset_name": "RAVDESS"}))
+    source = write_run(tmp_path / "a-run", random_folds(0), settings=settings)
+    assert add_run(source / ".", project / "reproduction").name == "a-run"
+    with pytest.raises(InputError, match=r"figures are of EMO-DB; keep runs"):
+        reproduce(project)
+
+
 def test_weights_are_not_copied(built: Path) -> None:
     run = built / "reproduction" / "speaker-run"
     assert len(list(run.glob("folds/fold_*.json"))) == 4

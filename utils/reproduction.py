@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hyperparameters import InputError
+from hyperparameters import InputError, Training
 from utils import report
 from utils.cli import Parser, run_main
 from utils.files import PROJECT, write_atomic
@@ -35,7 +35,12 @@ QUESTIONS = {
 }
 HEADS = ("result", "protocol", "loss", "UA %", "WA %", "F1 %", "made with")
 NOT_RUN = "not run yet"
-EXPECTED = {"protocol": "speaker", "select": "last", "loss_name": "cross_entropy"}
+EXPECTED = {
+    "protocol": "speaker",
+    "select": "last",
+    "loss_name": "cross_entropy",
+    "epochs": Training().epochs,
+}
 Row = tuple[Run, Mapping[str, Any]]
 
 
@@ -78,7 +83,13 @@ def reproduce(project: Path) -> Texts:
     rows: list[Row] = []
     for config in sorted(folder.glob("*/config.json")):
         rendered = report.render(config.parent)
-        rows.append((load_run(config.parent), rendered.metrics))
+        run = load_run(config.parent)
+        if run.settings["dataset_name"] != published["dataset_name"]:
+            raise InputError(
+                f"{config.parent}: the published figures are of "
+                f"{published['dataset_name']}; keep runs on other corpora elsewhere"
+            )
+        rows.append((run, rendered.metrics))
     results = results_tables(rows, published)
     put_between(texts.readme, "\n\n".join([results, *picture(rows)]))
     both = [results, confusions(rows, published)]
@@ -240,7 +251,7 @@ def add_run(source: Path, folder: Path) -> Path:
         InputError: No run folder.
     """
     run = load_run(source)
-    target = folder / source.name
+    target = folder / source.resolve().name
     names = [f"folds/fold_{record['fold']:02d}.json" for record in run.records]
     for name in ["config.json", *names]:
         write_atomic(target / name, (source / name).read_bytes())
