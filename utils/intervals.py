@@ -4,8 +4,9 @@ The headline interval is a delete-one-speaker jackknife: its standard error is c
 to the logit scale by the delta method and multiplied by Student's t with (speakers - 1)
 degrees of freedom, as survey statistics does for proportions (Korn and Graubard 1998);
 so it stays within 0..1 and holds its coverage at ten speakers where percentile
-bootstraps do not (`python -m benchmarks.interval_coverage` measures that). It covers
-other speakers like these, not another training of the network: seeds show that.
+bootstraps do not (`python -m benchmarks.interval_coverage` measures that). Where the
+protocol holds speakers out it covers other speakers like these; nowhere does it cover
+another training of the network: seeds show that.
 
 Everything works on counts: (units, classes, classes), the confusion matrix of each
 speaker or utterance; leading dimensions are independent data sets.

@@ -31,7 +31,7 @@ def report_text(run: Run, metrics: Mapping[str, Any]) -> str:
     if scores["n"]:
         sections += [
             _classification(run),
-            _pooled(scores),
+            [*_pooled(scores), *_caveat(metrics["audit"])],
             _folds(run, scores),
             _classes(scores),
             _speakers(scores),
@@ -170,6 +170,15 @@ def _pooled(scores: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def _caveat(audit: Mapping[str, Any]) -> list[str]:
+    """What no interval covers where the test speakers were trained on."""
+    if "speaker-dependent" not in audit.get("verdict", ""):
+        return []
+    return _wrapped(
+        "The network has heard these speakers: no interval here covers a new one."
+    )
+
+
 def _folds(run: Run, scores: Mapping[str, Any]) -> list[str]:
     """Each fold's scores and kept epoch; mean and standard deviation."""
     epochs = {r["fold"]: r.get("epoch_kept", "") for r in run.records}
@@ -204,7 +213,20 @@ def _classes(scores: Mapping[str, Any]) -> list[str]:
         for row in scores["per_class"]
     ]
     header = ("class", "rows", "recall", "95 % interval", "precision", "F1")
-    return [*_title("By class, in %"), *_table(header, rows)]
+    return [*_title("By class, in %"), *_table(header, rows), *_other_units(scores)]
+
+
+def _other_units(scores: Mapping[str, Any]) -> list[str]:
+    """Classes whose interval has another unit, since one speaker alone has them."""
+    unit = scores["headline"]["ua"]["unit"]
+    other = [
+        f"{row['class']} ({row['recall']['unit']})"
+        for row in scores["per_class"]
+        if row["recall"] and row["recall"]["unit"] != unit
+    ]
+    if not other:
+        return []
+    return _wrapped(f"Unit of the intervals: the {unit}, but of {', '.join(other)}.")
 
 
 def _speakers(scores: Mapping[str, Any]) -> list[str]:

@@ -164,7 +164,7 @@ def _recall_panels(scores: Mapping[str, Any]) -> list[RecallPanel]:
     panels = [
         RecallPanel(
             "Recall by class",
-            classes[0]["recall"]["unit"],
+            " or ".join(dict.fromkeys(r["recall"]["unit"] for r in classes)),
             [(r["class"], r["support"], _interval(r["recall"])) for r in classes],
         )
     ]
