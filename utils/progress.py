@@ -53,28 +53,39 @@ class RunProgress:
             tqdm.write(f"{where}{event['warning']}", file=sys.stderr)
         if "epoch" in event:
             self._count_epoch(event)
-        if number in self.bars and event.get("stage") == "done":
-            self.bars.pop(number).close()
-        elif number in self.bars and "stage" in event:
-            self.bars[number].set_postfix_str(event["stage"])
+        if "stage" in event:
+            self._show_stage(event["fold"], event["stage"])
 
     def _count_epoch(self, event: dict[str, Any]) -> None:
         """Move the fold's bar to its epoch, and the whole along with it."""
-        number, before = event["fold"], event["epoch"]
-        if number not in self.bars:
-            taken = {abs(bar.pos) for bar in self.bars.values()}
-            position = min(set(range(1, len(taken) + 2)) - taken)
-            self.bars[number] = self._bar(f"fold {number}", self.epochs, position)
-            self.whole.initial += before  # done by a run that was cut
-            self.whole.n += before
-            self.bars[number].initial, self.bars[number].n = before + 1, before
-        bar = self.bars[number]
+        before = event["epoch"]
+        bar = self._bar_of(event["fold"], before)
         figures = [f"{FIGURES[k]} {v:.3f}" for k, v in event.items() if k in FIGURES]
         bar.set_postfix_str(", ".join(figures), refresh=False)
         self.whole.update(before + 1 - bar.n)
         bar.update(before + 1 - bar.n)
         if not self.has_bars and not self.quiet:
             self._write_line(bar)
+
+    def _bar_of(self, number: int, done: int) -> tqdm:
+        """A fold's bar; a new one begins at the epochs that an earlier run has done."""
+        if number not in self.bars:
+            taken = {abs(bar.pos) for bar in self.bars.values()}
+            position = min(set(range(1, len(taken) + 2)) - taken)
+            bar = self._bar(f"fold {number}", self.epochs, position)
+            self.whole.initial += done
+            self.whole.n += done
+            bar.initial, bar.n = min(done + 1, self.epochs), done
+            self.bars[number] = bar
+        return self.bars[number]
+
+    def _show_stage(self, number: int, stage: str) -> None:
+        """What is done after the last epoch, also with a fold trained before."""
+        bar = self._bar_of(number, self.epochs)
+        bar.set_postfix_str(stage)
+        if stage == "done":
+            self.bars.pop(number).close()
+            self.whole.refresh()
 
     def _write_line(self, bar: tqdm) -> None:
         """A line on one fold and on the whole, now and then and at a fold's end."""
