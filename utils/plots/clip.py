@@ -8,8 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hyperparameters import FrontEnd
-from utils.audio import check_samples
-from utils.decode import blocks, shown
+from utils.audio import read_any
 from utils.frontend import FloatArray, features, hz_to_mel
 from utils.plots.style import BLUE, new_figure, styled
 from utils.segment import from_pcm16, prepare
@@ -37,11 +36,12 @@ def read_clip(
         InputError: The file cannot be read, or is silent.
     """
     rate_hz = front_end.sample_rate_hz
-    samples = np.concatenate([np.empty(0), *blocks(path, rate_hz)])
-    check_samples(samples, shown(path))
+    samples = read_any(path, rate_hz)
     if whole:
         length = max(len(samples), front_end.frame_length_samples)
-        front_end = dataclasses.replace(front_end, duration_s=length / rate_hz)
+        # half a sample more, since the way back to samples cuts off
+        duration_s = (length + 0.5) / rate_hz
+        front_end = dataclasses.replace(front_end, duration_s=duration_s)
     return from_pcm16(prepare(samples, front_end))[0], front_end
 
 
