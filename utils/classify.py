@@ -179,7 +179,7 @@ class Heard:
             return ()
         return (
             f"sound reaches only {found_hz / 1000:.1f} kHz where the model expects "
-            f"{wanted_hz / 1000:.1f} kHz (telephone or low-bitrate coding): the answer "
+            f"{wanted_hz / 1000:.1f} kHz (telephone or lossy coding): the answer "
             "is unreliable",
         )
 

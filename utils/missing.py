@@ -1,7 +1,8 @@
-"""Install what requirements.txt names and this Python lacks, and touch nothing else.
+"""Install what requirements.txt names and this Python lacks.
 
-For Colab: `python -m utils.missing`. A package that is there in any version stays;
-TensorFlow and NumPy are never installed nor replaced, for that breaks its CUDA set-up.
+For Colab: `python -m utils.missing`. A package that is there in any version stays,
+unless one that is installed now needs another; TensorFlow, NumPy and Keras are never
+installed nor replaced, for that breaks its CUDA set-up.
 """
 
 import importlib.metadata
