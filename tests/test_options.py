@@ -123,7 +123,10 @@ def test_several_seeds_are_several_settings() -> None:
         (["--seed", "1,1"], "--seed holds a number twice: [1, 1]"),
         (["--seed", "-1"], "--seed must be at least 0, got -1"),
         (["--protocol", "loso"], "argument --protocol: invalid choice: 'loso'"),
-        (["--folds", "a"], "argument --folds: must be 3 or 0,1 or 0-3, got 'a'"),
+        (
+            ["--folds", "a"],
+            "argument --folds: must be 3 or 0,1 or 0-3, all below 1000, got 'a'",
+        ),
         (["--manifest", "none.csv", "-dn", "MINE"], "--manifest must be a CSV file"),
     ],
 )
