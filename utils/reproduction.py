@@ -82,14 +82,13 @@ def reproduce(project: Path) -> Texts:
     published = json.loads((folder / "published.json").read_text(encoding="utf-8"))
     rows: list[Row] = []
     for config in sorted(folder.glob("*/config.json")):
-        rendered = report.render(config.parent)
         run = load_run(config.parent)
         if run.settings["dataset_name"] != published["dataset_name"]:
             raise InputError(
                 f"{config.parent}: the published figures are of "
                 f"{published['dataset_name']}; keep runs on other corpora elsewhere"
             )
-        rows.append((run, rendered.metrics))
+        rows.append((run, report.render(config.parent).metrics))
     results = results_tables(rows, published)
     put_between(texts.readme, "\n\n".join([results, *picture(rows)]))
     both = [results, confusions(rows, published)]
