@@ -19,11 +19,14 @@ from utils import frontend
 from utils.audio import read_any, read_wav
 from utils.corpora import Corpus, Manifest, load_manifest
 from utils.corpora.own import conversion_line, find_corpus
-from utils.files import PROJECT, digest, locked, write_atomic
+from utils.files import PROJECT, digest, locked, remove_parts, write_atomic
 from utils.folds import Fold, random_state
 from utils.segment import Progress, SegmentedCorpus, quiet, segment_corpus
 
 CACHES = ("disk", "ram", "None")
+# Raised where the same settings and segments give other features than before: files
+# that are there already are then not taken.
+FEATURES_FORMAT = 1
 ORDER_STREAM = 5  # keeps the order of epochs apart from other draws of one seed
 FloatBatch = npt.NDArray[np.float32]
 
@@ -215,12 +218,13 @@ def cache_features(
 
     Returns:
         File of a float32 array (segments, frames, features, 1), written whole. A file
-        that was damaged since is made anew.
+        that was cut short since, or holds another shape, is made anew.
 
     Raises:
         InputError: Another run replaced the segments meanwhile.
     """
-    key = digest([segments.key, asdict(settings.front_end)])[:12]
+    made_from = [FEATURES_FORMAT, segments.key, asdict(settings.front_end)]
+    key = digest(made_from)[:12]
     name = f"{segments.folder.name}_{settings.front_end.input_type}_{key}.npy"
     path = derived_dir / "features" / name
     rows = ComputedFeatures(segments.paths, settings)
@@ -247,6 +251,7 @@ def _is_whole(path: Path, shape: tuple[int, ...]) -> bool:
     """Whether a features file is there, and as long as it must be."""
     try:
         features = np.load(path, mmap_mode="r")
+        remove_parts(path)
     except (FileNotFoundError, EOFError, ValueError):  # none, empty, cut short
         return False
     return features.shape == shape and features.dtype == np.float32

@@ -183,6 +183,28 @@ def test_a_features_file_of_another_shape_or_kind_is_made_anew(
     np.testing.assert_array_equal(again.features[[0]], wanted)
 
 
+def test_features_of_another_format_are_not_taken(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_dataset(toy_settings(), places)
+    before = feature_file(places)
+    monkeypatch.setattr(dataio, "FEATURES_FORMAT", dataio.FEATURES_FORMAT + 1)
+    load_dataset(toy_settings(), places)
+    assert len(set((places.derived_dir / "features").glob("*.npy")) - {before}) == 1
+
+
+def test_what_a_killed_run_left_of_the_features_is_removed(places: Places) -> None:
+    load_dataset(toy_settings(), places)
+    path = feature_file(places)
+    left = path.with_name(f".{path.name}.0123abcd.part")
+    other = path.with_name(f".other_{path.name}.0123abcd.part")
+    for part in (left, other):
+        part.write_bytes(b"half")
+    load_dataset(toy_settings(), places)
+    assert not left.exists()
+    assert other.exists(), "another run may be writing it"
+
+
 def test_a_whole_features_file_is_not_written_again(places: Places) -> None:
     load_dataset(toy_settings(), places)
     before = feature_file(places).stat()

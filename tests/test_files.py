@@ -208,6 +208,14 @@ def test_killed_build_is_cleared_away_by_the_next(tmp_path):
     assert names(folder) == ["whole"]
 
 
+def test_parts_of_a_file_are_removed_and_nothing_else(tmp_path):
+    kept = {"a[1].npy", ".a[1].npy.lock", ".a1.npy.01234567.part", ".b.01234567.part"}
+    for name in (*kept, ".a[1].npy.01234567.part", ".a[1].npy.89abcdef.part"):
+        (tmp_path / name).touch()
+    files.remove_parts(tmp_path / "a[1].npy")
+    assert set(names(tmp_path)) == kept
+
+
 def test_building_leaves_another_folders_build_alone(tmp_path):
     with files.building(tmp_path / "EMO-DB_3.0s_Segmented") as other:
         with files.building(tmp_path / "EMO-DB_3"):

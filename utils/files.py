@@ -48,6 +48,19 @@ def _temporary(path: Path) -> Path:
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
 
 
+def remove_parts(path: Path) -> None:
+    """Remove what killed writers of a file or folder left; the caller holds its lock.
+
+    Args:
+        path: The finished file or folder; it stays.
+    """
+    for left in path.parent.glob(f".{glob.escape(path.name)}.{'?' * 8}.part"):
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write JSON atomically: two-space indent, no NaN, newline at the end."""
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
@@ -67,11 +80,11 @@ def building(folder: Path) -> Iterator[Path]:
         The temporary folder to fill.
 
     Raises:
-        OSError: The disk is full or the folder not writable; an older one stays.
+        OSError: The disk is full or the folder not writable. An older one stays until
+            the new one is whole; a kill between the two renames leaves none.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    for left in folder.parent.glob(f".{glob.escape(folder.name)}.{'?' * 8}.part"):
-        shutil.rmtree(left, ignore_errors=True)
+    remove_parts(folder)
     temporary, old = _temporary(folder), _temporary(folder)
     temporary.mkdir()
     try:
