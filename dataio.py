@@ -132,6 +132,15 @@ class Dataset:
         parts = np.split(values, np.cumsum(counts)[:-1])
         return np.stack([part.mean(axis=0) for part in parts])
 
+    def check_segments(self) -> None:
+        """Hold features that are computed from segments to these, after a read.
+
+        Raises:
+            InputError: Another run replaced the segments.
+        """
+        if isinstance(self.features, ComputedFeatures):
+            self.segments.check_current()
+
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
@@ -235,13 +244,10 @@ def cache_features(
         np.lib.format.write_array_header_1_0(file, header)
         for number in progress(range(len(rows)), desc="features", unit="segment"):
             file.write(rows[np.array([number])].astype("<f4").tobytes())
-        if not segments.are_current():
-            raise InputError(
-                f"{segments.folder}: replaced by another run with other settings or "
-                "another source while it was read; run them one after another"
-            )
+        segments.check_current()
 
     with locked(path):
+        remove_parts(path)
         if not _is_whole(path, shape):
             write_atomic(path, write)
     return path
@@ -251,7 +257,6 @@ def _is_whole(path: Path, shape: tuple[int, ...]) -> bool:
     """Whether a features file is there, and as long as it must be."""
     try:
         features = np.load(path, mmap_mode="r")
-        remove_parts(path)
     except (FileNotFoundError, EOFError, ValueError):  # none, empty, cut short
         return False
     return features.shape == shape and features.dtype == np.float32

@@ -247,6 +247,22 @@ def test_segments_replaced_while_they_are_read_are_refused(places: Places) -> No
     assert list((places.derived_dir / "features").glob("*.npy")) == []
 
 
+@pytest.mark.parametrize("cache", CACHES)
+def test_features_computed_from_replaced_segments_are_refused(
+    places: Places, cache: str
+) -> None:
+    """A file of features needs the segments no more."""
+    places = dataclasses.replace(places, cache=cache)
+    dataset = load_dataset(toy_settings(), places)
+    dataset.check_segments()
+    load_dataset(toy_settings(normalise_percentile=50.0), places)
+    if cache == "None":
+        with pytest.raises(InputError, match="replaced by another run"):
+            dataset.check_segments()
+    else:
+        dataset.check_segments()
+
+
 def test_reading_a_corpus_writes_nothing(places: Places) -> None:
     _, manifest = read_corpus(toy_settings(), places)
     assert len(manifest.utterances) == 10

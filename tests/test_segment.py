@@ -205,14 +205,15 @@ def test_segments_are_made_again_from_other_settings_or_source(
     manifest: Manifest, tmp_path: Path
 ) -> None:
     first = segment_corpus(manifest, toy_settings(), tmp_path / "data")
-    assert first.are_current()
+    first.check_current()
     before = contents(first.folder)
     other = toy_settings(normalise_percentile=90.0)
     second = segment_corpus(manifest, other, tmp_path / "data")
     assert second.folder == first.folder
     assert second.key != first.key
     assert contents(first.folder) != before
-    assert not first.are_current()
+    with pytest.raises(InputError, match="replaced by another run"):
+        first.check_current()
     changed = written_corpus(tmp_path / "corpus", seed=1)
     third = segment_corpus(changed, other, tmp_path / "data")
     assert third.key != second.key

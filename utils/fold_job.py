@@ -104,8 +104,13 @@ class FoldJob:
         Returns:
             (segments, frames, features, 1) float32 and (segments,) class indices; None
             for no utterance.
+
+        Raises:
+            InputError: Another run replaced the segments they are computed from.
         """
         numbers = self.dataset.numbers_of(utterance_ids)
         if len(numbers) == 0:
             return None
-        return np.asarray(self.dataset.features[numbers]), self.dataset.labels[numbers]
+        features = np.asarray(self.dataset.features[numbers])
+        self.dataset.check_segments()
+        return features, self.dataset.labels[numbers]

@@ -113,9 +113,17 @@ class SegmentedCorpus:
     content_hashes: dict[str, str]
     longest_s: float
 
-    def are_current(self) -> bool:
-        """Whether the folder still holds these segments, not another run's."""
-        return _read_index(self.folder, self.key) is not None
+    def check_current(self) -> None:
+        """Hold the folder to these segments, after they were read.
+
+        Raises:
+            InputError: It holds another run's; some of what was read may be those.
+        """
+        if _read_index(self.folder, self.key) is None:
+            raise InputError(
+                f"{self.folder}: replaced by another run with other settings or "
+                "another source while it was read; run them one after another"
+            )
 
 
 def duration_text(duration_s: float) -> str:
