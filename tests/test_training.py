@@ -15,14 +15,16 @@ from training_runs import (
     EPOCHS,
     StopAfter,
     TrainedDemo,
+    epochs_on_disk,
     make_task,
     read_record,
     results,
     run_here,
 )
 
+from dataio import load_dataset
 from utils import report, run_folder
-from utils.fold_job import FoldOptions
+from utils.fold_job import FoldOptions, FoldTask
 
 NOBODY = 65534
 
@@ -151,6 +153,50 @@ def test_first_epoch_depends_on_seed_and_fold_alone(
     assert losses["again"] == first[0]
     assert losses["fold"] == first[1]
     assert len({losses["seed"], *first}) == 3
+
+
+def test_a_diverged_training_is_one_line_and_leaves_no_state(
+    trained_demo: TrainedDemo, fold_worker: ProcessPoolExecutor, tmp_path: Path
+) -> None:
+    task = make_task(trained_demo.derived_dir, tmp_path, learning_rate=1e30)
+    outcome, events = fold_worker.submit(run_here, task).result()
+    assert outcome["error"].startswith("training diverged: ")
+    assert outcome["error"].endswith(
+        "after epoch 1 of 4; give a smaller --learning_rate than 1e+30"
+    )
+    assert events == [], "no epoch, and no second try"
+    assert epochs_on_disk(task.folder, 0) == set()
+
+
+@dataclass(frozen=True)
+class ReplaceSegments:
+    """After an epoch another run makes other segments in the same folder."""
+
+    epoch: int
+    task: FoldTask
+
+    def __call__(self, epoch: int) -> None:
+        if epoch == self.epoch:
+            front_end = replace(self.task.settings.front_end, normalise_percentile=50.0)
+            load_dataset(
+                replace(self.task.settings, front_end=front_end), self.task.places
+            )
+
+
+def test_no_epoch_is_kept_that_read_another_runs_segments(
+    trained_demo: TrainedDemo, fold_worker: ProcessPoolExecutor, tmp_path: Path
+) -> None:
+    derived_dir = tmp_path / "data"
+    shutil.copytree(trained_demo.derived_dir, derived_dir)
+    task = make_task(derived_dir, tmp_path)
+    task = replace(task, places=replace(task.places, cache="None"))
+    other = ReplaceSegments(0, task)
+    outcome, events = fold_worker.submit(run_here, task, other).result()
+    assert "replaced by another run with other settings" in outcome["error"]
+    assert [event["epoch"] for event in events] == [0]
+    outcome, events = fold_worker.submit(run_here, task).result()
+    assert [e["epoch"] for e in events if "epoch" in e] == list(range(1, EPOCHS))
+    assert results(read_record(task.folder, 0)) == results(trained_demo.record(0))
 
 
 @pytest.mark.parametrize("protocol", ["paper", "random", "speaker", "all"])

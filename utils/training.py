@@ -4,6 +4,7 @@ It runs in a worker process of one thread, may be killed at any moment, and goes
 from the last finished epoch when called again.
 """
 
+import math
 import tempfile
 import time
 import zipfile
@@ -152,6 +153,7 @@ class EpochEnd(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Order matters: the state on disk is complete before anyone hears of it."""
         figures = _figures(logs or {})
+        self._check(epoch, figures)
         if self.test_data is not None:
             features, labels = self.test_data
             predicted = self.model.predict(features, verbose=0).argmax(axis=1)
@@ -175,6 +177,22 @@ class EpochEnd(keras.callbacks.Callback):
         self.started, self.cpu_started = now, cpu_now
         checkpoint.save(self.job.fold_folder, state, self.model)
         self.report({"fold": self.job.fold.number, "epoch": epoch, **figures})
+
+    def _check(self, epoch: int, figures: dict[str, float]) -> None:
+        """Refuse an epoch that nothing should go on from.
+
+        Raises:
+            InputError: The training diverged, or not all of what it read is its own.
+        """
+        self.job.dataset.check_segments()
+        training = self.job.settings.training
+        infinite = [f"{k} {v}" for k, v in figures.items() if not math.isfinite(v)]
+        if infinite:
+            raise InputError(
+                f"training diverged: {', '.join(infinite)} after epoch {epoch + 1} of "
+                f"{training.epochs}; give a smaller --learning_rate than "
+                f"{training.learning_rate:g}"
+            )
 
 
 def _figures(logs: dict[str, float]) -> dict[str, float]:
