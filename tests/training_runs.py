@@ -22,7 +22,7 @@ from utils import run_folder
 from utils.corpora import corpus_by_name
 from utils.files import PROJECT
 from utils.fold_job import FoldOptions, FoldTask
-from utils.fold_process import FoldStopped, run_task
+from utils.fold_process import run_task
 from utils.processes import environment
 from utils.workers import worker_environment
 
@@ -112,6 +112,10 @@ def results(record: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+class FoldStopped(BaseException):
+    """Raised where a fold reports, to end it there; its state is on disk."""
+
+
 def make_task(
     derived_dir: Path, output_dir: Path, number: int = 0, **changes: Any
 ) -> FoldTask:
@@ -152,7 +156,7 @@ def run_here(
         at_epoch: Called after each epoch with its number.
 
     Returns:
-        What `run_task` returns, and all events.
+        What `run_task` returns, `stopped` where `at_epoch` did that, and all events.
     """
     events = []
 
@@ -161,7 +165,10 @@ def run_here(
         if "epoch" in event:
             at_epoch(event["epoch"])
 
-    return run_task(task, report), events
+    try:
+        return run_task(task, report), events
+    except FoldStopped:
+        return {"fold": task.number, "error": "stopped"}, events
 
 
 @dataclasses.dataclass(frozen=True)

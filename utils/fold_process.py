@@ -28,10 +28,6 @@ from utils.workers import LOG_NAME, TRIES
 Events = Callable[[dict[str, Any]], None]
 
 
-class FoldStopped(BaseException):
-    """Raised where a fold reports, to end it there; its state is on disk."""
-
-
 def run_task(task: FoldTask, report: Events) -> dict[str, Any]:
     """Run one fold in this process.
 
@@ -54,8 +50,6 @@ def run_task(task: FoldTask, report: Events) -> dict[str, Any]:
         error = one_line(mistake)
     except OSError as mistake:
         error = describe(mistake)
-    except FoldStopped:
-        error = "stopped"
     return {"fold": task.number} | ({} if error is None else {"error": error})
 
 
