@@ -1,6 +1,7 @@
 """Worker processes: locks, deaths, tries, and who answers to which signal."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 from filelock import FileLock
+from test_dataio import toy_settings, write_toy
 from training_runs import (
     WAIT_S,
     TrainedDemo,
@@ -23,9 +25,10 @@ from training_runs import (
     run_here,
 )
 
+from dataio import Places, load_dataset
 from hyperparameters import InputError
 from utils import run_folder
-from utils.fold_job import FoldOptions
+from utils.fold_job import FoldOptions, FoldTask
 from utils.processes import (
     environment,
     interrupts_blocked,
@@ -46,6 +49,29 @@ def test_a_fold_in_other_hands_is_refused_in_one_line(
     assert outcome["error"] == "another process is training this fold"
     assert events == []
     assert not run_folder.fold_folder(task.folder, 0).exists()
+
+
+def test_a_corpus_that_changed_since_the_run_began_is_not_trained_on(
+    fold_worker: ProcessPoolExecutor, tmp_path: Path
+) -> None:
+    """As when a recording is added, or on a machine that sees other files."""
+    write_toy(tmp_path)
+    places = Places(data_dir=tmp_path, derived_dir=tmp_path / "derived")
+    dataset = load_dataset(toy_settings(), places)
+    task = FoldTask(
+        settings=dataset.settings,
+        places=places,
+        number=0,
+        num_folds=2,
+        folder=tmp_path / "run",
+        run_hash=run_folder.run_hash(dataset.settings, dataset.manifest),
+        options=FoldOptions(),
+    )
+    shutil.copy(tmp_path / "TOY/calm/u0.wav", tmp_path / "TOY/calm/u10.wav")
+    outcome, events = fold_worker.submit(run_here, task).result()
+    assert outcome["error"].startswith("TOY is not what it was when the run began")
+    assert events == []
+    assert not run_folder.record_path(task.folder, 0).exists()
 
 
 @dataclass(frozen=True)

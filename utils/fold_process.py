@@ -22,7 +22,7 @@ from utils.files import locked
 from utils.fold_job import FoldJob, FoldTask
 from utils.folds import make_folds
 from utils.processes import stderr_to
-from utils.run_folder import fold_folder
+from utils.run_folder import fold_folder, run_hash
 from utils.workers import LOG_NAME, TRIES
 
 Events = Callable[[dict[str, Any]], None]
@@ -85,6 +85,12 @@ def _run_fold(task: FoldTask, report: Events) -> None:
 
     limit_threads(task.threads)
     dataset = load_dataset(task.settings, task.places)
+    if run_hash(task.settings, dataset.manifest) != task.run_hash:
+        raise InputError(
+            f"{dataset.manifest.corpus} is not what it was when the run began (files "
+            "were added, removed or altered, or this worker sees others): put it back, "
+            "or give the command again for a run of its own on what is there now"
+        )
     fold = make_folds(dataset.manifest.utterances, task.settings)[task.number]
     job = FoldJob(
         dataset=dataset,
