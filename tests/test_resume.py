@@ -21,11 +21,14 @@ from training_runs import (
     epochs_on_disk,
     fold_lock,
     holder_of,
+    make_task,
     read_record,
     results,
     train,
     wait_for,
 )
+
+from utils.workers import run_tasks
 
 KILLS_IN_PROOF = 100
 pytestmark = pytest.mark.skipif(
@@ -212,6 +215,17 @@ def test_a_cluster_started_by_hand_gives_the_same(
     assert done.returncode == 0, done.stderr
     for fold in (0, 1):
         assert results(read_record(folder, fold)) == results(trained_demo.record(fold))
+
+
+def test_workers_that_do_not_see_the_project_fail_each_fold_in_one_line(
+    trained_demo: TrainedDemo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("utils.cluster.PROJECT", tmp_path / "not mounted")
+    tasks = [make_task(trained_demo.derived_dir, tmp_path, n) for n in (0, 1)]
+    with hand_started_cluster(tmp_path) as address:
+        failures = run_tasks(tasks, print, scheduler=address)
+    line = "its Dask worker failed (ModuleNotFoundError: No module named 'utils')"
+    assert failures == {0: line, 1: line}
 
 
 @pytest.mark.proof

@@ -13,6 +13,7 @@ from distributed import Client, LocalCluster, WorkerPlugin, as_completed, get_wo
 from distributed.scheduler import KilledWorker
 
 from hyperparameters import InputError
+from utils.cli import one_line
 from utils.files import PROJECT
 from utils.fold_job import FoldTask
 from utils.processes import interrupts_blocked
@@ -113,6 +114,9 @@ def _submit(
             error = f"its Dask worker died {TRIES} times"
         except CancelledError:
             error = "the scheduler was lost"
+        except Exception as reason:  # the worker's own: no project, no memory
+            name, text = type(reason).__name__, one_line(reason)[:200]
+            error = f"its Dask worker failed ({name}: {text})"
         if error is not None:
             failures[number] = error
     return failures
