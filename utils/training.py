@@ -40,7 +40,7 @@ Report = Callable[[dict[str, Any]], None]
 
 
 def limit_threads(threads: int) -> None:
-    """Hold the backend to some threads, also in a worker that others started.
+    """Hold TensorFlow or PyTorch to some threads, also in a worker of others.
 
     Another number of threads adds in another order and gives other weights.
     """
