@@ -309,9 +309,12 @@ def test_another_backend_trains_without_tensorflow_and_exports_here(
     check = "import importlib.util as u; print(u.find_spec('tensorflow'))"
     found = subprocess.run([python, "-c", check], capture_output=True, text=True)
     assert found.stdout == "None\n", "that Python must not have TensorFlow"
-    done = subprocess.run(
-        [python, *words[1:], *options], env=environ, capture_output=True, text=True
-    )
+    how = {"env": environ, "capture_output": True, "text": True}
+    refused = subprocess.run([python, *words[1:], *options, "-m", "true"], **how)
+    assert refused.returncode == 2
+    assert refused.stderr.count("only TensorFlow exports") == 1
+    assert "1 of 2 epochs" not in refused.stderr
+    done = subprocess.run([python, *words[1:], *options], **how)
     assert done.returncode == 0, done.stderr
     [folder] = (tmp_path / "result").iterdir()
     trained = read_record(folder, 0)

@@ -42,7 +42,9 @@ Report = Callable[[dict[str, Any]], None]
 def limit_threads(threads: int) -> None:
     """Hold TensorFlow or PyTorch to some threads, also in a worker of others.
 
-    Another number of threads adds in another order and gives other weights.
+    Another number of threads adds in another order and gives other weights. JAX can't
+    be held: it takes the cores that the process may use (XLA's flag for one thread,
+    `--xla_cpu_multi_thread_eigen=false`, changes nothing in 0.10).
     """
     if keras.config.backend() == "torch":
         import torch
@@ -254,19 +256,26 @@ def train_fold(job: FoldJob, report: Report = print) -> None:
         report: Called with a dict after every epoch and at each stage.
 
     Raises:
-        InputError: The fold's folder belongs to another run, or a finished fold cannot
-            be exported.
+        InputError: The fold's folder belongs to another run, or what is asked for
+            cannot be exported here.
         OSError: A file cannot be written; the fold resumes when that is mended.
     """
     number = job.fold.number
     record = read_record(job.folder, number, job.run_hash)
+    if record is not None and not needs_export(record, job.options):
+        report({"fold": number, "stage": "done"})
+        return
+    if keras.config.backend() != "tensorflow" and (record or job.options.fused):
+        raise InputError(
+            "only TensorFlow exports models, and KERAS_BACKEND is "
+            f"{keras.config.backend()}: train without -m, then export with "
+            f"`KERAS_BACKEND=tensorflow python train.py --export_only {job.folder}`, "
+            "which takes -m"
+        )
     if record is None:
         model, state = fit_fold(job, report)
         save_weights(model, job.fold_folder / WEIGHTS_NAME)
         record = make_record(job, state)
-    elif not needs_export(record, job.options):
-        report({"fold": number, "stage": "done"})
-        return
     report({"fold": number, "stage": "exporting"})
     record |= export_and_score(job, record)
     write_json(record_path(job.folder, number), record)
@@ -286,8 +295,7 @@ def export_and_score(job: FoldJob, record: dict[str, Any]) -> dict[str, Any]:
         The record's `probabilities` by source and `calibration`, utterance ids.
 
     Raises:
-        InputError: The weights are missing, are not those of the record, or can't be
-            exported here.
+        InputError: The weights are missing, or are not those of the record.
     """
     path = job.fold_folder / WEIGHTS_NAME
     keras.backend.clear_session()
@@ -304,11 +312,6 @@ def export_and_score(job: FoldJob, record: dict[str, Any]) -> dict[str, Any]:
         paths = scoring.export_fold(job, model, calibration, with_audio=with_audio)
         answers = scoring.predict_files(job, paths)
         found |= {name: scoring.rounded(rows) for name, rows in answers.items()}
-    elif known:
-        raise InputError(
-            f"only TensorFlow exports; set KERAS_BACKEND=tensorflow, it is "
-            f"{keras.config.backend()}"
-        )
     return {"probabilities": found, "calibration": calibration}
 
 
