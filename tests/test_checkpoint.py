@@ -1,6 +1,7 @@
 """The state of an unfinished fold: whole, or refused; never half believed."""
 
 import errno
+import json
 import os
 import resource
 from collections.abc import Iterator
@@ -43,7 +44,8 @@ def state_after(epochs: int, model: keras.Model) -> State:
     """A state with something in every field."""
     history = {"loss": [1.0 / (epoch + 1) for epoch in range(epochs)]}
     best = checkpoint.values_of(model.variables)
-    return State(KEY, epochs, epochs - 1, 0.5, history, 1.5, 2.5, best)
+    conditions = [{"from_epoch": 0, "commit": "abc", "threads": 1}]
+    return State(KEY, epochs, epochs - 1, 0.5, history, 1.5, 2.5, best, conditions)
 
 
 def all_values(model: keras.Model) -> list[np.ndarray]:
@@ -77,6 +79,25 @@ def test_everything_comes_back(saved: tuple[Path, list[list[np.ndarray]]]) -> No
     wanted = state_after(2, small_model(2))
     assert_same(state.best, wanted.best)
     assert {**vars(state), "best": []} == {**vars(wanted), "best": []}
+
+
+def test_a_state_of_an_older_version_is_restored(
+    saved: tuple[Path, list[list[np.ndarray]]],
+) -> None:
+    """It does not say what trained it."""
+    folder, values = saved
+    for name in STATE_NAMES:
+        with np.load(folder / name) as archive:
+            arrays = dict(archive)
+        scalars = json.loads(arrays["scalars"].tobytes())
+        del scalars["trained_by"]
+        arrays["scalars"] = np.frombuffer(json.dumps(scalars).encode(), np.uint8)
+        np.savez(folder / name, **arrays)
+    model = small_model(9)
+    state, warnings = checkpoint.restore(folder, KEY, model)
+    assert warnings == []
+    assert (state.epochs_done, state.trained_by) == (2, [])
+    assert_same(all_values(model), values[1])
 
 
 def test_the_dropout_that_follows_is_the_same(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """One fold: the same results whatever happens to it on the way."""
 
 import errno
+import json
 import os
 import resource
 import shutil
@@ -43,6 +44,35 @@ def test_a_fold_stopped_twice_is_bit_equal(
     left = {path.name for path in run_folder.fold_folder(task.folder, 0).iterdir()}
     assert "weights.keras" in left
     assert not {name for name in left if name.startswith(("state", ".", "worker"))}
+
+
+def test_a_resume_under_other_conditions_is_warned_of_and_recorded(
+    trained_demo: TrainedDemo, fold_worker: ProcessPoolExecutor, tmp_path: Path
+) -> None:
+    """As of one thread and of two; this process can't change its number any more."""
+    task = make_task(trained_demo.derived_dir, tmp_path, epochs=2)
+    fold_worker.submit(run_here, task, StopAfter(0)).result()
+    [path] = run_folder.fold_folder(task.folder, 0).glob("state_*.npz")
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    scalars = json.loads(arrays["scalars"].tobytes())
+    [begun] = scalars["trained_by"]
+    scalars["trained_by"] = [begun | {"commit": "abc", "threads": 2}]
+    arrays["scalars"] = np.frombuffer(json.dumps(scalars).encode(), np.uint8)
+    np.savez(path, **arrays)
+    _, events = fold_worker.submit(run_here, task).result()
+    [warning] = [event["warning"] for event in events if "warning" in event]
+    assert warning.startswith(
+        f"resumed after epoch 1 with commit abc, now {begun['commit']}; threads 2, "
+        "now 1: results may differ"
+    )
+    record = read_record(task.folder, 0)
+    assert record["trained_by"] == [
+        begun | {"commit": "abc", "threads": 2},
+        begun | {"from_epoch": 1},
+    ]
+    assert (record["backend"], record["threads"]) == ("tensorflow", 1)
+    assert record["device"] == begun["device"]
 
 
 def test_damaged_state_costs_an_epoch_and_changes_nothing(

@@ -104,7 +104,7 @@ def read_record(folder: Path, fold: int) -> dict[str, Any]:
 
 def results(record: dict[str, Any]) -> dict[str, Any]:
     """All of a record that must be bit-equal between runs, however they went."""
-    about = ("command", "commit", "machine", "versions", "time")
+    about = ("command", "commit", "machine", "versions", "time", "trained_by")
     return {
         name: value
         for name, value in record.items()

@@ -48,6 +48,8 @@ class State:
         seconds: Wall-clock time spent, s.
         cpu_seconds: Processor time spent, s.
         best: The kept epoch's model variables; empty where the last epoch is kept.
+        trained_by: Commit, backend, threads and device, with `from_epoch`, 0-based; one
+            entry, and another where a resume found others. Empty in older states.
     """
 
     key: str
@@ -58,6 +60,7 @@ class State:
     seconds: float = 0.0
     cpu_seconds: float = 0.0
     best: Arrays = field(default_factory=list)
+    trained_by: list[dict[str, Any]] = field(default_factory=list)
 
 
 def values_of(variables: list[Any]) -> Arrays:

@@ -80,6 +80,7 @@ class FoldJob:
         run_hash: As in the run folder's name.
         num_folds: Folds of the whole run.
         options: What does not affect the result.
+        threads: As the task has it; noted in the record.
     """
 
     dataset: Dataset
@@ -88,6 +89,7 @@ class FoldJob:
     run_hash: str
     num_folds: int
     options: FoldOptions
+    threads: int = 1
 
     @property
     def settings(self) -> Settings:

@@ -99,6 +99,7 @@ def _run_fold(task: FoldTask, report: Events) -> None:
         run_hash=task.run_hash,
         num_folds=task.num_folds,
         options=task.options,
+        threads=task.threads,
     )
     train_fold(job, report)
 

@@ -26,6 +26,7 @@ from utils.folds import random_state
 from utils.run_folder import (
     FORMAT,
     WEIGHTS_NAME,
+    commit,
     describe_corpus,
     provenance,
     read_record,
@@ -77,14 +78,80 @@ def fit_fold(job: FoldJob, report: Report = print) -> tuple[keras.Model, State]:
         left.unlink()
     model = build_model(job)
     state, warnings = checkpoint.restore(job.fold_folder, _state_key(job), model)
+    epochs = range(state.epochs_done, job.settings.training.epochs)
+    if epochs:
+        warnings += note_conditions(state, conditions(job.threads))
     for line in warnings:
         report({"fold": job.fold.number, "warning": line})
-    epochs = range(state.epochs_done, job.settings.training.epochs)
     if epochs:
         _fit(job, model, state, epochs, report)
     if state.best:
         checkpoint.assign(model.variables, state.best)
     return model, state
+
+
+def conditions(threads: int) -> dict[str, Any]:
+    """What a fold's numbers depend on besides settings and data.
+
+    Args:
+        threads: What the backend was held to; JAX can't be.
+    """
+    backend = keras.config.backend()
+    return {
+        "commit": commit(),
+        "backend": backend,
+        "threads": None if backend == "jax" else threads,
+        "device": device_name(),
+    }
+
+
+def device_name() -> str:
+    """`cpu`, or the name of the accelerator that the backend computes on."""
+    if keras.config.backend() == "tensorflow":
+        import tensorflow as tf
+
+        for device in tf.config.list_physical_devices("GPU"):
+            details = tf.config.experimental.get_device_details(device)
+            return str(details.get("device_name", "gpu"))
+    elif keras.config.backend() == "torch":
+        import torch
+
+        if torch.cuda.is_available():
+            return str(torch.cuda.get_device_name())
+        if torch.backends.mps.is_available():
+            return "mps"
+    elif keras.config.backend() == "jax":
+        import jax
+
+        return str(jax.devices()[0].device_kind)
+    return "cpu"
+
+
+def note_conditions(state: State, now: dict[str, Any]) -> list[str]:
+    """Add to a state what trains from here on, where that is news.
+
+    Args:
+        state: Fresh or restored.
+        now: As `conditions` has them.
+
+    Returns:
+        A warning where other conditions trained the epochs before; else nothing.
+    """
+    known = state.trained_by[-1] if state.trained_by else {}
+    if all(known.get(name) == value for name, value in now.items()):
+        return []
+    state.trained_by.append({"from_epoch": state.epochs_done, **now})
+    changes = [
+        f"{name} {known[name]}, now {value}"
+        for name, value in now.items()
+        if name in known and known[name] != value
+    ]
+    if not changes:
+        return []
+    return [
+        f"resumed after epoch {state.epochs_done} with {'; '.join(changes)}: results "
+        "may differ from those of an uninterrupted run"
+    ]
 
 
 def build_model(job: FoldJob) -> keras.Model:
@@ -218,6 +285,7 @@ def make_record(job: FoldJob, state: State) -> dict[str, Any]:
         state: Its final state.
     """
     manifest, fold = job.dataset.manifest, job.fold
+    trained_by = state.trained_by[-1] if state.trained_by else {}
     by_id = {utterance.id: utterance for utterance in manifest.utterances}
     return {
         "format": FORMAT,
@@ -232,6 +300,8 @@ def make_record(job: FoldJob, state: State) -> dict[str, Any]:
         "seconds": round(state.seconds, 3),
         "cpu_seconds": round(state.cpu_seconds, 3),
         **provenance(job.options.command),
+        **{name: trained_by.get(name) for name in ("backend", "threads", "device")},
+        "trained_by": state.trained_by,
         "train": list(fold.train),
         "validation": list(fold.validation),
         "test": list(fold.test),
