@@ -101,7 +101,7 @@ def test_a_damaged_record_is_named(
 def test_a_broken_file_is_named(tmp_path: Path, text: str) -> None:
     folder = write_run(tmp_path / "run", FOLDS)
     (folder / "folds/fold_00.json").write_bytes(text.encode("latin-1"))
-    with pytest.raises(InputError, match=r"fold_00\.json: .* make it again"):
+    with pytest.raises(InputError, match=r"fold_00\.json: .* makes it again"):
         load_run(folder)
 
 

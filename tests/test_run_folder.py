@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from synthetic_run import record
 
 from hyperparameters import InputError, Settings, from_flat, to_flat
 from utils import run_folder
@@ -89,22 +90,41 @@ def test_config_comes_back(manifest: Manifest, tmp_path: Path) -> None:
 def test_no_run_folder_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"config\.json is missing"):
         run_folder.read_config(tmp_path)
-    (tmp_path / "config.json").write_text("{")
-    with pytest.raises(InputError, match=r"config\.json: damaged"):
+
+
+DAMAGE = {
+    b"{": "damaged ",
+    b"\xff": "damaged ",
+    b"[" * 100_000: "damaged ",
+    b"[]": "must hold a JSON object",
+    b"{}": "'num_folds' must be of type int, got None",
+}
+
+
+@pytest.mark.parametrize("content", DAMAGE, ids=lambda content: str(content[:2]))
+def test_a_damaged_file_is_one_line(tmp_path: Path, content: bytes) -> None:
+    of_fold = run_folder.record_path(tmp_path, 0)
+    of_fold.parent.mkdir()
+    for path in (tmp_path / "config.json", of_fold):
+        path.write_bytes(content)
+    with pytest.raises(InputError) as of_config:
         run_folder.read_config(tmp_path)
+    with pytest.raises(InputError) as of_record:
+        run_folder.read_record(tmp_path, 0, "abc")
+    for path, error in ((tmp_path / "config.json", of_config), (of_fold, of_record)):
+        assert str(error.value).startswith(f"{path}: {DAMAGE[content]}")
+        assert "remove it, and the command that trained makes it again" in str(error)
 
 
 def test_records_are_held_to_their_run(tmp_path: Path) -> None:
     assert run_folder.read_record(tmp_path, 0, "abc") is None
     path = run_folder.record_path(tmp_path, 0)
     path.parent.mkdir()
-    path.write_text('{"fold": 0, "hash": "abc"}')
-    assert run_folder.read_record(tmp_path, 0, "abc") == {"fold": 0, "hash": "abc"}
+    content = record(0, [("a", "1", 0, 0)], 1, hash="abc")
+    path.write_text(json.dumps(content))
+    assert run_folder.read_record(tmp_path, 0, "abc") == content
     with pytest.raises(InputError, match="belongs to another configuration"):
         run_folder.read_record(tmp_path, 0, "def")
     path.rename(run_folder.record_path(tmp_path, 1))
     with pytest.raises(InputError, match="belongs to another configuration"):
         run_folder.read_record(tmp_path, 1, "abc")
-    path.write_text('{"fold": 0, "ha')
-    with pytest.raises(InputError, match=r"damaged .*; remove it"):
-        run_folder.read_record(tmp_path, 0, "abc")

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from hyperparameters import FrontEnd, InputError
 from utils.model_file import named_classes
-from utils.run_folder import read_config, settings_of
+from utils.run_folder import CONFIG_NAME, read_object, settings_of
 
 CONFIG_AT_MOST_ABOVE = 3  # <run>/folds/fold_00/weights.keras
 OURS = {"classes", "settings", "corpus"}  # of a run's configuration
@@ -83,8 +83,8 @@ def load_keras_model(path: Path, labels: str | None = None) -> KerasModel:
 def _run_config(path: Path) -> dict[str, Any] | None:
     """The configuration of the run that a file lies in; None outside a run."""
     for folder in list(path.resolve().parents)[:CONFIG_AT_MOST_ABOVE]:
-        if (folder / "config.json").is_file():
-            config = read_config(folder)
+        if (folder / CONFIG_NAME).is_file():
+            config = read_object(folder / CONFIG_NAME, {})
             # other programs keep a config.json beside their models, too
             return config if set(config) >= OURS else None
     return None

@@ -2,7 +2,6 @@
 
 import collections
 import functools
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,21 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hyperparameters import InputError
+from utils.run_folder import CONFIG, CONFIG_NAME, RECORD, read_config, read_object
 
 RECORD_NAME = re.compile(r"fold_(\d+)\.json")
-REQUIRED = {
-    "fold": int,
-    "num_folds": int,
-    "hash": str,
-    "settings": dict,
-    "corpus": dict,
-    "classes": list,
-    "chosen_on": str,
-    "test": list,
-    "labels": list,
-    "speakers": list,
-    "probabilities": dict,
-}
 REPEATING_PROTOCOL = "paper"  # its hold-outs overlap: an utterance has several rows
 
 
@@ -189,43 +176,16 @@ def load_run(folder: Path | str) -> Run:
             f"{folder}: no folds/fold_*.json; give a run folder, such as one in result/"
         )
     records = sorted((_read_record(path) for path in paths), key=lambda r: r["fold"])
-    config = _read_config(folder / "config.json", records[0])
+    has_config = (folder / CONFIG_NAME).is_file()
+    config = read_config(folder) if has_config else {k: records[0][k] for k in CONFIG}
     run = Run(folder=folder, config=config, records=tuple(records))
     _check_together(run)
     return run
 
 
-def _read_json(path: Path, required: dict[str, type]) -> dict[str, Any]:
-    """A JSON object that holds the required keys with the required types."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # JSON and UTF-8 errors alike
-        raise InputError(
-            f"{path}: not readable as JSON ({error}); make it again"
-        ) from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: must hold a JSON object; make it again")
-    for key, kind in required.items():
-        if not isinstance(content.get(key), kind):
-            raise InputError(
-                f"{path}: {key!r} must be of type {kind.__name__}, got "
-                f"{content.get(key)!r:.40}; train this fold again"
-            )
-    return content
-
-
-def _read_config(path: Path, record: dict[str, Any]) -> dict[str, Any]:
-    """`config.json`, completed by what every record holds too."""
-    shared = ("hash", "settings", "corpus", "classes", "num_folds")
-    config = {key: record[key] for key in shared}
-    if path.is_file():
-        config |= _read_json(path, {"hash": str, "settings": dict, "classes": list})
-    return config
-
-
 def _read_record(path: Path) -> dict[str, Any]:
     """One fold's record, held to its own shape."""
-    record = _read_json(path, REQUIRED)
+    record = read_object(path, RECORD)
     match = RECORD_NAME.fullmatch(path.name)
     if match is None or int(match[1]) != record["fold"]:
         raise InputError(f"{path}: holds fold {record['fold']}; give it that name")

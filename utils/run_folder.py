@@ -16,6 +16,7 @@ import importlib.metadata
 import json
 import platform
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,24 @@ from utils.segment import duration_text, stem
 
 FORMAT = 1
 WEIGHTS_NAME = "weights.keras"
+CONFIG_NAME = "config.json"
+# What configuration and records must hold, besides what is only shown
+CONFIG = {
+    "num_folds": int,
+    "hash": str,
+    "settings": dict,
+    "corpus": dict,
+    "classes": list,
+}
+RECORD = {
+    **CONFIG,
+    "fold": int,
+    "chosen_on": str,
+    "test": list,
+    "labels": list,
+    "speakers": list,
+    "probabilities": dict,
+}
 PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy", "ai-edge-litert")
 
 
@@ -142,25 +161,42 @@ def write_config(folder: Path, config: dict[str, Any]) -> None:
     Raises:
         OSError: The folder cannot be written.
     """
-    write_json(folder / "config.json", config)
+    write_json(folder / CONFIG_NAME, config)
+
+
+def read_object(path: Path, required: Mapping[str, type]) -> dict[str, Any]:
+    """A JSON object that holds the required keys with values of their types.
+
+    Raises:
+        InputError: It is none, or does not.
+        OSError: It cannot be read.
+    """
+    mending = "remove it, and the command that trained makes it again"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:  # JSON and UTF-8 errors alike
+        raise InputError(f"{path}: damaged ({error}); {mending}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: must hold a JSON object; {mending}")
+    for key, kind in required.items():
+        if not isinstance(content.get(key), kind):
+            raise InputError(
+                f"{path}: {key!r} must be of type {kind.__name__}, got "
+                f"{content.get(key)!r:.40}; {mending}"
+            )
+    return content
 
 
 def read_config(folder: Path) -> dict[str, Any]:
     """A run's configuration.
 
     Raises:
-        InputError: `folder` is no run folder.
+        InputError: `folder` is no run folder, or its configuration is damaged.
     """
-    path = folder / "config.json"
-    try:
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise InputError(
-            f"{folder} is not a run folder: config.json is missing"
-        ) from error
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}: damaged ({error})") from error
-    return config
+    path = folder / CONFIG_NAME
+    if not path.is_file():
+        raise InputError(f"{folder} is not a run folder: {CONFIG_NAME} is missing")
+    return read_object(path, CONFIG)
 
 
 def settings_of(config: dict[str, Any]) -> Settings:
@@ -198,15 +234,13 @@ def read_record(folder: Path, fold: int, expected_hash: str) -> dict[str, Any] |
         InputError: The record is damaged, or belongs to another configuration.
     """
     path = record_path(folder, fold)
-    try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}: damaged ({error}); remove it") from error
-    if record.get("hash") != expected_hash or record.get("fold") != fold:
+    record = read_object(path, RECORD)
+    if record["hash"] != expected_hash or record["fold"] != fold:
         raise InputError(
-            f"{path}: belongs to another configuration ({record.get('hash')}, this run "
-            f"is {expected_hash}); move it out of the folder"
+            f"{path}: belongs to another configuration (fold {record['fold']} of "
+            f"{record['hash']}, not fold {fold} of {expected_hash}); move it out of "
+            "the folder"
         )
     return record
