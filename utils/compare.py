@@ -17,7 +17,7 @@ from typing import Any
 from hyperparameters import InputError
 from utils.cli import Parser, run_main
 from utils.files import write_atomic
-from utils.intervals import headline_intervals
+from utils.intervals import headline_intervals, interval_text
 from utils.metrics import FIGURES, figures, named
 from utils.paired import Paired, mcnemar, pair, sign_flip, unit_differences
 from utils.records import Run, load_run
@@ -123,7 +123,7 @@ def to_markdown(lines: Sequence[dict[str, Any]]) -> str:
     head += ["ΔUA (p)", "ΔWA (p)", "McNemar p", "differs in"]
     table = [head, ["---"] * len(head)]
     for line in lines:
-        scores = [_score(line[figure]) for figure in SHOWN]
+        scores = [interval_text(line[figure]) for figure in SHOWN]
         own = [str(line[name]) for name in (*fixed, "rows")]
         table.append([*own, *scores, *_test_cells(line), _differs(line)])
     units = {line["ua"]["method"] for line in lines}
@@ -138,12 +138,6 @@ def to_markdown(lines: Sequence[dict[str, Any]]) -> str:
         notes.append("Runs that differ in the last column were compared on request.")
     rows = [f"| {' | '.join(cells)} |" for cells in table]
     return "\n".join([*rows, "", *notes]) + "\n"
-
-
-def _score(interval: dict[str, Any]) -> str:
-    """`88.5 [84.1, 91.8]`, percent."""
-    value, low, high = (100 * interval[key] for key in ("value", "low", "high"))
-    return f"{value:.1f} [{low:.1f}, {high:.1f}]"
 
 
 def _test_cells(line: dict[str, Any]) -> list[str]:

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from utils.intervals import interval_text
+
 ABSENT = "–"
 PIPE = r"\|"  # a bar inside a cell of a Markdown table
 Row = Mapping[str, Any]
@@ -96,11 +98,8 @@ def _cells(models: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
 
 
 def _figure(row: Row, name: str) -> str:
-    """`77.57 [70.12, 83.60]`, percent."""
-    if name not in row:
-        return ABSENT
-    value, low, high = (100 * row[name][key] for key in ("value", "low", "high"))
-    return f"{value:.2f} [{low:.2f}, {high:.2f}]"
+    """A score with its interval, percent."""
+    return interval_text(row[name]) if name in row else ABSENT
 
 
 def _number(row: Row, name: str, form: str, factor: float = 1) -> str:

@@ -12,7 +12,7 @@ Everything works on counts: (units, classes, classes), the confusion matrix of e
 speaker or utterance; leading dimensions are independent data sets.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -194,6 +194,16 @@ def headline_intervals(rows: Rows, figures: Figures) -> list[dict[str, Any]]:
         }
         for value, error, low, high in zip(values, errors, lows, highs, strict=True)
     ]
+
+
+def interval_text(figure: Mapping[str, Any]) -> str:
+    """`77.61 [73.02, 81.64]`, in percent.
+
+    Args:
+        figure: `value`, `low` and `high`, as from `headline_intervals`.
+    """
+    value, low, high = (100 * figure[name] for name in ("value", "low", "high"))
+    return f"{value:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def _method(value: float, error: float, unit: str, units: int) -> str:

@@ -11,7 +11,7 @@ from hyperparameters import InputError
 from utils.corpora import Manifest, have_same_recordings
 from utils.corpora.class_map import SharedClasses, shared_classes
 from utils.footprint import footprint
-from utils.intervals import headline_intervals
+from utils.intervals import headline_intervals, interval_text
 from utils.metrics import FIGURES, confusion, figures, named
 from utils.model_file import Classifier, load_model, predict_utterance
 from utils.native_output import native_output_held_back
@@ -117,9 +117,7 @@ def score_text(content: dict[str, Any]) -> str:
         f"{content['model']} on {content['n']:,} utterances of {content['corpus']}"
     ]
     for name, title in FIGURES.items():
-        figure = content["headline"][name]
-        value, low, high = (100 * figure[key] for key in ("value", "low", "high"))
-        lines.append(f"{title:12}{value:6.2f} % [{low:.2f}, {high:.2f}]")
+        lines.append(f"{title:12}{interval_text(content['headline'][name])} %")
     lines.append("confusion (rows true, columns answered):")
     width = max(map(len, content["classes"]))
     for name, counts in zip(content["classes"], content["confusion"], strict=True):

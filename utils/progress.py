@@ -10,7 +10,7 @@ from tqdm import tqdm
 BAR = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{remaining} left{postfix}]"
 LINE = "{desc}: {n_fmt} of {total_fmt} epochs, {remaining} left{postfix}"
 LINE_INTERVAL_S = 30.0  # where nobody watches a terminal
-FIGURES = {
+WORDS = {
     "accuracy": "train",
     "validation_accuracy": "chosen on",
     "test_accuracy": "test",
@@ -60,7 +60,7 @@ class RunProgress:
         """Move the fold's bar to its epoch, and the whole along with it."""
         before = event["epoch"]
         bar = self._bar_of(event["fold"], before)
-        figures = [f"{FIGURES[k]} {v:.3f}" for k, v in event.items() if k in FIGURES]
+        figures = [f"{WORDS[k]} {v:.3f}" for k, v in event.items() if k in WORDS]
         bar.set_postfix_str(", ".join(figures), refresh=False)
         self.whole.update(before + 1 - bar.n)
         bar.update(before + 1 - bar.n)

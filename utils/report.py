@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from utils.cli import Parser, run_main
 from utils.files import write_atomic, write_json
+from utils.intervals import interval_text
 from utils.metrics import FIGURES, confusion, figures, named, summary
 from utils.plots.run import run_figures, save_figures, stem_of
 from utils.records import Run, load_run
@@ -103,17 +104,14 @@ def headline(metrics: Mapping[str, Any]) -> str:
     done, verdict = len(metrics["folds_done"]), metrics["audit"].get("verdict", "")
     parts = [metrics["corpus"]["name"]]
     if scores := metrics["keras"].get("headline"):
-        parts += [f"{FIGURES[name]} {_percent(scores[name])}" for name in ("ua", "wa")]
+        parts += [
+            f"{FIGURES[name]} % {interval_text(scores[name])}" for name in ("ua", "wa")
+        ]
     else:
         parts.append("no score, by design")
     parts.append(f"{done} of {metrics['num_folds']} folds, {metrics['protocol']}")
     parts += [verdict, metrics["corpus"].get("note", "").rstrip(".")]
     return "; ".join(part for part in parts if part)
-
-
-def _percent(figure: Mapping[str, float]) -> str:
-    value, low, high = (100 * figure[name] for name in ("value", "low", "high"))
-    return f"{value:.2f} % [{low:.2f}, {high:.2f}]"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -15,10 +15,11 @@ from hyperparameters import InputError, Training
 from utils import report
 from utils.cli import Parser, run_main
 from utils.files import PROJECT, write_atomic
+from utils.intervals import interval_text
 from utils.plots.run import stem_of
 from utils.records import Run, load_run
 
-FIGURES = {"ua": "UA", "wa": "WA", "weighted_f1": "F1"}
+SHORT_NAMES = {"ua": "UA", "wa": "WA", "weighted_f1": "F1"}
 START = "<!-- results: written by `python -m utils.reproduction` -->"
 END = "<!-- end of results -->"
 # one table for each question that a protocol asks; `all` has no score
@@ -132,7 +133,7 @@ def theirs(published: Mapping[str, Any]) -> list[str]:
     lines = []
     for loss, sources in published["scores_percent"].items():
         for source, scores in sources.items():
-            cells = [f"{scores[name]:.2f}" for name in FIGURES]
+            cells = [f"{scores[name]:.2f}" for name in SHORT_NAMES]
             lines.append(line([source, "published figure", loss, *cells, "–"]))
     return lines
 
@@ -140,9 +141,9 @@ def theirs(published: Mapping[str, Any]) -> list[str]:
 def ours(run: Run, metrics: Mapping[str, Any]) -> str:
     """A run as a row of the results table."""
     settings, scores = run.settings, metrics["keras"]
-    cells = ["–"] * len(FIGURES)
+    cells = ["–"] * len(SHORT_NAMES)
     if "headline" in scores:
-        cells = [interval(scores["headline"][name]) for name in FIGURES]
+        cells = [interval_text(scores["headline"][name]) for name in SHORT_NAMES]
     select = ", last epoch" if settings["select"] == "last" else ""
     partial = (
         ""
@@ -155,12 +156,6 @@ def ours(run: Run, metrics: Mapping[str, Any]) -> str:
     )
     protocol = f"{run.protocol}{select}{partial}"
     return line(["ours", protocol, settings["loss_name"], *cells, made])
-
-
-def interval(figure: Mapping[str, float]) -> str:
-    """`77.61 [73.02, 81.64]`, in percent."""
-    value, low, high = (100 * figure[name] for name in ("value", "low", "high"))
-    return f"{value:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def took(run: Run) -> str:
@@ -212,13 +207,13 @@ def expected_scores(rows: Sequence[Row]) -> str:
     lines += [ours(run, metrics), ""]
     lines += table(["class", "utterances", "recall %", "precision %", "F1 %"])
     for entry in scores["per_class"]:
-        recall = interval(entry["recall"]) if entry["recall"] else "not tested"
+        recall = interval_text(entry["recall"]) if entry["recall"] else "not tested"
         precision, f1 = entry["precision"], f"{100 * entry['f1']:.2f}"
         answered = "never answered" if precision is None else f"{100 * precision:.2f}"
         lines.append(line([entry["class"], entry["support"], recall, answered, f1]))
     lines += ["", *table(["speaker", "utterances", "UA %", "WA %"])]
     for entry in scores["per_speaker"]:
-        figures = [interval(entry[name]) for name in ("ua", "wa")]
+        figures = [interval_text(entry[name]) for name in ("ua", "wa")]
         lines.append(line([entry["speaker"], entry["n"], *figures]))
     return "\n".join(lines)
 
