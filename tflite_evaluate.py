@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
 from dataio import select_part
 from hyperparameters import AUDIO_TYPES, InputError
@@ -29,6 +28,7 @@ from utils.model_score import score_model, score_text
 from utils.plots.precisions import size_figure
 from utils.plots.run import stem_of
 from utils.plots.style import save
+from utils.progress import terminal_bar
 from utils.records import Run, load_run
 
 EXIT_GATE_MISSED = 1
@@ -160,7 +160,7 @@ def evaluate_run(args: argparse.Namespace) -> int:
     rescored = Rescored(run=run, folds={name: [] for name in NAMES})
     if has_files(run):
         rescored = rescore(
-            run, reader_of(run, args), lambda folds: tqdm(folds, unit="fold")
+            run, reader_of(run, args), lambda folds: terminal_bar(folds, unit="fold")
         )
     content = evaluate(rescored, GATE_POINTS if args.gate is None else args.gate)
     path = run.folder / f"{stem_of(run)}_TFLite"
@@ -202,7 +202,7 @@ def evaluate_model(args: argparse.Namespace) -> int:
         manifest,
         read,
         labels=args.labels,
-        progress=lambda items: tqdm(items, unit="utterance"),
+        progress=lambda items: terminal_bar(items, unit="utterance"),
     )
     print(score_text(content))
     return 0

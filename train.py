@@ -10,8 +10,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
 from dataio import Dataset, Places, load_dataset
 from hyperparameters import InputError, Settings
 from utils import options, report, run_folder
@@ -20,7 +18,7 @@ from utils.cli import EXIT_USER_ERROR, one_line, run_main
 from utils.fold_job import FoldOptions, FoldTask, needs_export
 from utils.folds import Fold, make_folds
 from utils.processes import stops_as_interrupt, usable_cores
-from utils.progress import RunProgress
+from utils.progress import RunProgress, terminal_bar
 from utils.seeds import write_spread
 from utils.train_options import parse_args
 from utils.workers import run_tasks
@@ -70,7 +68,7 @@ def train_run(
     Raises:
         InputError: Bad input, found before anything is trained.
     """
-    dataset = load_dataset(settings, places_of(args), progress=tqdm)
+    dataset = load_dataset(settings, places_of(args), progress=terminal_bar)
     folds = make_folds(dataset.manifest.utterances, settings)
     numbers = chosen_folds(args.folds, len(folds))
     folder = open_run_folder(dataset, folds, args.output_dir.absolute(), command)
@@ -94,7 +92,7 @@ def export_run(args: argparse.Namespace, command: str) -> int:
         raise InputError("--export_only needs TensorFlow, which is not installed here")
     settings = run_folder.settings_of(config)
     options.refuse_other_settings(args, settings)
-    dataset = load_dataset(settings, places_of(args), progress=tqdm)
+    dataset = load_dataset(settings, places_of(args), progress=terminal_bar)
     if run_folder.run_hash(settings, dataset.manifest) != config["hash"]:
         raise InputError(
             f"{folder} was trained on another {dataset.manifest.corpus} than the one "

@@ -1,5 +1,6 @@
 """What the terminal shows of a run: a bar for the whole, one for each running fold."""
 
+import functools
 import io
 import sys
 import time
@@ -7,6 +8,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+# A bar where a terminal shows it, and nothing in a log.
+terminal_bar = functools.partial(tqdm, disable=None)
 BAR = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{remaining} left{postfix}]"
 LINE = "{desc}: {n_fmt} of {total_fmt} epochs, {remaining} left{postfix}"
 LINE_INTERVAL_S = 30.0  # where nobody watches a terminal
