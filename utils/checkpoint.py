@@ -113,7 +113,10 @@ def restore(folder: Path, key: str, model: keras.Model) -> tuple[State, list[str
     found, warnings = [], []
     for name in STATE_NAMES:
         try:
-            found.append(_read(folder / name))
+            state, groups = _read(folder / name)
+            if state.key == key:
+                _check_shapes(groups, model)
+            found.append((state, groups))
         except FileNotFoundError:
             continue
         except DAMAGE as error:
@@ -140,6 +143,22 @@ def _read(path: Path) -> tuple[State, dict[str, Arrays]]:
         for name in sorted(set(archive.files) - {"scalars"}):
             groups[name.split("_")[0]].append(archive[name])
     return State(**scalars, best=groups["best"]), groups
+
+
+def _check_shapes(groups: dict[str, Arrays], model: keras.Model) -> None:
+    """Hold arrays to the variables they go to: a damaged index may hide some.
+
+    Raises:
+        ValueError: Others, or not all.
+    """
+    wanted = {
+        "model": [tuple(v.shape) for v in model.variables],
+        "optimizer": [tuple(v.shape) for v in model.optimizer.variables],
+        "best": [tuple(v.shape) for v in model.variables] if groups["best"] else [],
+    }
+    for name, shapes in wanted.items():
+        if [array.shape for array in groups[name]] != shapes:
+            raise ValueError(f"not all arrays of {name!r}, or others")
 
 
 def remove(folder: Path) -> None:
