@@ -99,7 +99,8 @@ def measure_program(
     settings: Settings, places: Places, number: int, threads: int
 ) -> Measurement:
     """Train a fold as `train.py` does, checkpoints among it."""
-    from utils.training import fit_fold, limit_threads
+    from utils.backend import limit_threads
+    from utils.training import fit_fold
 
     limit_threads(threads)
     clock = Clock()
@@ -114,7 +115,8 @@ def measure_baseline(
     """Train the same network on the same fold by a plain Keras `fit`."""
     import keras
 
-    from utils.training import build_model, limit_threads
+    from utils.backend import limit_threads
+    from utils.training import build_model
 
     limit_threads(threads)
     clock = Clock()
@@ -194,7 +196,8 @@ def measure_scale(
     Returns:
         Training utterances, and the measurement on one thread.
     """
-    from utils.training import fit_fold, limit_threads
+    from utils.backend import limit_threads
+    from utils.training import fit_fold
 
     limit_threads(1)
     clock = Clock()

@@ -81,7 +81,8 @@ def _run_fold_with_retries(task: FoldTask, report: Events) -> str | None:
 
 def _run_fold(task: FoldTask, report: Events) -> None:
     """Load the data and train; imports Keras, which only workers need."""
-    from utils.training import limit_threads, train_fold
+    from utils.backend import limit_threads
+    from utils.fold_record import train_fold
 
     limit_threads(task.threads)
     dataset = load_dataset(task.settings, task.places)

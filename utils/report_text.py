@@ -97,6 +97,7 @@ def _provenance(run: Run) -> dict[str, str]:
         "Commit": "; ".join(_said(run, "commit")),
         "Versions": "; ".join(versions),
         "Machine": "; ".join(_said(run, "machine")),
+        "Computed by": "; ".join(", ".join(said) for said in _conditions(run)),
         "Finished": times[-1] if times else "",
         "Took": f"{seconds:,.0f} s over the folds, {cpu_seconds:,.0f} CPU-seconds",
     }
@@ -108,6 +109,19 @@ def _said(run: Run, key: str) -> list[Any]:
     for record in run.records:
         if record.get(key) and record[key] not in found:
             found.append(record[key])
+    return found
+
+
+def _conditions(run: Run) -> list[tuple[str, ...]]:
+    """Backend, device and threads of the folds, each combination once."""
+    found: list[tuple[str, ...]] = []
+    for record in run.records:
+        if "backend" not in record:  # written before records said so
+            continue
+        threads = f"threads: {record['threads']}" if record["threads"] else "all cores"
+        said = (record["backend"], record["device"], threads)
+        if said not in found:
+            found.append(said)
     return found
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.util
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -108,6 +109,12 @@ def _check_together(args: argparse.Namespace) -> None:
         raise InputError(
             "--jobs counts processes of this machine, --scheduler leaves that to its "
             "cluster: give one of the two"
+        )
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    if args.merge_tflite and backend != "tensorflow":
+        raise InputError(
+            f"-m true exports, and only TensorFlow does: with KERAS_BACKEND={backend} "
+            "train without it, then give --export_only RUN -m true where TensorFlow is"
         )
     if args.tensorboard and importlib.util.find_spec("tensorboard") is None:
         raise InputError("--tensorboard needs a package: pip install tensorboard")
