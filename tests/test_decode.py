@@ -243,7 +243,7 @@ def test_bad_files_say_why_in_one_line(tmp_path, name, make, message):
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root, to become another user")
-def test_no_permission_as_another_user():
+def test_no_permission_as_another_user(nobody: int) -> None:
     """Root may read anything, so another user tries."""
     code = "import sys; from pathlib import Path; from utils.decode import check_file\n"
     code += "try: check_file(Path(sys.argv[1]))\nexcept ValueError as e: print(e)"
@@ -252,7 +252,7 @@ def test_no_permission_as_another_user():
         path = Path(folder, "a.wav")
         path.write_bytes(b"RIFF")
         path.chmod(0)
-        become = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        become = ["setpriv", f"--reuid={nobody}", f"--regid={nobody}", "--clear-groups"]
         result = subprocess.run(
             [*become, sys.executable, "-c", code, str(path)],
             cwd=Path(__file__).parent.parent,

@@ -16,8 +16,6 @@ import pytest
 
 from utils import files
 
-NOBODY = 65534
-
 
 def start(script: str, *arguments: object) -> subprocess.Popen[str]:
     """Run Python code in a process of its own, in the project's folder."""
@@ -31,7 +29,7 @@ def start(script: str, *arguments: object) -> subprocess.Popen[str]:
 
 
 @pytest.fixture
-def unwritable() -> Iterator[Path]:
+def unwritable(nobody: int) -> Iterator[Path]:
     """A folder this process may not write to, root or not; holds `old.txt`."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "folder"
@@ -41,7 +39,7 @@ def unwritable() -> Iterator[Path]:
         folder.chmod(0o555)
         was_root = os.geteuid() == 0  # whom no mode stops: be somebody else
         if was_root:
-            os.seteuid(NOBODY)
+            os.seteuid(nobody)
         try:
             yield folder
         finally:

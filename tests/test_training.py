@@ -27,8 +27,6 @@ from dataio import load_dataset
 from utils import report, run_folder
 from utils.fold_job import FoldOptions, FoldTask
 
-NOBODY = 65534
-
 
 def test_a_fold_stopped_twice_is_bit_equal(
     trained_demo: TrainedDemo, fold_worker: ProcessPoolExecutor, tmp_path: Path
@@ -136,12 +134,13 @@ class CloseFolder:
 
     epoch: int
     folder: Path
+    user: int
 
     def __call__(self, epoch: int) -> None:
         if epoch == self.epoch:
             self.folder.chmod(stat.S_IRUSR | stat.S_IXUSR | stat.S_IROTH | stat.S_IXOTH)
             if os.geteuid() == 0:
-                os.seteuid(NOBODY)
+                os.seteuid(self.user)
 
 
 def open_folder(folder: Path) -> None:
@@ -152,7 +151,10 @@ def open_folder(folder: Path) -> None:
 
 
 def test_an_unwritable_folder_is_one_line_and_the_fold_goes_on_when_mended(
-    trained_demo: TrainedDemo, fold_worker: ProcessPoolExecutor, tmp_path: Path
+    trained_demo: TrainedDemo,
+    fold_worker: ProcessPoolExecutor,
+    tmp_path: Path,
+    nobody: int,
 ) -> None:
     task = make_task(trained_demo.derived_dir, tmp_path)
     for part in (*tmp_path.parents, tmp_path):
@@ -160,7 +162,7 @@ def test_an_unwritable_folder_is_one_line_and_the_fold_goes_on_when_mended(
             part.chmod(part.stat().st_mode | stat.S_IXOTH)  # pytest's are private
     folder = run_folder.fold_folder(task.folder, 0)
     try:
-        closed = CloseFolder(epoch=1, folder=folder)
+        closed = CloseFolder(epoch=1, folder=folder, user=nobody)
         outcome, _ = fold_worker.submit(run_here, task, closed).result()
     finally:
         fold_worker.submit(open_folder, folder).result()
