@@ -4,6 +4,9 @@ Aftab, Morsali, Ghaemmaghami, Champagne, "Light-SERNet: a lightweight fully
 convolutional neural network for speech emotion recognition", ICASSP 2022.
 """
 
+import functools
+from collections.abc import Callable
+
 import keras
 from keras import KerasTensor, layers, ops
 
@@ -20,14 +23,20 @@ BODY = (
     (320, (1, 1), None),
 )
 Pair = tuple[int, int]
+Norm = Callable[..., layers.BatchNormalization]
 
 
-def build_light_sernet(settings: Settings, num_classes: int) -> keras.Model:
+def build_light_sernet(
+    settings: Settings,
+    num_classes: int,
+    batch_norm: Norm = layers.BatchNormalization,
+) -> keras.Model:
     """The three-path network, not compiled.
 
     Args:
         settings: Input shape, kernels, dropout, L2, batch-norm momentum.
         num_classes: Classes; 463,431 parameters for 7, whatever the input.
+        batch_norm: Keras's layer, or one that computes the same in another way.
 
     Returns:
         Model from (batch, frames, features, 1) to class probabilities (batch,
@@ -39,9 +48,10 @@ def build_light_sernet(settings: Settings, num_classes: int) -> keras.Model:
     if num_classes < 2:
         raise InputError(f"a classifier needs at least 2 classes, got {num_classes}")
     network = settings.network
+    norm = functools.partial(batch_norm, momentum=network.batch_norm_momentum)
     inputs = layers.Input(settings.front_end.input_shape, name="features")
     paths = [
-        _path(inputs, kernel, f"path{number}", network)
+        _path(inputs, kernel, f"path{number}", norm)
         for number, kernel in enumerate(network.kernels, start=1)
     ]
     hidden = layers.Concatenate(name="paths")(paths)
@@ -54,7 +64,7 @@ def build_light_sernet(settings: Settings, num_classes: int) -> keras.Model:
             kernel_regularizer=keras.regularizers.L2(network.l2),
             name=f"body{number}_conv",
         )(hidden)
-        hidden = _normalise_and_pool(hidden, pool, f"body{number}", network)
+        hidden = _normalise_and_pool(hidden, pool, f"body{number}", norm)
     hidden = layers.Dropout(network.dropout, name="dropout")(hidden)
     # float32 also under mixed precision: a float16 softmax loses small probabilities
     outputs = layers.Dense(
@@ -63,23 +73,19 @@ def build_light_sernet(settings: Settings, num_classes: int) -> keras.Model:
     return keras.Model(inputs, outputs, name="light_sernet")
 
 
-def _path(
-    inputs: KerasTensor, kernel: Pair, name: str, network: Network
-) -> KerasTensor:
+def _path(inputs: KerasTensor, kernel: Pair, name: str, norm: Norm) -> KerasTensor:
     """One path on the input: convolution with bias, then as every stage."""
     hidden = layers.Conv2D(PATH_FILTERS, kernel, padding="same", name=f"{name}_conv")(
         inputs
     )
-    return _normalise_and_pool(hidden, PATH_POOL, name, network)
+    return _normalise_and_pool(hidden, PATH_POOL, name, norm)
 
 
 def _normalise_and_pool(
-    hidden: KerasTensor, pool: Pair | None, name: str, network: Network
+    hidden: KerasTensor, pool: Pair | None, name: str, norm: Norm
 ) -> KerasTensor:
     """Batch norm → ReLU → average pool, the end of every stage."""
-    hidden = layers.BatchNormalization(
-        momentum=network.batch_norm_momentum, name=f"{name}_norm"
-    )(hidden)
+    hidden = norm(name=f"{name}_norm")(hidden)
     hidden = layers.ReLU(name=f"{name}_relu")(hidden)
     if pool is None:
         return layers.GlobalAveragePooling2D(name=f"{name}_pool")(hidden)

@@ -115,14 +115,15 @@ def measure_baseline(
     """Train the same network on the same fold by a plain Keras `fit`."""
     import keras
 
+    import models
     from utils.backend import limit_threads
-    from utils.training import build_model
 
     limit_threads(threads)
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
         job = make_job(settings, places, number, Path(folder))
-        model = build_model(job)
+        model = models.build_light_sernet(settings, len(job.dataset.manifest.classes))
+        model.compile("adam", models.build_loss(settings.network), ["accuracy"])
         batch, count = settings.training.batch_size, len(job.fold.train)
         training = element_wise(job, job.fold.train).shuffle(count).repeat()
         model.fit(

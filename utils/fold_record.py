@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
+import models
 from hyperparameters import InputError, to_flat
 from utils import checkpoint, scoring
 from utils.checkpoint import State
@@ -98,7 +99,7 @@ def train_fold(job: FoldJob, report: Report = print) -> None:
         )
     if record is None:
         model, state = fit_fold(job, report)
-        save_weights(model, job.fold_folder / WEIGHTS_NAME)
+        save_weights(job, model)
         record = make_record(job, state)
     report({"fold": number, "stage": "exporting"})
     record |= export_and_score(job, record)
@@ -170,14 +171,19 @@ def load_weights(path: Path) -> keras.Model:
         raise InputError(f"{path}: damaged ({error}); copy it again") from error
 
 
-def save_weights(model: keras.Model, path: Path) -> None:
-    """Save a `.keras` file without the optimiser, whole or not at all.
+def save_weights(job: FoldJob, model: keras.Model) -> None:
+    """Save a fold's network as `.keras`, of Keras's own layers, whole or not at all.
+
+    Args:
+        job: The fold.
+        model: As trained; neither its optimiser nor its way to compute is saved.
 
     Raises:
         OSError: The disk is full or the folder not writable.
     """
-    plain = keras.Model(model.inputs, model.outputs, name=model.name)
+    plain = models.build_light_sernet(job.settings, len(job.dataset.manifest.classes))
+    plain.set_weights(model.get_weights())
     with tempfile.TemporaryDirectory() as folder:
-        temporary = Path(folder) / path.name
+        temporary = Path(folder) / WEIGHTS_NAME
         plain.save(temporary)
-        write_atomic(path, temporary.read_bytes())
+        write_atomic(job.fold_folder / WEIGHTS_NAME, temporary.read_bytes())
