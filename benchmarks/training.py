@@ -123,7 +123,8 @@ def measure_baseline(
     with tempfile.TemporaryDirectory() as folder:
         job = make_job(settings, places, number, Path(folder))
         model = models.build_light_sernet(settings, len(job.dataset.manifest.classes))
-        model.compile("adam", models.build_loss(settings.network), ["accuracy"])
+        loss = models.build_loss(settings.network)
+        model.compile("adam", loss, metrics=["accuracy"])
         batch, count = settings.training.batch_size, len(job.fold.train)
         training = element_wise(job, job.fold.train).shuffle(count).repeat()
         model.fit(
