@@ -33,6 +33,22 @@ def test_epochs_of_an_earlier_run_count_as_done(
     assert "all folds: 4 of 4 epochs" in lines_of(capsys)[-1]
 
 
+def test_the_time_left_counts_only_the_epochs_of_this_run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = [0]
+    monkeypatch.setattr("tqdm.std.time", lambda: now_s[0])
+    monkeypatch.setattr("utils.progress.LINE_INTERVAL_S", 0.0)
+    progress = RunProgress(1, 300)
+    for epoch in range(50, 60):
+        now_s[0] += 10
+        progress({"fold": 0, "epoch": epoch})
+    progress.close()
+    assert lines_of(capsys)[-1] == (
+        "fold 0: 60 of 300 epochs, 40:00 left; all folds: 60 of 300 epochs, 40:00 left"
+    )
+
+
 def test_a_fold_that_is_only_exported_counts_as_trained(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

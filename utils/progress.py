@@ -76,9 +76,12 @@ class RunProgress:
             taken = {abs(bar.pos) for bar in self.bars.values()}
             position = min(set(range(1, len(taken) + 2)) - taken)
             bar = self._bar(f"fold {number}", self.epochs, position)
+            # `last_print_n`, too: what was done before must not count as speed
             self.whole.initial += done
             self.whole.n += done
-            bar.initial, bar.n = min(done + 1, self.epochs), done
+            self.whole.last_print_n += done
+            bar.n = done
+            bar.initial = bar.last_print_n = min(done + 1, self.epochs)
             self.bars[number] = bar
         return self.bars[number]
 
