@@ -27,6 +27,9 @@ from utils.cli import Parser, run_main
 from utils.decode import ffmpeg_program
 from utils.files import PROJECT
 from utils.sources import Source, open_sources
+from utils.table_text import markdown_row, markdown_table
+
+HEADS = ("stored as", "same class", "largest change", "mean change", "line told")
 
 
 class Copy(NamedTuple):
@@ -94,17 +97,15 @@ def answer_copies(
     return list(ordered_map(answer, enumerate(sources), os.cpu_count() or 1))
 
 
-def row(copy: Copy, originals: Sequence[Answer], copies: Sequence[Answer]) -> str:
-    """One row of the table."""
+def row(copy: Copy, originals: Sequence[Answer], copies: Sequence[Answer]) -> list[str]:
+    """One row of the table, under `HEADS`."""
     before = np.array([answer.probabilities for answer in originals])
     after = np.array([answer.probabilities for answer in copies])
     same = np.mean(before.argmax(axis=1) == after.argmax(axis=1))
     change = np.abs(after - before)
     told = np.mean([any("kHz" in note for note in a.notes) for a in copies])
-    return (
-        f"| {copy.name} | {same:.1%} | {change.max():.1e} | {change.mean():.1e} "
-        f"| {told:.0%} |"
-    )
+    changes = (f"{change.max():.1e}", f"{change.mean():.1e}")
+    return [copy.name, f"{same:.1%}", *changes, f"{told:.0%}"]
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -133,11 +134,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         sources = [found[int(number)] for number in taken]
         originals = [classify_centre(s.path, s.name, models) for s in sources]
         print(f"{len(sources)} recordings of {arguments.folder}, model {path.name}\n")
-        print("| stored as | same class | largest change | mean change | line told |")
-        print("|---|---|---|---|---|")
+        print(*markdown_table(HEADS), sep="\n")
         for copy in COPIES:
             copies = answer_copies(sources, copy, models, Path(folder))
-            print(row(copy, originals, copies), flush=True)
+            print(markdown_row(row(copy, originals, copies)), flush=True)
     return 0
 
 

@@ -28,6 +28,7 @@ from utils.classify import ModelPerThread, classify_centre
 from utils.cli import Parser, run_main
 from utils.files import PROJECT
 from utils.sources import Source, open_sources
+from utils.table_text import markdown_row, markdown_table
 
 SCRIPT = PROJECT / "inference_single_file.py"
 COLD_STARTS = 15
@@ -155,10 +156,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(
         f"model {path.name}, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}"
     )
-    print("\n| what | measured |\n|---|---|")
+    print("", *markdown_table(["what", "measured"]), sep="\n")
     with open_sources([arguments.folder], PROJECT) as sources:
         for what, figure in measure(sources, models, words):
-            print(f"| {what} | {figure} |", flush=True)
+            print(markdown_row([what, figure]), flush=True)
     return 0
 
 

@@ -10,8 +10,6 @@ truth is the figure over all speakers that could have been drawn.
 """
 
 import argparse
-import csv
-import io
 import itertools
 import sys
 from collections.abc import Callable, Sequence
@@ -28,6 +26,7 @@ from utils.cli import Parser, run_main
 from utils.files import write_atomic
 from utils.intervals import TAIL, Limits, bootstrap, jackknife, logit_jackknife
 from utils.metrics import FIGURES, figures
+from utils.table_text import csv_text, markdown_row, markdown_table
 
 FloatArray = npt.NDArray[np.floating]
 
@@ -263,7 +262,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     methods = [*SPEAKER_LIMITS, OVER_UTTERANCES]
     head = ["level", "speaker sd", "class sd", "effects", "interval", *FIGURES.values()]
     lines = [head]
-    print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
+    print(*markdown_table(head), sep="\n")
     for number, case in enumerate(grid()):
         seed = arguments.seed + number  # cells are independent
         cells = coverage(case, arguments.datasets, methods=methods, seed=seed)
@@ -271,16 +270,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             kind = "skewed" if case.is_skewed else "normal"
             cell = [case.level, case.speaker_sd, case.class_sd, kind, method]
             lines.append([*map(str, cell), *(f"{100 * share:.1f}" for share in shares)])
-            print(f"| {' | '.join(lines[-1])} |", flush=True)
+            print(markdown_row(lines[-1]), flush=True)
     error = 100 * monte_carlo_error(arguments.datasets)
     print(
         f"\nCoverage in percent, nominal 95; Monte-Carlo error {error:.1f} "
         f"({OVER_UTTERANCES}: {error * 10**0.5:.1f}) percentage points."
     )
     if arguments.csv:
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(lines)
-        write_atomic(arguments.csv, text.getvalue())
+        write_atomic(arguments.csv, csv_text(lines))
     return 0
 
 

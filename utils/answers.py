@@ -1,7 +1,5 @@
 """Answers as text for people, and as JSON and CSV for programs."""
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from pathlib import PurePath
@@ -12,6 +10,7 @@ import numpy.typing as npt
 
 from utils.classify import Answer, Refusal, Span
 from utils.labelled import Label, Row, read_label, score, table
+from utils.table_text import csv_text
 
 Shares = Sequence[float] | npt.NDArray[np.floating]  # a probability a class
 
@@ -168,26 +167,22 @@ def _by_class(probabilities: Shares, classes: Sequence[str]) -> dict[str, float]
 def as_csv(results: Sequence[Answer | Refusal], classes: Sequence[str]) -> str:
     """A row for each recording, or for each window of the timelines."""
     answers = [result for result in results if isinstance(result, Answer)]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     if any(answer.spans for answer in answers):
-        writer.writerow(["file", "start_s", "end_s", "level_db", "class", *classes])
-        writer.writerows(
-            _span_row(a.name, s, classes) for a in answers for s in a.spans
-        )
-        return text.getvalue()
-    columns = ["file", "class", *classes, "correct_class", "origin"]
-    writer.writerow([*columns, "duration_s", "bandwidth_hz", "notes"])
-    for answer in answers:
-        label = _label_of(answer, classes) or Label("", "")
-        shares = [float(probability) for probability in answer.probabilities]
-        writer.writerow(
-            [
-                *(answer.name, class_of(shares, classes), *shares, *label),
-                *(answer.duration_s, answer.bandwidth_hz, "; ".join(answer.notes)),
-            ]
-        )
-    return text.getvalue()
+        heads = ["file", "start_s", "end_s", "level_db", "class", *classes]
+        spans = [_span_row(a.name, s, classes) for a in answers for s in a.spans]
+        return csv_text([heads, *spans])
+    heads = ["file", "class", *classes, "correct_class", "origin"]
+    heads += ["duration_s", "bandwidth_hz", "notes"]
+    return csv_text([heads, *(_answer_row(answer, classes) for answer in answers)])
+
+
+def _answer_row(answer: Answer, classes: Sequence[str]) -> list[Any]:
+    label = _label_of(answer, classes) or Label("", "")
+    shares = [float(probability) for probability in answer.probabilities]
+    return [
+        *(answer.name, class_of(shares, classes), *shares, *label),
+        *(answer.duration_s, answer.bandwidth_hz, "; ".join(answer.notes)),
+    ]
 
 
 def _span_row(name: str, span: Span, classes: Sequence[str]) -> list[Any]:

@@ -7,8 +7,6 @@ given, and then the table says so.
 """
 
 import argparse
-import csv
-import io
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,6 +19,7 @@ from utils.intervals import headline_intervals, interval_text
 from utils.metrics import FIGURES, figures, named
 from utils.paired import Paired, mcnemar, pair, sign_flip, unit_differences
 from utils.records import Run, load_run
+from utils.table_text import csv_text, markdown_table
 
 SHOWN = ("ua", "wa", "weighted_f1")
 
@@ -121,7 +120,7 @@ def to_markdown(lines: Sequence[dict[str, Any]]) -> str:
     head = [name.replace("_", " ") for name in (*fixed, "rows")]
     head += [f"{FIGURES[figure]} % [95 % interval]" for figure in SHOWN]
     head += ["ΔUA (p)", "ΔWA (p)", "McNemar p", "differs in"]
-    table = [head, ["---"] * len(head)]
+    table = []
     for line in lines:
         scores = [interval_text(line[figure]) for figure in SHOWN]
         own = [str(line[name]) for name in (*fixed, "rows")]
@@ -136,8 +135,7 @@ def to_markdown(lines: Sequence[dict[str, Any]]) -> str:
     ]
     if any(line["differs"] for line in lines):
         notes.append("Runs that differ in the last column were compared on request.")
-    rows = [f"| {' | '.join(cells)} |" for cells in table]
-    return "\n".join([*rows, "", *notes]) + "\n"
+    return "\n".join([*markdown_table(head, table), "", *notes]) + "\n"
 
 
 def _test_cells(line: dict[str, Any]) -> list[str]:
@@ -164,13 +162,10 @@ def _differs(line: dict[str, Any]) -> str:
 
 def to_csv(lines: Sequence[dict[str, Any]]) -> str:
     """The comparison as CSV, one number a cell; scores as fractions."""
-    text = io.StringIO()
     flat = [_flat(line) for line in lines]
-    columns = dict.fromkeys(name for line in flat for name in line)
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(flat)
-    return text.getvalue()
+    columns = list(dict.fromkeys(name for line in flat for name in line))
+    rows = [[line.get(name, "") for name in columns] for line in flat]
+    return csv_text([columns, *rows])
 
 
 def _flat(line: dict[str, Any]) -> dict[str, Any]:

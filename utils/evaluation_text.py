@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from utils.intervals import interval_text
+from utils.table_text import markdown_table
 
 ABSENT = "–"
-PIPE = r"\|"  # a bar inside a cell of a Markdown table
 Row = Mapping[str, Any]
 # heading, and how a model's row shows it
 COLUMNS: tuple[tuple[str, Callable[[Row], str]], ...] = (
@@ -57,9 +57,7 @@ def markdown(content: Mapping[str, Any]) -> str:
         "models that were not trained on it. Measured on "
         f"{content['machine']}.",
         "",
-        f"| {' | '.join(name.replace('|', PIPE) for name in header)} |",
-        f"|{' --- |' * len(header)}",
-        *(f"| {' | '.join(row)} |" for row in rows),
+        *markdown_table(header, rows),
         "",
         LEGEND,
         "",

@@ -7,7 +7,7 @@ folder's configuration and records there.
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from utils.files import PROJECT, write_atomic
 from utils.intervals import interval_text
 from utils.plots.run import stem_of
 from utils.records import Run, load_run
+from utils.table_text import markdown_table
 
 SHORT_NAMES = {"ua": "UA", "wa": "WA", "weighted_f1": "F1"}
 START = "<!-- results: written by `python -m utils.reproduction` -->"
@@ -35,6 +36,7 @@ QUESTIONS = {
     ),
 }
 HEADS = ("result", "protocol", "loss", "UA %", "WA %", "F1 %", "made with")
+CLASS_HEADS = ("class", "utterances", "recall %", "precision %", "F1 %")
 NOT_RUN = "not run yet"
 EXPECTED = {
     "protocol": "speaker",
@@ -115,12 +117,10 @@ def results_tables(rows: Sequence[Row], published: Mapping[str, Any]) -> str:
     """A table for each question, so that no score stands beside another question's."""
     parts = []
     for question, protocols in QUESTIONS.items():
-        parts += [f"**{question}**", "", *table(HEADS)]
-        if "published" in protocols:
-            parts += theirs(published)
+        lines = theirs(published) if "published" in protocols else []
         own = [ours(*row) for row in rows if row[0].protocol in protocols]
-        parts += own or [line(["ours", protocols[0], "–", *[NOT_RUN] * 3, "–"])]
-        parts.append("")
+        lines += own or [["ours", protocols[0], "–", *[NOT_RUN] * 3, "–"]]
+        parts += [f"**{question}**", "", *markdown_table(HEADS, lines), ""]
     parts.append(
         "Ours: pooled over test utterances, with 95 % intervals that take the "
         "speaker as the unit (see the run's report for their method)."
@@ -128,17 +128,17 @@ def results_tables(rows: Sequence[Row], published: Mapping[str, Any]) -> str:
     return "\n".join(parts)
 
 
-def theirs(published: Mapping[str, Any]) -> list[str]:
+def theirs(published: Mapping[str, Any]) -> list[list[str]]:
     """The published figures as rows of a results table."""
     lines = []
     for loss, sources in published["scores_percent"].items():
         for source, scores in sources.items():
             cells = [f"{scores[name]:.2f}" for name in SHORT_NAMES]
-            lines.append(line([source, "published figure", loss, *cells, "–"]))
+            lines.append([source, "published figure", loss, *cells, "–"])
     return lines
 
 
-def ours(run: Run, metrics: Mapping[str, Any]) -> str:
+def ours(run: Run, metrics: Mapping[str, Any]) -> list[str]:
     """A run as a row of the results table."""
     settings, scores = run.settings, metrics["keras"]
     cells = ["–"] * len(SHORT_NAMES)
@@ -155,7 +155,7 @@ def ours(run: Run, metrics: Mapping[str, Any]) -> str:
         f"[report](reproduction/{run.folder.name}/{stem_of(run)}_Report.txt)"
     )
     protocol = f"{run.protocol}{select}{partial}"
-    return line(["ours", protocol, settings["loss_name"], *cells, made])
+    return ["ours", protocol, settings["loss_name"], *cells, made]
 
 
 def took(run: Run) -> str:
@@ -203,39 +203,31 @@ def expected_scores(rows: Sequence[Row]) -> str:
         return f"Protocol `speaker`, last epoch, cross-entropy: {NOT_RUN}."
     run, metrics = row
     scores = metrics["keras"]
-    lines = table(HEADS)
-    lines += [ours(run, metrics), ""]
-    lines += table(["class", "utterances", "recall %", "precision %", "F1 %"])
+    classes, speakers = [], []
     for entry in scores["per_class"]:
         recall = interval_text(entry["recall"]) if entry["recall"] else "not tested"
         precision, f1 = entry["precision"], f"{100 * entry['f1']:.2f}"
         answered = "never answered" if precision is None else f"{100 * precision:.2f}"
-        lines.append(line([entry["class"], entry["support"], recall, answered, f1]))
-    lines += ["", *table(["speaker", "utterances", "UA %", "WA %"])]
+        classes.append([entry["class"], entry["support"], recall, answered, f1])
     for entry in scores["per_speaker"]:
         figures = [interval_text(entry[name]) for name in ("ua", "wa")]
-        lines.append(line([entry["speaker"], entry["n"], *figures]))
-    return "\n".join(lines)
+        speakers.append([entry["speaker"], entry["n"], *figures])
+    tables = [
+        markdown_table(HEADS, [ours(run, metrics)]),
+        markdown_table(CLASS_HEADS, classes),
+        markdown_table(("speaker", "utterances", "UA %", "WA %"), speakers),
+    ]
+    return "\n\n".join("\n".join(table) for table in tables)
 
 
 def matrix(classes: Sequence[str], counts: Sequence[Sequence[int]]) -> list[str]:
     """Lines of a Markdown table of a confusion matrix."""
-    lines = table(["true \\ answered", *classes])
+    rows = []
     for name, row in zip(classes, counts, strict=True):
         total = max(1, sum(row))
         cells = [f"{100 * n / total:.0f} ({n})" if n else "·" for n in row]
-        lines.append(line([name, *cells]))
-    return lines
-
-
-def table(heads: Sequence[str]) -> list[str]:
-    """The first two lines of a Markdown table."""
-    return [line(heads), line(["---"] * len(heads))]
-
-
-def line(cells: Iterable[object]) -> str:
-    """A row of a Markdown table."""
-    return f"| {' | '.join(map(str, cells))} |"
+        rows.append([name, *cells])
+    return markdown_table(["true \\ answered", *classes], rows)
 
 
 def add_run(source: Path, folder: Path) -> Path:

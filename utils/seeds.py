@@ -8,6 +8,7 @@ from hyperparameters import InputError
 from utils.files import digest, write_atomic, write_json
 from utils.metrics import FIGURES, over_seeds
 from utils.records import Run, load_run
+from utils.table_text import markdown_table
 
 FORMAT = 1
 SPREAD = ("mean", "sd", "min", "max")
@@ -60,13 +61,11 @@ def write_spread(folders: Sequence[Path], output_dir: Path) -> SeedSpread:
 
 def spread_text(runs: Sequence[Run], content: Mapping[str, Any]) -> str:
     """The spread as Markdown: a table in percent, the runs, what the scores mean."""
-    lines = [
-        f"| % over {len(runs)} seeds | {' | '.join(SPREAD)} |",
-        f"|---|{'---:|' * len(SPREAD)}",
+    rows = [
+        (name, *(f"{100 * content[key][kind]:.2f}" for kind in SPREAD))
+        for key, name in FIGURES.items()
     ]
-    for key, name in FIGURES.items():
-        cells = (f"{100 * content[key][kind]:.2f}" for kind in SPREAD)
-        lines.append(f"| {name} | {' | '.join(cells)} |")
+    lines = markdown_table([f"% over {len(runs)} seeds", *SPREAD], rows)
     lines += ["", f"Protocol {content['protocol']}. Runs:", ""]
     lines += [f"- `{name}`" for name in content["runs"]]
     remarks = [content["verdict"], content["corpus"].get("note")]

@@ -1,8 +1,6 @@
 """Curves and answers of each fold as CSV files, for spreadsheets."""
 
-import csv
-import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -10,6 +8,7 @@ from typing import Any
 from utils.files import write_atomic
 from utils.records import Run
 from utils.run_folder import record_path
+from utils.table_text import csv_text
 
 
 def write_tables(run: Run) -> list[Path]:
@@ -32,7 +31,7 @@ def write_tables(run: Run) -> list[Path]:
             tables["predictions"] = prediction_rows(record)
         for name, rows in tables.items():
             written.append(path.with_name(f"{path.stem}_{name}.csv"))
-            write_csv(written[-1], rows)
+            write_atomic(written[-1], csv_text(rows))
     return written
 
 
@@ -58,10 +57,3 @@ def prediction_rows(record: Mapping[str, Any]) -> list[Sequence[Any]]:
             predicted = classes[values.index(max(values))]
             rows.append((name, speaker, classes[label], model, predicted, *values))
     return rows
-
-
-def write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
-    """Write rows as UTF-8 CSV, whole or not at all."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    write_atomic(path, text.getvalue())
