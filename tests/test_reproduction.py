@@ -14,9 +14,8 @@ from tests.synthetic_run import random_folds, write_run
 from utils.files import PROJECT
 from utils.records import RECORD_NAME
 from utils.reproduction import (
-    END,
+    MARKS,
     NOT_RUN,
-    START,
     Texts,
     add_run,
     expected_scores,
@@ -136,7 +135,8 @@ def test_an_edited_text_is_noticed(built: Path, tmp_path: Path, name: str) -> No
     copy = copy_of(built, tmp_path)
     text: Path = getattr(Texts.of(copy), name)
     content = text.read_text()
-    text.write_text(content.replace(END, f"a better score\n\n{END}"))
+    end = MARKS[1].format("results")
+    text.write_text(content.replace(end, f"a better score\n\n{end}"))
     reproduce(copy)
     assert differing(built, copy) == []
     assert text.read_text() == content
@@ -178,7 +178,8 @@ def test_without_runs_the_card_says_so() -> None:
 
 def test_a_text_without_marks_is_refused(tmp_path: Path) -> None:
     text = tmp_path / "README.md"
-    text.write_text(f"{START}\nno end\n")
+    content = MARKS[0].format("results") + "\nno end\n"
+    text.write_text(content)
     with pytest.raises(InputError, match=r"README\.md: must hold the lines"):
         put_between(text, "tables")
-    assert text.read_text() == f"{START}\nno end\n"
+    assert text.read_text() == content

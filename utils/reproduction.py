@@ -18,11 +18,14 @@ from utils.files import PROJECT, write_atomic
 from utils.intervals import interval_text
 from utils.plots.run import stem_of
 from utils.records import Run, load_run
+from utils.suspicions import answers_another_question, suspicions
 from utils.table_text import markdown_table
 
 SHORT_NAMES = {"ua": "UA", "wa": "WA", "weighted_f1": "F1"}
-START = "<!-- results: written by `python -m utils.reproduction` -->"
-END = "<!-- end of results -->"
+MARKS = (
+    "<!-- {}: written by `python -m utils.reproduction` -->",
+    "<!-- end of {} -->",
+)
 # one table for each question that a protocol asks; `all` has no score
 QUESTIONS = {
     "Speakers shared, the epoch chosen on the test set (as published)": (
@@ -92,25 +95,34 @@ def reproduce(project: Path) -> Texts:
                 f"{published['dataset_name']}; keep runs on other corpora elsewhere"
             )
         rows.append((run, report.render(config.parent).metrics))
+    runs = [run for run, _ in rows]
+    rows = [row for row in rows if not answers_another_question(row[0])]
     results = results_tables(rows, published)
     put_between(texts.readme, "\n\n".join([results, *picture(rows)]))
     both = [results, confusions(rows, published)]
     put_between(texts.reproduction, "\n\n".join(both))
+    put_between(texts.reproduction, suspicions(runs), "suspicions")
     put_between(texts.model_card, expected_scores(rows))
     return texts
 
 
-def put_between(path: Path, content: str) -> None:
-    """Replace what stands between the two marks of a text.
+def put_between(path: Path, content: str, what: str = "results") -> None:
+    """Replace what stands between the two marks of a part of a text.
+
+    Args:
+        path: The text.
+        content: Markdown.
+        what: Which part, as its marks name it.
 
     Raises:
         InputError: The marks are not there.
     """
-    before, start, rest = path.read_text(encoding="utf-8").partition(START)
-    _, end, after = rest.partition(END)
+    first, last = (mark.format(what) for mark in MARKS)
+    before, start, rest = path.read_text(encoding="utf-8").partition(first)
+    _, end, after = rest.partition(last)
     if not start or not end:
-        raise InputError(f"{path}: must hold the lines {START} and {END}")
-    write_atomic(path, f"{before}{START}\n\n{content}\n\n{END}{after}")
+        raise InputError(f"{path}: must hold the lines {first} and {last}")
+    write_atomic(path, f"{before}{first}\n\n{content}\n\n{last}{after}")
 
 
 def results_tables(rows: Sequence[Row], published: Mapping[str, Any]) -> str:

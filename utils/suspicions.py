@@ -1,0 +1,179 @@
+"""Why a figure may miss the published one: each suspicion with its number.
+
+Everything comes from committed records. What the choice of an epoch is worth stands in
+the curves of the published settings' own run. A run that differs from it in a setting
+is compared on the utterances that both tested.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from hyperparameters import Settings, to_flat
+from utils.metrics import fold_scores
+from utils.paired import pair, sign_flip, unit_differences
+from utils.records import Run
+from utils.table_text import markdown_table
+
+PUBLISHED = "published"
+CHOOSING = (PUBLISHED, "paper")  # protocols whose test set chooses the epoch
+QUESTION = ("dataset_name", "protocol", "select", "loss_name", "seed")
+SHORTER = (100, 200)  # epochs
+CURVE_HEADS = ("suspicion", "WA %", "against the published rule")
+CHANGE_HEADS = (
+    "suspicion",
+    "folds",
+    "utterances",
+    "WA % published",
+    "WA % changed",
+    "ΔUA (p)",
+    "ΔWA (p)",
+)
+
+
+class Curves(NamedTuple):
+    """Test accuracy of a run by epoch, where the test fold chose.
+
+    Attributes:
+        right: (folds, epochs) right answers.
+        sizes: (folds,) test utterances.
+    """
+
+    right: npt.NDArray[np.int64]
+    sizes: npt.NDArray[np.int64]
+
+    def wa(self, right: npt.NDArray[Any]) -> float:
+        """Pooled accuracy in percent of (folds,) right answers."""
+        return float(100 * right.sum() / self.sizes.sum())
+
+
+def answers_another_question(run: Run) -> bool:
+    """Whether more than the protocol, the loss or the seed differs from the published.
+
+    Such a run is no reproduction: it has a place among the suspicions only.
+    """
+    return bool(set(changes(run, to_flat(Settings()))) - set(QUESTION))
+
+
+def suspicions(runs: Sequence[Run]) -> str:
+    """The suspicions as Markdown, for each loss that was run as published.
+
+    Args:
+        runs: Every committed run.
+    """
+    chosen_on_test = [run for run in runs if run.protocol in CHOOSING]
+    bases = [
+        run
+        for run in chosen_on_test
+        if run.protocol == PUBLISHED and not answers_another_question(run)
+    ]
+    seed = Settings().training.seed
+    parts = []
+    for base in (run for run in bases if run.settings["seed"] == seed):
+        others = [
+            run
+            for run in chosen_on_test
+            if run is not base
+            and run.settings["loss_name"] == base.settings["loss_name"]
+        ]
+        done = f"{len(base.records)} of {base.num_folds} folds"
+        parts += [f"### {base.settings['loss_name']} ({done})", ""]
+        parts += [*markdown_table(CURVE_HEADS, curve_rows(base)), ""]
+        if others:
+            rows = [change_row(base, other) for other in others]
+            parts += [*markdown_table(CHANGE_HEADS, rows), ""]
+    return "\n".join(parts).strip() or "None measured yet."
+
+
+def curves_of(run: Run) -> Curves:
+    """The curves of a run whose test folds chose the epochs."""
+    sizes = np.array([len(record["test"]) for record in run.records])
+    accuracy = [record["history"]["validation_accuracy"] for record in run.records]
+    return Curves(np.rint(np.array(accuracy) * sizes[:, None]).astype(np.int64), sizes)
+
+
+def curve_rows(run: Run) -> list[list[str]]:
+    """What the rule that chooses an epoch is worth, and what chance is, in points.
+
+    Args:
+        run: Of protocol `published`; its folds chose on their test sets.
+
+    Returns:
+        Rows under `CURVE_HEADS`.
+    """
+    curves = curves_of(run)
+    best = curves.right.max(axis=1)
+    ties = (curves.right == best[:, None]).sum(axis=1)
+    published = curves.wa(best)
+    last_fifty = curves.right[:, -50:].mean(axis=1)
+    rows = [
+        ("as published: the best epoch on the test fold, the latest of equals", best),
+        (
+            f"rule for equal epochs: {ties.min()} to {ties.max()} epochs of a fold "
+            f"are equal, {ties.mean():.1f} on average; any of them",
+            best,
+        ),
+        *(
+            (
+                f"schedule: the best of the first {n} epochs",
+                curves.right[:, :n].max(axis=1),
+            )
+            for n in SHORTER
+            if n < curves.right.shape[1]
+        ),
+        ("choice of an epoch: the last one, nothing chosen", curves.right[:, -1]),
+        ("choice of an epoch: mean of the last 50, nothing chosen", last_fifty),
+    ]
+    lines = [
+        [text, f"{curves.wa(right):.2f}", f"{curves.wa(right) - published:+.2f}"]
+        for text, right in rows
+    ]
+    return [*lines, *_chance(run)]
+
+
+def _chance(run: Run) -> list[list[str]]:
+    """How far another draw of folds and weights may lead; none from a single fold."""
+    scores = fold_scores(run.rows())
+    if scores["sd"]["wa"] is None:
+        return []
+    sd, folds = 100 * scores["sd"]["wa"], len(run.records)
+    text = (
+        "draw and initialisation: mean of the folds, its standard error from their "
+        f"standard deviation of {sd:.2f}"
+    )
+    return [[text, f"{100 * scores['mean']['wa']:.2f}", f"± {sd / folds**0.5:.2f}"]]
+
+
+def change_row(base: Run, other: Run) -> list[str]:
+    """A run with a setting changed, on the utterances both tested.
+
+    Args:
+        base: The run of the published settings.
+        other: The changed one, complete or not.
+
+    Returns:
+        A row under `CHANGE_HEADS`.
+    """
+    different = changes(other, base.settings)
+    text = ", ".join(
+        f"`{name}` {value}, not {base.settings.get(name)}"
+        for name, value in different.items()
+    )
+    folds = f"{len(other.records)} of {other.num_folds}"
+    paired = pair(base, other)
+    if paired is None:
+        return [text, folds, "0", *["–"] * 4]
+    _, contributions = unit_differences(paired)
+    cells = [
+        f"{100 * differences.sum():+.2f} ({sign_flip(differences):.3f})"
+        for differences in contributions
+    ]
+    accuracies = [f"{100 * right.mean():.2f}" for right in paired.right]
+    return [text, folds, str(len(paired.true)), *accuracies, *cells]
+
+
+def changes(run: Run, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings in which a run differs from others, by name."""
+    return {k: v for k, v in run.settings.items() if v != settings.get(k)}
