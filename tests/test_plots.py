@@ -15,9 +15,11 @@ from utils.frontend import features
 from utils.metrics import summary
 from utils.plots.clip import clip_figure, read_clip
 from utils.plots.results import (
+    ConfusionPanel,
     RecallPanel,
     accuracy_by_epoch_figure,
     confusion_figure,
+    confusions_figure,
     curves_figure,
     recall_figure,
 )
@@ -52,6 +54,19 @@ def test_normalised_cells_hold_shares_and_counts() -> None:
     assert cells[:2] == ["0.750\n(3)", "0.250\n(1)"]
     assert cells[3:6] == ["0", "0", "0"]  # a class that was not tested
     assert "anxiety fear (0)" in texts_of(figure)
+
+
+def test_confusion_matrices_stand_side_by_side() -> None:
+    panels = [
+        ConfusionPanel("theirs", CLASSES, COUNTS),
+        ConfusionPanel("ours", CLASSES[:2], [[1, 0], [0, 1]]),
+        ConfusionPanel("ours again", CLASSES, COUNTS),
+    ]
+    figure = confusions_figure(panels)
+    assert [axes.get_title("left") for axes in figure.axes] == [
+        panel.title for panel in panels
+    ]
+    assert [len(axes.texts) for axes in figure.axes] == [9, 4, 9]
 
 
 def test_a_name_with_dollars_is_no_formula() -> None:

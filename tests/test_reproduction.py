@@ -15,13 +15,12 @@ from utils.files import PROJECT
 from utils.records import RECORD_NAME
 from utils.reproduction import (
     MARKS,
-    NOT_RUN,
     Texts,
     add_run,
-    expected_scores,
     put_between,
     reproduce,
 )
+from utils.reproduction_text import NOT_RUN, expected_scores
 
 # rendered when a run was finished, from weights that are not committed
 NOT_REBUILT = (".tflite", ".keras")
@@ -98,7 +97,9 @@ def test_a_run_fills_every_text(built: Path) -> None:
         assert f"[report]({report})" in text
         assert "2.0 CPU-hours on a processor" in text
     assert f"{report.removesuffix('_Report.txt')}_Recall.png" in readme
-    assert "cross_entropy, ours: speaker, select last (48 rows)" in account
+    assert "**cross_entropy, ours: speaker, last epoch (48 rows)**" in account
+    assert "](reproduction/cross_entropy_confusions.png)" in account
+    assert (built / "reproduction" / "cross_entropy_confusions.png").is_file()
     assert card.count("| s0") == 4
     assert NOT_RUN not in card
 

@@ -31,14 +31,60 @@ def confusion_figure(
     Returns:
         A figure; a class without utterances has an empty row.
     """
+    side_in = CELL_IN * len(classes)
+    figure, [axes] = new_figure(side_in + 2.2, side_in + 1.9)
+    _draw_confusion(axes, counts, classes, is_normalised=is_normalised)
+    axes.set_title("Share of each true class" if is_normalised else "Utterances")
+    return figure
+
+
+class ConfusionPanel(NamedTuple):
+    """A confusion matrix among others.
+
+    Attributes:
+        title: What was run.
+        classes: Names, in the order of the rows.
+        counts: (classes, classes), rows true, columns predicted.
+    """
+
+    title: str
+    classes: Sequence[str]
+    counts: npt.ArrayLike
+
+
+@styled()
+def confusions_figure(panels: Sequence[ConfusionPanel]) -> Figure:
+    """Confusion matrices side by side, two in a row, as shares of each true class.
+
+    Args:
+        panels: In reading order.
+
+    Returns:
+        A figure, one set of axes a panel.
+    """
+    side_in = CELL_IN * max(len(panel.classes) for panel in panels)
+    rows = -(-len(panels) // 2)
+    figure, axes = new_figure(
+        2 * (side_in + 2.2), rows * (side_in + 1.9), nrows=rows, ncols=2
+    )
+    for own, panel in zip(axes, panels, strict=False):
+        _draw_confusion(own, panel.counts, panel.classes, is_normalised=True)
+        own.set_title(panel.title)
+    for empty in axes[len(panels) :]:
+        empty.remove()
+    return figure
+
+
+def _draw_confusion(
+    axes: Axes, counts: npt.ArrayLike, classes: Sequence[str], *, is_normalised: bool
+) -> None:
+    """Shaded cells with counts, or with shares of the row above them."""
     table = np.asarray(counts, dtype=np.int64)
     totals = table.sum(axis=1, keepdims=True)
     shares = np.divide(
         table, totals, out=np.zeros(table.shape), where=totals > 0, dtype=np.float64
     )
     shades = shares if is_normalised else table / max(1, table.max())
-    side_in = CELL_IN * len(classes)
-    figure, [axes] = new_figure(side_in + 2.2, side_in + 1.9)
     axes.imshow(shades, cmap="Blues", vmin=0.0, vmax=1.0)
     for row, column in np.ndindex(*table.shape):
         count, colour = table[row, column], "white"
@@ -53,11 +99,9 @@ def confusion_figure(
     axes.set_xticks(range(len(names)), names, rotation=35, ha="right")
     axes.set_yticks(range(len(names)), rows)
     axes.set(xlabel="predicted class", ylabel="true class (utterances)")
-    axes.set_title("Share of each true class" if is_normalised else "Utterances")
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
-    return figure
 
 
 @styled()

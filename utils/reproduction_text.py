@@ -1,0 +1,183 @@
+"""Tables of the reproduction: ours and the published figures, never in one column
+where they answer different questions.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hyperparameters import Training
+from utils.intervals import interval_text
+from utils.plots.results import ConfusionPanel
+from utils.plots.run import stem_of
+from utils.records import Run
+from utils.table_text import markdown_table
+
+SHORT_NAMES = {"ua": "UA", "wa": "WA", "weighted_f1": "F1"}
+# one table for each question that a protocol asks; `all` has no score
+QUESTIONS = {
+    "Speakers shared, the epoch chosen on the test set (as published)": (
+        "published",
+        "paper",
+    ),
+    "Speakers shared, the test set touched once": ("random",),
+    "Speakers held out, the test set touched once (what to expect on a new speaker)": (
+        "speaker",
+        "session",
+    ),
+}
+HEADS = ("result", "protocol", "loss", "UA %", "WA %", "F1 %", "made with")
+CLASS_HEADS = ("class", "utterances", "recall %", "precision %", "F1 %")
+NOT_RUN = "not run yet"
+EXPECTED = {
+    "protocol": "speaker",
+    "select": "last",
+    "loss_name": "cross_entropy",
+    "epochs": Training().epochs,
+}
+Row = tuple[Run, Mapping[str, Any]]
+
+
+def results_tables(rows: Sequence[Row], published: Mapping[str, Any]) -> str:
+    """A table for each question, so that no score stands beside another question's."""
+    parts = []
+    for question, protocols in QUESTIONS.items():
+        lines = theirs(published) if "published" in protocols else []
+        own = [ours(*row) for row in rows if row[0].protocol in protocols]
+        lines += own or [["ours", protocols[0], "–", *[NOT_RUN] * 3, "–"]]
+        parts += [f"**{question}**", "", *markdown_table(HEADS, lines), ""]
+    parts.append(
+        "Ours: pooled over test utterances, with 95 % intervals that take the "
+        "speaker as the unit (see the run's report for their method)."
+    )
+    return "\n".join(parts)
+
+
+def theirs(published: Mapping[str, Any]) -> list[list[str]]:
+    """The published figures as rows of a results table."""
+    lines = []
+    for loss, sources in published["scores_percent"].items():
+        for source, scores in sources.items():
+            cells = [f"{scores[name]:.2f}" for name in SHORT_NAMES]
+            lines.append([source, "published figure", loss, *cells, "–"])
+    return lines
+
+
+def ours(run: Run, metrics: Mapping[str, Any]) -> list[str]:
+    """A run as a row of the results table."""
+    settings, scores = run.settings, metrics["keras"]
+    cells = ["–"] * len(SHORT_NAMES)
+    if "headline" in scores:
+        cells = [interval_text(scores["headline"][name]) for name in SHORT_NAMES]
+    made = (
+        f"seed {settings['seed']}, {settings['epochs']} epochs, {took(run)}: "
+        f"[report](reproduction/{run.folder.name}/{stem_of(run)}_Report.txt)"
+    )
+    return ["ours", protocol_of(run, "**"), settings["loss_name"], *cells, made]
+
+
+def protocol_of(run: Run, emphasis: str = "") -> str:
+    """`speaker, last epoch, 2 of 10 folds`: what was run and how much of it.
+
+    Args:
+        run: A run, complete or not.
+        emphasis: Stands around a warning that folds are missing.
+    """
+    parts = [run.protocol]
+    if run.settings["select"] == "last":
+        parts.append("last epoch")
+    if not run.is_complete:
+        done = f"{len(run.records)} of {run.num_folds} folds"
+        parts.append(f"{emphasis}{done}{emphasis}")
+    return ", ".join(parts)
+
+
+def took(run: Run) -> str:
+    """CPU-hours and machine of a run."""
+    hours = sum(record["cpu_seconds"] for record in run.records) / 3600
+    machines = sorted({record["machine"] for record in run.records})
+    return f"{hours:.1f} CPU-hours on {' and '.join(machines)}"
+
+
+def confusion_panels(
+    rows: Sequence[Row], published: Mapping[str, Any]
+) -> dict[str, list[ConfusionPanel]]:
+    """By loss: the published confusion counts, then ours."""
+    panels = {}
+    for loss, theirs in published["confusion"].items():
+        title = "published (paper: 1070 rows)"
+        panels[loss] = [ConfusionPanel(title, published["classes"], theirs)]
+        for run, metrics in rows:
+            scores = metrics["keras"]
+            if run.settings["loss_name"] == loss and "confusion" in scores:
+                title = f"ours: {protocol_of(run)} ({scores['n']} rows)"
+                panels[loss].append(ConfusionPanel(title, **scores["confusion"]))
+    return panels
+
+
+def confusions(panels: Mapping[str, Sequence[ConfusionPanel]]) -> str:
+    """Pictures and tables by loss, rows true, in percent of the row."""
+    parts = ["## Confusion matrices", "", "In % of the true class; counts in brackets."]
+    for loss, matrices in panels.items():
+        picture = f"![Confusion matrices side by side, {loss}]({picture_of(loss)}.png)"
+        parts += ["", f"### {loss}", "", picture]
+        for title, classes, counts in matrices:
+            parts += ["", f"**{loss}, {title}**", "", *matrix(classes, counts)]
+    return "\n".join(parts)
+
+
+def picture_of(loss: str) -> str:
+    """The picture of a loss's confusion matrices, without suffix."""
+    return f"reproduction/{loss}_confusions"
+
+
+def expected_run(rows: Sequence[Row]) -> Row | None:
+    """The run that tells what to expect of the shipped models; None where not run."""
+    for run, metrics in rows:
+        if {name: run.settings[name] for name in EXPECTED} == EXPECTED:
+            return run, metrics
+    return None
+
+
+def picture(rows: Sequence[Row]) -> list[str]:
+    """Recall by class and speaker of the run to expect, as a line of Markdown."""
+    if (row := expected_run(rows)) is None:
+        return []
+    path = f"reproduction/{row[0].folder.name}/{stem_of(row[0])}_Recall.png"
+    return [f"![Recall by class and UA by speaker, speakers held out]({path})"]
+
+
+def expected_scores(rows: Sequence[Row]) -> str:
+    """What to expect of the shipped models, pooled, by class and by speaker."""
+    row = expected_run(rows)
+    if row is None:
+        return f"Protocol `speaker`, last epoch, cross-entropy: {NOT_RUN}."
+    run, metrics = row
+    scores = metrics["keras"]
+    classes, speakers = [], []
+    for entry in scores["per_class"]:
+        recall = interval_text(entry["recall"]) if entry["recall"] else "not tested"
+        precision, f1 = entry["precision"], f"{100 * entry['f1']:.2f}"
+        answered = "never answered" if precision is None else f"{100 * precision:.2f}"
+        classes.append([entry["class"], entry["support"], recall, answered, f1])
+    for entry in scores["per_speaker"]:
+        figures = [interval_text(entry[name]) for name in ("ua", "wa")]
+        speakers.append([entry["speaker"], entry["n"], *figures])
+    tables = [
+        markdown_table(HEADS, [ours(run, metrics)]),
+        markdown_table(CLASS_HEADS, classes),
+        markdown_table(("speaker", "utterances", "UA %", "WA %"), speakers),
+    ]
+    return "\n\n".join("\n".join(table) for table in tables)
+
+
+def matrix(classes: Sequence[str], counts: npt.ArrayLike) -> list[str]:
+    """Lines of a Markdown table of a confusion matrix."""
+    rows = []
+    for name, row in zip(classes, np.asarray(counts).tolist(), strict=True):
+        total = max(1, sum(row))
+        cells = [f"{100 * n / total:.0f} ({n})" if n else "·" for n in row]
+        rows.append([name, *cells])
+    return markdown_table(["true \\ answered", *classes], rows)
