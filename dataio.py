@@ -6,7 +6,7 @@ order is a function of (seed, fold, epoch) alone, so that a run can stop anywher
 """
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from hyperparameters import InputError, Settings
 from utils import frontend
-from utils.audio import read_any, read_wav
+from utils.audio import Read, read_any, read_wav
 from utils.corpora import Corpus, Manifest, load_manifest
 from utils.corpora.own import conversion_line, find_corpus
 from utils.files import PROJECT, digest, locked, remove_parts, write_atomic
@@ -95,7 +95,7 @@ class Dataset:
     settings: Settings
     features: Features
     segments: SegmentedCorpus
-    read: Callable[[Path, int], npt.NDArray[np.float64]] = read_wav
+    read: Read = read_wav
 
     @functools.cached_property
     def segment_numbers(self) -> dict[str, list[int]]:
@@ -175,32 +175,61 @@ def load_dataset(
         InputError: The corpus is missing or damaged, or a file of it is.
         OSError: A derived file cannot be written.
     """
-    corpus, whole = read_corpus(settings, places)
-    read = read_any if corpus.converts else read_wav
-    if corpus.converts:
-        converted = conversion_line(whole, settings.front_end.sample_rate_hz)
-        info = (*whole.info, converted) if converted else whole.info
-        whole = replace(whole, info=info)
+    whole, segments, read = read_segments(settings, places, progress)
     manifest = select_part(whole, settings.data.audio_type)
-    derived = places.derived_dir
-    segments = segment_corpus(whole, settings, derived, read=read, progress=progress)
     if places.cache == "None":
         features: Features = ComputedFeatures(segments.paths, settings)
     else:
-        path = cache_features(segments, settings, derived, progress=progress)
+        path = cache_features(segments, settings, places.derived_dir, progress=progress)
         features = np.load(path, mmap_mode="r" if places.cache == "disk" else None)
     return Dataset(manifest, settings, features, segments, read)
 
 
-def read_corpus(settings: Settings, places: Places) -> tuple[Corpus, Manifest]:
-    """The corpus that settings and places name, and all its utterances.
+def read_segments(
+    settings: Settings, places: Places, progress: Progress = quiet
+) -> tuple[Manifest, SegmentedCorpus, Read]:
+    """A whole corpus and its segments, written now or before; and what reads a file.
+
+    Args:
+        settings: Corpus and segments count here.
+        places: Folders.
+        progress: Wraps the loop over utterances, as tqdm does.
+
+    Raises:
+        InputError: The corpus is missing or damaged, or a file of it is.
+        OSError: A segment cannot be written.
+    """
+    corpus, whole = read_corpus(settings.data.dataset_name, places)
+    if corpus.converts:
+        converted = conversion_line(whole, settings.front_end.sample_rate_hz)
+        info = (*whole.info, converted) if converted else whole.info
+        whole = replace(whole, info=info)
+    read = reader_of(corpus)
+    segments = segment_corpus(
+        whole, settings, places.derived_dir, read=read, progress=progress
+    )
+    return whole, segments, read
+
+
+def reader_of(corpus: Corpus) -> Read:
+    """What reads a recording of a corpus: path and rate in Hz to samples, (samples,).
+
+    A corpus published as 16 kHz mono WAV is read as it is or refused.
+    """
+    return read_any if corpus.converts else read_wav
+
+
+def read_corpus(dataset_name: str, places: Places) -> tuple[Corpus, Manifest]:
+    """A corpus and all its utterances.
+
+    Args:
+        dataset_name: As `-dn` has it.
+        places: Folders.
 
     Raises:
         InputError: The corpus is missing or damaged.
     """
-    corpus = find_corpus(
-        settings.data.dataset_name, places.data_dir, places.manifest_path
-    )
+    corpus = find_corpus(dataset_name, places.data_dir, places.manifest_path)
     manifest = load_manifest(
         corpus,
         places.data_dir,

@@ -15,15 +15,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dataio import select_part
+from dataio import Places, read_corpus, reader_of, select_part
 from hyperparameters import AUDIO_TYPES, InputError
-from utils.audio import read_any, read_wav
+from utils import options
 from utils.cli import Parser, run_main
-from utils.corpora import Manifest, load_manifest
-from utils.corpora.own import find_corpus
 from utils.evaluation import NAMES, Rescored, evaluate, has_files, rescore
 from utils.evaluation_text import LEGEND, markdown, screen_table
-from utils.files import PROJECT, write_atomic, write_json
+from utils.files import write_atomic, write_json
 from utils.model_score import score_model, score_text
 from utils.plots.precisions import size_figure
 from utils.plots.run import stem_of
@@ -33,7 +31,6 @@ from utils.records import Run, load_run
 
 EXIT_GATE_MISSED = 1
 GATE_POINTS = 1.0
-Read = Callable[[Path, int], npt.NDArray[np.float64]]
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -70,28 +67,9 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="NAMES",
         help="its classes: a file with one a line, or names with commas between",
     )
-    group = parser.add_argument_group("data")
-    group.add_argument(
-        "--data_dir",
-        type=Path,
-        metavar="DIR",
-        help="holds the corpora [the run's own, or data/]",
-    )
-    group.add_argument(
-        "--derived_dir",
-        type=Path,
-        default=PROJECT / "data",
-        metavar="DIR",
-        help="synthesised corpora are kept here",
-    )
-    group.add_argument(
-        "--manifest", type=Path, metavar="FILE", help="CSV of your own corpus"
-    )
-    group.add_argument(
-        "--accept_altered",
-        action="store_true",
-        help="go on with files that differ from the published corpus",
-    )
+    group = parser.add_argument_group("data", "with --run: as it was trained")
+    options.add_places(group)
+    parser.set_defaults(data_dir=None, derived_dir=None)
     args = parser.parse_args(argv)
     if args.model and not args.dataset_name:
         raise InputError("--model needs a corpus to be scored on: add -dn NAME")
@@ -115,36 +93,22 @@ def points(text: str) -> float:
     return value
 
 
-def read_corpus(
-    args: argparse.Namespace, name: str, audio_type: str
-) -> tuple[Manifest, Read]:
-    """The utterances of a corpus, and what reads their files.
+def places_of(args: argparse.Namespace, command: str = "") -> Places:
+    """Where a corpus is: as given, else as a command had it, else `data/`.
 
-    Raises:
-        InputError: The corpus is missing or damaged.
+    Args:
+        args: The command line.
+        command: What trained the run.
     """
-    data_dir = args.data_dir or PROJECT / "data"
-    corpus = find_corpus(name, data_dir, args.manifest)
-    whole = load_manifest(
-        corpus, data_dir, args.derived_dir, accept_altered=args.accept_altered
-    )
-    read = read_any if corpus.converts else read_wav
-    return select_part(whole, audio_type), read
-
-
-def places_of_run(run: Run, args: argparse.Namespace) -> None:
-    """Fill the places that were not given with those that trained the run."""
-    words = shlex.split(run.config.get("command", ""))
-    words = [
-        part
-        for word in words
-        for part in (word.split("=", 1) if word.startswith("--") else [word])
-    ]
-    for name in ("data_dir", "manifest", "derived_dir"):
-        given = getattr(args, name)
-        is_default = given is None or given == PROJECT / "data"
-        if is_default and f"--{name}" in words[:-1]:
-            setattr(args, name, Path(words[words.index(f"--{name}") + 1]))
+    try:
+        words = shlex.split(command)
+    except ValueError:  # a quote without its end: not a command of ours
+        words = []
+    parser = Parser(add_help=False)
+    options.add_places(parser.add_argument_group("data"))
+    known, _ = parser.parse_known_args(words)
+    given = {name: value for name, value in vars(args).items() if value}
+    return options.places_from(argparse.Namespace(**{**vars(known), **given}))
 
 
 def evaluate_run(args: argparse.Namespace) -> int:
@@ -160,7 +124,7 @@ def evaluate_run(args: argparse.Namespace) -> int:
     rescored = Rescored(run=run, folds={name: [] for name in NAMES})
     if has_files(run):
         rescored = rescore(
-            run, reader_of(run, args), lambda folds: terminal_bar(folds, unit="fold")
+            run, run_reader(run, args), lambda folds: terminal_bar(folds, unit="fold")
         )
     content = evaluate(rescored, GATE_POINTS if args.gate is None else args.gate)
     path = run.folder / f"{stem_of(run)}_TFLite"
@@ -172,7 +136,7 @@ def evaluate_run(args: argparse.Namespace) -> int:
     return EXIT_GATE_MISSED if content["passes"] is False else 0
 
 
-def reader_of(
+def run_reader(
     run: Run, args: argparse.Namespace
 ) -> Callable[[str], npt.NDArray[np.float64]]:
     """What reads an utterance of a run's corpus by its id.
@@ -180,9 +144,10 @@ def reader_of(
     Raises:
         InputError: The corpus is not there, or not the one the run was made with.
     """
-    places_of_run(run, args)
     settings: dict[str, Any] = run.settings
-    manifest, read = read_corpus(args, settings["dataset_name"], settings["audio_type"])
+    places = places_of(args, run.config.get("command", ""))
+    corpus, whole = read_corpus(settings["dataset_name"], places)
+    manifest, read = select_part(whole, settings["audio_type"]), reader_of(corpus)
     if manifest.digest != run.corpus_digest:
         raise InputError(
             f"{args.run}: {manifest.corpus} has changed since this run was trained; "
@@ -194,13 +159,11 @@ def reader_of(
 
 def evaluate_model(args: argparse.Namespace) -> int:
     """Score one model file on a corpus."""
-    manifest, read = read_corpus(
-        args, args.dataset_name, args.audio_type or AUDIO_TYPES[0]
-    )
+    corpus, whole = read_corpus(args.dataset_name, places_of(args))
     content = score_model(
         args.model,
-        manifest,
-        read,
+        select_part(whole, args.audio_type or AUDIO_TYPES[0]),
+        reader_of(corpus),
         labels=args.labels,
         progress=lambda items: terminal_bar(items, unit="utterance"),
     )

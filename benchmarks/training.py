@@ -162,8 +162,9 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """Settings and places as of `train.py`, and what to measure."""
     words = list(sys.argv[1:] if argv is None else argv)
     parser = Parser(prog="python -m benchmarks.training", description=__doc__)
-    options.add_settings(parser, words)
-    options.add_places(parser)
+    groups = options.add_settings(parser, words)
+    options.add_places(groups["data"])
+    options.add_cache(groups["data"])
     parser.add_argument("--rounds", type=int, default=2, help="of all kinds, in turn")
     parser.add_argument("--scaling", action="store_true", help="cost against size")
     parser.set_defaults(epochs=5, batch_size=32)

@@ -31,6 +31,7 @@ from dataio import (
 )
 from hyperparameters import INPUT_TYPES, InputError, Settings, from_flat
 from utils import frontend, segment
+from utils.convert import segments as segments_command
 from utils.corpora import Manifest, Utterance
 from utils.files import PROJECT, digest
 from utils.folds import Fold, make_folds
@@ -213,8 +214,21 @@ def test_a_whole_features_file_is_not_written_again(places: Places) -> None:
 
 
 def segments_of(places: Places) -> segment.SegmentedCorpus:
-    _, manifest = read_corpus(toy_settings(), places)
+    _, manifest = read_corpus("TOY", places)
     return segment_corpus(manifest, toy_settings(), places.derived_dir)
+
+
+def test_the_segmenter_writes_what_training_finds(
+    places: Places, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = [f"--data_dir={places.data_dir}", f"--derived_dir={places.derived_dir}"]
+    assert segments_command.main(["-dn", "TOY", "-id", "0.25", *folders]) == 0
+    folder = places.derived_dir / "TOY_0.25s_Segmented"
+    assert capsys.readouterr().out.endswith(f"10 segments: {folder}\n")
+    written = {path: path.stat().st_mtime_ns for path in folder.rglob("*.wav")}
+    assert len(written) == 10
+    assert set(segments_of(places).paths) == set(written)
+    assert {path: path.stat().st_mtime_ns for path in written} == written
 
 
 def test_a_cut_features_file_is_not_left(places: Places) -> None:
@@ -234,7 +248,7 @@ def test_a_cut_features_file_is_not_left(places: Places) -> None:
 def test_segments_replaced_while_they_are_read_are_refused(places: Places) -> None:
     """Another run of other settings writes to the same folder."""
     segments, other = segments_of(places), toy_settings(normalise_percentile=50.0)
-    _, manifest = read_corpus(other, places)
+    _, manifest = read_corpus("TOY", places)
 
     def while_another_starts(items: Iterable[Any], **_: Any) -> Iterable[Any]:
         yield from items
@@ -264,7 +278,7 @@ def test_features_computed_from_replaced_segments_are_refused(
 
 
 def test_reading_a_corpus_writes_nothing(places: Places) -> None:
-    _, manifest = read_corpus(toy_settings(), places)
+    _, manifest = read_corpus("TOY", places)
     assert len(manifest.utterances) == 10
     assert not places.derived_dir.exists()
 

@@ -179,8 +179,7 @@ def test_help_all_shows_everything(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_parser_of_its_own_has_the_same_settings() -> None:
     parser = Parser(prog="other")
-    options.add_settings(parser, [])
-    options.add_places(parser)
+    options.add_places(options.add_settings(parser, [])["data"])
     args = parser.parse_args(["-dn", "EMO-DB", "--accept_altered"])
     assert options.places_from(args).accept_altered
     [settings] = options.settings_from(args)

@@ -1,6 +1,7 @@
 """Reading audio files into samples, and writing 16-bit WAV."""
 
 import wave
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,6 +13,7 @@ from hyperparameters import InputError
 from utils.decode import blocks, is_truncated_riff, shown
 
 PCM16_SCALE = 32768.0  # soundfile and tf.audio.decode_wav divide 16-bit samples by it
+Read = Callable[[Path, int], npt.NDArray[np.float64]]  # path, rate in Hz -> (samples,)
 
 
 def read_wav(path: Path, sample_rate_hz: int) -> npt.NDArray[np.float64]:

@@ -229,8 +229,7 @@ def _cell(row: Mapping[str, Any], kind: str) -> str:
 def parse_args(argv: Sequence[str]) -> argparse.Namespace:
     """The settings' options and the places, as in `train.py`."""
     parser = Parser(prog="python -m utils.audit", description=__doc__)
-    options.add_settings(parser, argv)
-    options.add_places(parser)
+    options.add_places(options.add_settings(parser, argv)["data"])
     return parser.parse_args(argv)
 
 
@@ -246,7 +245,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(sys.argv[1:] if argv is None else argv)
     places = options.places_from(args)
     for settings in options.settings_from(args):
-        _, whole = read_corpus(settings, places)
+        _, whole = read_corpus(settings.data.dataset_name, places)
         manifest = select_part(whole, settings.data.audio_type)
         folds = make_folds(manifest.utterances, settings)
         findings = audit(manifest, folds, settings, manifest.content_hashes)

@@ -1,6 +1,6 @@
 """Scores of exported models, out of fold: every precision on every fold's test set."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,12 @@ import numpy.typing as npt
 from hyperparameters import InputError
 from utils.footprint import footprint
 from utils.intervals import headline_intervals
-from utils.metrics import figures, named
+from utils.metrics import confusion, figures, named
 from utils.model_file import (
     PRECISIONS,
-    Classifier,
+    ask,
     file_name,
     load_model,
-    predict_utterance,
 )
 from utils.native_output import native_output_held_back
 from utils.plots.run import stem_of
@@ -89,26 +88,6 @@ def rescore(run: Run, read: ReadUtterance, progress: Progress = iter) -> Rescore
     return Rescored(run=replace(run, records=tuple(records)), folds=folds)
 
 
-def ask(
-    models: Mapping[str, Classifier], recordings: Iterable[FloatArray], mode: int = 1
-) -> dict[str, FloatArray]:
-    """Ask several models about several recordings, each read once.
-
-    Args:
-        models: By name; at least one.
-        recordings: (samples,) each, at the models' rate.
-        mode: As in `utils.segment.cut`.
-
-    Returns:
-        (recordings, classes) by name.
-    """
-    rows: dict[str, list[FloatArray]] = {name: [] for name in models}
-    for samples in recordings:
-        for name, model in models.items():
-            rows[name].append(predict_utterance(model, samples, mode))
-    return {name: np.stack(found) for name, found in rows.items()}
-
-
 def evaluate(rescored: Rescored, gate_points: float) -> dict[str, Any]:
     """Everything the evaluation says of a run, ready for JSON.
 
@@ -172,10 +151,10 @@ def compare(rows: Rows, reference: Rows) -> dict[str, Any]:
         the same classes; `max_probability_difference`.
     """
     scores = named(headline_intervals(rows, figures))
-    reference_ua = named(headline_intervals(reference, figures))["ua"]["value"]
+    reference_ua = named(figures(confusion(reference)))["ua"]
     difference = np.abs(rows.probabilities - reference.probabilities)
     return {figure: scores[figure] for figure in SHOWN} | {
-        "ua_loss_points": 100 * (reference_ua - scores["ua"]["value"]),
+        "ua_loss_points": float(100 * (reference_ua - scores["ua"]["value"])),
         "agreement": float(np.mean(rows.predicted == reference.predicted)),
         "max_probability_difference": float(difference.max()),
     }

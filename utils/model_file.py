@@ -1,6 +1,7 @@
 """Model files, loaded and asked: `.tflite` on `ai-edge-litert`, without TensorFlow."""
 
 import dataclasses
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -312,3 +313,26 @@ def predict_utterance(
         (classes,), float32.
     """
     return model.predict(model_inputs(model, samples, mode)).mean(axis=0)
+
+
+def ask(
+    models: Mapping[str, Classifier], recordings: Iterable[FloatArray], mode: int = 1
+) -> dict[str, Float32Array]:
+    """Ask several models about several recordings, each read once.
+
+    Args:
+        models: By name.
+        recordings: (samples,) each, at the models' rate.
+        mode: As in `utils.segment.cut`.
+
+    Returns:
+        (recordings, classes) by name.
+    """
+    rows: dict[str, list[Float32Array]] = {name: [] for name in models}
+    for samples in recordings:
+        for name, model in models.items():
+            rows[name].append(predict_utterance(model, samples, mode))
+    return {
+        name: np.reshape(rows[name], (-1, len(model.classes)))
+        for name, model in models.items()
+    }

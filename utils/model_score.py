@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from hyperparameters import InputError
+from utils.audio import Read
 from utils.corpora import Manifest, have_same_recordings
 from utils.corpora.class_map import SharedClasses, shared_classes
 from utils.footprint import footprint
@@ -17,7 +17,6 @@ from utils.model_file import Classifier, load_model, predict_utterance
 from utils.native_output import native_output_held_back
 from utils.records import Rows
 
-Read = Callable[[Path, int], npt.NDArray[np.floating]]
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
 

@@ -36,14 +36,20 @@ COMMON = {
 }
 RARE_GROUP = {"data": "protocol", "training": "training"}  # of settings; else model
 SHOW_ALL = "--help_all"
+Group = argparse._ArgumentGroup  # what `add_argument_group` gives; it has no other name
 
 
-def add_settings(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
+def add_settings(
+    parser: argparse.ArgumentParser, argv: Sequence[str]
+) -> dict[str, Group]:
     """Add every setting as an option, unset unless given.
 
     Args:
-        parser: Gets the groups data, model, training, protocol.
+        parser: Gets the groups.
         argv: With `--help_all` in it, the rarer options are shown too.
+
+    Returns:
+        The groups data, model, training, protocol.
     """
     parser.add_argument(SHOW_ALL, action="help", help="every option of the settings")
     groups = {name: parser.add_argument_group(name) for name in COMMON}
@@ -61,6 +67,7 @@ def add_settings(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
                 metavar=_metavar(item),
                 help=_help(item) if is_shown else argparse.SUPPRESS,
             )
+    return groups
 
 
 def _help(item: Any) -> str:
@@ -141,9 +148,8 @@ def refuse_other_settings(args: argparse.Namespace, settings: Settings) -> None:
             )
 
 
-def add_places(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say where things are, to the group `data`."""
-    group = next(g for g in parser._action_groups if g.title == "data")
+def add_places(group: Group) -> None:
+    """Add the options that say where things are."""
     group.add_argument(
         "--data_dir",
         type=Path,
@@ -159,14 +165,6 @@ def add_places(parser: argparse.ArgumentParser) -> None:
         help="segments and features are written here",
     )
     group.add_argument(
-        "-c",
-        "--cache",
-        choices=CACHES,
-        default="disk",
-        metavar="KIND",
-        help="features: disk (mapped), ram (loaded), None (computed each epoch)",
-    )
-    group.add_argument(
         "--manifest",
         type=Path,
         metavar="FILE",
@@ -179,12 +177,24 @@ def add_places(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_cache(group: Group) -> None:
+    """Add how training gets its features."""
+    group.add_argument(
+        "-c",
+        "--cache",
+        choices=CACHES,
+        default=Places.cache,
+        metavar="KIND",
+        help="features: disk (mapped), ram (loaded), None (computed each epoch)",
+    )
+
+
 def places_from(args: argparse.Namespace) -> Places:
-    """Folders and cache as given."""
+    """Folders, and where a command has that option the cache, as given."""
     return Places(
         data_dir=args.data_dir,
         derived_dir=args.derived_dir,
-        cache=args.cache,
+        cache=getattr(args, "cache", Places.cache),
         accept_altered=args.accept_altered,
         manifest_path=args.manifest,
     )

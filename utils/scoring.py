@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from utils.fold_job import FoldJob
 from utils.folds import random_state
-from utils.model_file import load_model, predict_utterance
+from utils.model_file import ask, load_model
 from utils.run_folder import file_stem
 
 CALIBRATION_STREAM = 6  # keeps the draw apart from other draws of one seed
@@ -104,18 +104,12 @@ def predict_files(job: FoldJob, paths: dict[str, Path]) -> dict[str, Probabiliti
         (utterances, classes) by name.
     """
     by_id = {utterance.id: utterance for utterance in job.dataset.manifest.utterances}
-    loaded = {name: load_model(path) for name, path in paths.items()}
-    rate_hz, mode = (
-        job.settings.front_end.sample_rate_hz,
+    rate_hz = job.settings.front_end.sample_rate_hz
+    return ask(
+        {name: load_model(path) for name, path in paths.items()},
+        (job.dataset.read(by_id[name].path, rate_hz) for name in job.fold.test),
         job.settings.data.segment_mode,
     )
-    rows: dict[str, list[Probabilities]] = {name: [] for name in paths}
-    for utterance_id in job.fold.test:
-        samples = job.dataset.read(by_id[utterance_id].path, rate_hz)
-        for name, model in loaded.items():
-            rows[name].append(predict_utterance(model, samples, mode))
-    empty = np.empty((0, len(job.dataset.manifest.classes)), np.float32)
-    return {name: np.stack(found) if found else empty for name, found in rows.items()}
 
 
 def rounded(values: npt.NDArray[Any]) -> list[Any]:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hyperparameters import FrontEnd, InputError, Settings
-from utils.audio import PCM16_SCALE, read_wav, to_pcm16, write_wav
+from utils.audio import PCM16_SCALE, Read, read_wav, to_pcm16, write_wav
 from utils.corpora import Manifest, Utterance
 from utils.files import building, digest, locked, write_json
 
@@ -144,7 +144,7 @@ def segment_corpus(
     settings: Settings,
     derived_dir: Path,
     *,
-    read: Callable[[Path, int], FloatArray] = read_wav,
+    read: Read = read_wav,
     progress: Progress = quiet,
 ) -> SegmentedCorpus:
     """Write the segments of a corpus, or find them written from the same source.
@@ -200,7 +200,7 @@ def _write_segments(
     utterances: Iterable[Utterance],
     settings: Settings,
     folder: Path,
-    read: Callable[[Path, int], FloatArray],
+    read: Read,
 ) -> tuple[list[list[str]], int]:
     """Write every segment's WAV.
 

@@ -31,8 +31,9 @@ def parse_args(argv: Sequence[str]) -> argparse.Namespace:
         description=DESCRIPTION,
         epilog=EXAMPLES + options.corpora_lines(),
     )
-    options.add_settings(parser, argv)
-    options.add_places(parser)
+    groups = options.add_settings(parser, argv)
+    options.add_places(groups["data"])
+    options.add_cache(groups["data"])
     run = parser.add_argument_group("run")
     run.add_argument(
         "--folds",
