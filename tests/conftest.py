@@ -36,6 +36,14 @@ def pytest_configure() -> None:
         fcntl.ioctl(any_socket, SET_INTERFACE_FLAGS, request)
 
 
+@pytest.fixture(autouse=True)
+def named_by_argv(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs tested in this process bear the name in `sys.argv`, also under
+    `python -m pytest`, whose own module would name them.
+    """
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
+
+
 @pytest.fixture(scope="session")
 def emo_db_dir() -> Path:
     """The folder that holds the real `EMO-DB/`, as `--data_dir` takes it."""
