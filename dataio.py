@@ -20,14 +20,13 @@ from utils.audio import Read, read_any, read_wav
 from utils.corpora import Corpus, Manifest, load_manifest
 from utils.corpora.own import conversion_line, find_corpus
 from utils.files import PROJECT, digest, locked, remove_parts, write_atomic
-from utils.folds import Fold, random_state
+from utils.folds import Fold, Stream, random_state
 from utils.segment import Progress, SegmentedCorpus, quiet, segment_corpus
 
 CACHES = ("disk", "ram", "None")
 # Raised where the same settings and segments give other features than before: files
 # that are there already are then not taken.
 FEATURES_FORMAT = 1
-ORDER_STREAM = 5  # keeps the order of epochs apart from other draws of one seed
 FloatBatch = npt.NDArray[np.float32]
 
 
@@ -315,7 +314,7 @@ def epoch_batches(
     first = epoch * per_epoch
     first_pass, last_pass = first // count, (first + per_epoch - 1) // count
     passes = [
-        random_state(settings, ORDER_STREAM, fold, number).permutation(count)
+        random_state(settings, Stream.EPOCH_ORDER, fold, number).permutation(count)
         for number in range(first_pass, last_pass + 1)
     ]
     order = np.concatenate(passes)[first - first_pass * count :][:per_epoch]

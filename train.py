@@ -15,6 +15,7 @@ from hyperparameters import InputError, Settings
 from utils import options, report, run_folder
 from utils.audit import audit
 from utils.cli import EXIT_USER_ERROR, one_line, run_main
+from utils.files import write_json
 from utils.fold_job import FoldOptions, FoldTask, needs_export
 from utils.folds import Fold, make_folds
 from utils.processes import stops_as_interrupt, usable_cores
@@ -199,9 +200,9 @@ def open_run_folder(
     folder = output_dir / run_folder.run_name(settings, manifest)
     hashes = dataset.segments.content_hashes
     findings = audit(manifest, folds, settings, hashes)
-    if not (folder / "config.json").exists():
+    if not (folder / run_folder.CONFIG_NAME).exists():
         config = run_folder.make_config(settings, manifest, len(folds), command)
-        run_folder.write_config(folder, {**config, "audit": findings})
+        write_json(folder / run_folder.CONFIG_NAME, {**config, "audit": findings})
     lines = [
         *manifest.info,
         *manifest.warnings,

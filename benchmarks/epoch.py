@@ -1,7 +1,6 @@
 """An epoch of training as the benchmarks see it: a fold, a clock, operations."""
 
 import itertools
-import resource
 import tempfile
 import time
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from dataio import Places, load_dataset, steps_per_epoch
 from hyperparameters import Settings
 from utils.fold_job import FoldJob, FoldOptions
 from utils.folds import make_folds
+from utils.footprint import peak_memory_bytes
 from utils.run_folder import run_hash
 
 MATRIX_SIZE = 2048
@@ -53,7 +53,7 @@ class Clock:
         return Measurement(
             wall_s=[b - a for a, b in itertools.pairwise(wall)],
             cpu_s=[b - a for a, b in itertools.pairwise(cpu)],
-            peak_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            peak_mib=(peak_memory_bytes() or 0) / 2**20,
             matrix_flops=matrix_flops,
         )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import soxr
 
 from hyperparameters import InputError
 from utils import decode
@@ -78,7 +79,6 @@ def test_other_rates_are_resampled(tmp_path, rate_hz):
 
 def test_blocks_join_without_a_seam(tmp_path):
     """A file of several blocks, resampled, equals the resampler on the whole."""
-    soxr = pytest.importorskip("soxr")
     path = tmp_path / "a.wav"
     noise = np.random.RandomState(0).uniform(-1, 1, BLOCK_VALUES * 2 + 17)
     soundfile.write(path, noise, 44_100, subtype="DOUBLE")

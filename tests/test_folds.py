@@ -15,7 +15,14 @@ from hyperparameters import InputError, Settings, from_flat
 from utils.corpora import Manifest, Utterance
 from utils.corpora.emo_db import CORPUS
 from utils.files import digest
-from utils.folds import PROTOCOLS, Fold, make_folds, random_state, speaker_groups
+from utils.folds import (
+    PROTOCOLS,
+    Fold,
+    Stream,
+    make_folds,
+    random_state,
+    speaker_groups,
+)
 
 LABELS = ("anger", "boredom", "joy")
 TEST_ONCE = ("published", "random", "speaker", "session")
@@ -167,9 +174,10 @@ def test_seeds_draw_differently() -> None:
         )
         assert first == same != other
     streams = [
-        random_state(Settings(), *s).randint(2**31) for s in ((0,), (1,), (1, 2))
+        random_state(Settings(), *s).randint(2**31)
+        for s in ((Stream.EPOCH_ORDER,), *((s, 2) for s in Stream))
     ]
-    assert len(set(streams)) == 3
+    assert len(set(streams)) == 1 + len(Stream)
 
 
 @pytest.fixture(scope="module")

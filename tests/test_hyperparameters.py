@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from settings_values import other_value
 
 from hyperparameters import (
     Data,
@@ -73,23 +74,7 @@ def test_names_are_unique_over_the_groups() -> None:
 @pytest.mark.parametrize("name", FLAT)
 def test_every_setting_travels_flat_and_back(name: str) -> None:
     """Every setting can be changed, is found again, and is told from the published."""
-    other: dict[str, Any] = {
-        "dataset_name": "EMO-DB",
-        "audio_type": "impro",
-        "segment_mode": 0,
-        "protocol": "speaker",
-        "select": "last",
-        "input_type": "spectrogram",
-        "window": "hamming",
-        "path_kernels": "9x1,1x11,3x3",
-        "loss_name": "focal",
-        "mixed_precision": True,
-        "fft_size": 2048,
-        "num_mel_bins": 64,
-    }
-    near = FLAT[name] * 0.75 if isinstance(FLAT[name], float) else None
-    value = other.get(name, near if near is not None else FLAT[name])
-    value = FLAT[name] - 1 if value == FLAT[name] else value
+    value = other_value(name)
     settings = from_flat({name: value})
     assert changed(settings) == {name: value}
     assert from_flat(to_flat(settings)) == settings

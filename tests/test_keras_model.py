@@ -19,7 +19,8 @@ pytest_plugins = ["inference_fixtures"]
     "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"
 )
 def test_a_keras_model_of_a_run_answers(models_dir, tmp_path, capsys):
-    keras = pytest.importorskip("keras")
+    import keras
+
     front_end = FrontEnd(duration_s=1.0)
     inputs = keras.Input(front_end.input_shape)
     pooled = keras.layers.GlobalAveragePooling2D()(inputs)

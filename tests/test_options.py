@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from settings_values import other_value
 
 import train
 from hyperparameters import InputError, Settings, to_flat
@@ -13,21 +14,6 @@ from utils.cli import Parser, run_main
 from utils.corpora.demo import CORPUS as DEMO
 
 FLAT = to_flat(Settings())
-# Some other value of each kind of field, as typed.
-TYPED: dict[str, tuple[str, Any]] = {
-    "dataset_name": ("EMO-DB", "EMO-DB"),
-    "audio_type": ("impro", "impro"),
-    "segment_mode": ("0", 0),
-    "protocol": ("speaker", "speaker"),
-    "select": ("last", "last"),
-    "input_type": ("spectrogram", "spectrogram"),
-    "window": ("hamming", "hamming"),
-    "path_kernels": ("9x1,1x11,3x3", "9x1,1x11,3x3"),
-    "loss_name": ("focal", "focal"),
-    "mixed_precision": ("true", True),
-    "duration_s": ("2.25", 2.25),
-    "fft_size": ("2048", 2048),
-}
 FLAGS = {"duration_s": "--input_durations"}
 
 
@@ -39,16 +25,12 @@ def settings_of(*argv: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", FLAT)
 def test_every_setting_is_an_option(name: str) -> None:
-    published = FLAT[name]
-    if name in TYPED:
-        typed, value = TYPED[name]
-    else:
-        value = published - 1 if isinstance(published, int) else published * 0.75
-        typed = repr(value)
+    value = other_value(name)
+    typed = str(value).lower() if isinstance(value, bool) else str(value)
     base = settings_of("-dn", "EMO-DB")
     found = settings_of("-dn", "EMO-DB", FLAGS.get(name, f"--{name}"), typed)
     assert found == {**base, name: value}
-    assert found[name] != published
+    assert found[name] != FLAT[name]
 
 
 def test_the_original_command_line() -> None:
@@ -127,6 +109,11 @@ def test_several_seeds_are_several_settings() -> None:
             ["--folds", "a"],
             "argument --folds: must be 3 or 0,1 or 0-3, all below 1000, got 'a'",
         ),
+        (["--folds", "0-999999999"], "all below 1000, got '0-999999999'"),
+        (["--folds", "3-1"], "must be 3 or 0,1 or 0-3"),
+        (["-v", "1", "--jobs", "2"], "-v 1 shows one fold at a time"),
+        (["--jobs", "2", "--scheduler", "tcp://127.0.0.1:1"], "give one of the two"),
+        (["--jobs", "0"], "must be a whole number ≥ 1, got '0'"),
         (["--manifest", "none.csv", "-dn", "MINE"], "--manifest must be a CSV file"),
     ],
 )

@@ -257,7 +257,7 @@ def test_exactly_one_picture_must_be_asked_for(
 
 
 def test_the_network_picture_shows_the_real_network(tmp_path: Path) -> None:
-    models = pytest.importorskip("models", reason="Keras is needed")
+    import models
     from hyperparameters import Settings
     from utils.plots.network import network_figure, stages_of
 

@@ -4,11 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
+from settings_values import other_value
 from synthetic_run import record
 
 from hyperparameters import InputError, Settings, from_flat, to_flat
 from utils import run_folder
 from utils.corpora import Manifest, Utterance
+from utils.files import write_json
 
 
 @pytest.fixture
@@ -52,23 +54,10 @@ def test_every_setting_and_the_corpus_change_the_hash(manifest: Manifest) -> Non
     settings = Settings()
     hashes = {run_folder.run_hash(settings, manifest)}
     flat = to_flat(settings)
-    others = {"protocol": "paper", "path_kernels": "3x3", "dataset_name": "X"}
-    for name, value in flat.items():
-        if isinstance(value, str) and name not in others:
-            continue
-        if name in others:
-            changed = others[name]
-        elif isinstance(value, bool):
-            changed = not value
-        elif name == "segment_mode":
-            changed = 0
-        else:
-            changed = value * 0.875 if isinstance(value, float) else value + 1
-        if name in ("frame_length_samples", "num_frames"):
-            changed = value - 1
-        hashes.add(run_folder.run_hash(from_flat({name: changed}), manifest))
-    numeric = [k for k, v in flat.items() if not isinstance(v, str) or k in others]
-    assert len(hashes) == 1 + len(numeric)
+    for name in flat:
+        changed = from_flat({name: other_value(name)})
+        hashes.add(run_folder.run_hash(changed, manifest))
+    assert len(hashes) == 1 + len(flat)
     manifest.utterances[0].path.write_bytes(b"another recording")
     again = Manifest(
         corpus="TOY", classes=manifest.classes, utterances=manifest.utterances
@@ -79,7 +68,7 @@ def test_every_setting_and_the_corpus_change_the_hash(manifest: Manifest) -> Non
 def test_config_comes_back(manifest: Manifest, tmp_path: Path) -> None:
     settings = from_flat({"dataset_name": "TOY", "epochs": 7})
     config = run_folder.make_config(settings, manifest, 3, "train.py -dn TOY")
-    run_folder.write_config(tmp_path / "run", config)
+    write_json(tmp_path / "run" / run_folder.CONFIG_NAME, config)
     found = run_folder.read_config(tmp_path / "run")
     assert found == json.loads(json.dumps(config))
     assert run_folder.settings_of(found) == settings

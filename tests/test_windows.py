@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import soundfile
+import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -118,7 +119,6 @@ def test_an_offset_does_not_narrow_the_band():
 
 @pytest.mark.parametrize("rate_hz", [8_000, 11_025, 12_000])
 def test_a_telephone_copy_is_told_by_its_bandwidth(tmp_path, rate_hz):
-    soxr = pytest.importorskip("soxr")
     path = tmp_path / "a.wav"
     soundfile.write(path, soxr.resample(speech(), RATE_HZ, rate_hz), rate_hz)
     back = np.concatenate(list(blocks(path, RATE_HZ)))

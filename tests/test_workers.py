@@ -176,8 +176,8 @@ def test_ctrl_c_does_not_reach_processes_started_meanwhile() -> None:
 def test_native_output_goes_to_the_log(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    log = tmp_path / "fold" / "worker.log"
-    with stderr_to(log):
+    log = tmp_path / "worker.log"
+    with log.open("wb") as notes, stderr_to(notes):
         os.write(2, b"from C++\n")
     os.write(2, b"after\n")
     assert log.read_text() == "from C++\n"

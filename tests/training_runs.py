@@ -20,7 +20,7 @@ from dataio import Places, load_dataset
 from hyperparameters import from_flat
 from utils import run_folder
 from utils.corpora import corpus_by_name
-from utils.files import PROJECT
+from utils.files import PROJECT, write_json
 from utils.fold_job import FoldOptions, FoldTask
 from utils.fold_process import run_task
 from utils.processes import environment
@@ -134,7 +134,7 @@ def make_task(
     folder = output_dir / run_folder.run_name(settings, dataset.manifest)
     if not (folder / "config.json").exists():
         config = run_folder.make_config(settings, dataset.manifest, 2, "a test")
-        run_folder.write_config(folder, config)
+        write_json(folder / run_folder.CONFIG_NAME, config)
     return FoldTask(
         settings=settings,
         places=places,

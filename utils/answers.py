@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -24,9 +23,9 @@ def class_of(probabilities: Shares, classes: Sequence[str]) -> str:
     return max(zip(classes, probabilities, strict=True), key=lambda pair: pair[1])[0]
 
 
-def bar(share: float, cells: int = BAR_CELLS) -> str:
+def bar(share: float) -> str:
     """A bar of block characters, an eighth of a character fine."""
-    eighths = round(min(max(share, 0.0), 1.0) * cells * 8)
+    eighths = round(min(max(share, 0.0), 1.0) * BAR_CELLS * 8)
     return ("█" * (eighths // 8) + EIGHTHS[eighths % 8]).rstrip()
 
 
@@ -55,7 +54,7 @@ def as_text(answer: Answer, classes: Sequence[str]) -> list[str]:
     """One recording: its class, all classes as bars, timeline and notes."""
     lines = [f"{answer.name}: {class_of(answer.probabilities, classes)}"]
     lines += bars(answer.probabilities, classes)
-    label = read_label(PurePath(answer.name).name, classes)
+    label = read_label(answer.name, classes)
     if label is not None:
         lines.append(f"  named {label.class_name}, from {label.origin}")
     if answer.spans:
@@ -100,16 +99,12 @@ def many_as_text(
 
 def labelled_rows(answers: Sequence[Answer], classes: Sequence[str]) -> list[Row]:
     """A row of Table 2 for each recording whose name tells its class."""
-    labels = [(answer, _label_of(answer, classes)) for answer in answers]
+    labels = [(answer, read_label(answer.name, classes)) for answer in answers]
     return [
         Row(answer.name, label, class_of(answer.probabilities, classes))
         for answer, label in labels
         if label is not None
     ]
-
-
-def _label_of(answer: Answer, classes: Sequence[str]) -> Label | None:
-    return read_label(PurePath(answer.name).name, classes)
 
 
 def as_json(
@@ -141,7 +136,7 @@ def _answer_object(answer: Answer, classes: Sequence[str]) -> dict[str, Any]:
         "bandwidth_hz": answer.bandwidth_hz,
         "notes": list(answer.notes),
     }
-    if label := _label_of(answer, classes):
+    if label := read_label(answer.name, classes):
         content |= {"correct_class": label.class_name, "origin": label.origin}
     if answer.spans:
         content["windows"] = [_span_object(span, classes) for span in answer.spans]
@@ -177,7 +172,7 @@ def as_csv(results: Sequence[Answer | Refusal], classes: Sequence[str]) -> str:
 
 
 def _answer_row(answer: Answer, classes: Sequence[str]) -> list[Any]:
-    label = _label_of(answer, classes) or Label("", "")
+    label = read_label(answer.name, classes) or Label("", "")
     shares = [float(probability) for probability in answer.probabilities]
     return [
         *(answer.name, class_of(shares, classes), *shares, *label),

@@ -3,7 +3,6 @@
 import wave
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -85,21 +84,18 @@ def to_pcm16(samples: npt.NDArray[np.floating]) -> npt.NDArray[np.int16]:
     return np.rint(np.clip(samples, -1.0, 1.0) * 32767.0).astype(np.int16)
 
 
-def write_wav(
-    file: BinaryIO | Path, samples: npt.NDArray[np.int16], sample_rate_hz: int
-) -> None:
+def write_wav(path: Path, samples: npt.NDArray[np.int16], sample_rate_hz: int) -> None:
     """Write mono 16-bit PCM WAV.
 
     Args:
-        file: Path or open binary file.
+        path: Target.
         samples: (samples,), int16.
         sample_rate_hz: Sample rate.
 
     Raises:
         OSError: The disk is full or the folder not writable.
     """
-    target = str(file) if isinstance(file, Path) else file
-    with wave.open(target, "wb") as writer:
+    with wave.open(str(path), "wb") as writer:
         writer.setnchannels(1)
         writer.setsampwidth(2)
         writer.setframerate(sample_rate_hz)

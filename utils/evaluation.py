@@ -13,6 +13,7 @@ from utils.footprint import footprint
 from utils.intervals import headline_intervals
 from utils.metrics import confusion, figures, named
 from utils.model_file import (
+    FUSED,
     PRECISIONS,
     ask,
     file_name,
@@ -25,7 +26,7 @@ from utils.run_folder import fold_folder, machine, versions
 
 FORMAT = 1
 REFERENCE = "keras"
-NAMES = (*PRECISIONS, *(f"fuse_{precision}" for precision in PRECISIONS))
+NAMES = (*PRECISIONS, *(f"{FUSED}{precision}" for precision in PRECISIONS))
 SHOWN = ("ua", "wa", "weighted_f1")
 FloatArray = npt.NDArray[np.floating]
 ReadUtterance = Callable[[str], FloatArray]

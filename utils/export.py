@@ -18,7 +18,7 @@ from hyperparameters import FrontEnd
 from utils import fused
 from utils.bias_correction import correct_bias
 from utils.files import write_atomic
-from utils.model_file import PRECISIONS, file_name
+from utils.model_file import FUSED, PRECISIONS, file_name
 from utils.model_metadata import METADATA_FORMAT, attach_metadata
 from utils.native_output import native_output_held_back
 
@@ -81,7 +81,7 @@ def export_models(model: keras.Model, job: ExportJob) -> dict[str, Path]:
         with native_output_held_back():
             front = fused.convert_front_end(job.front_end)
         audio_models = {
-            f"fuse_{name}": fused.join(front, content)
+            f"{FUSED}{name}": fused.join(front, content)
             for name, content in models.items()
         }
         models |= audio_models
@@ -98,14 +98,14 @@ def describe(job: ExportJob, name: str) -> dict[str, Any]:
         job: Classes, front-end and origin.
         name: As in the keys of `export_models`.
     """
-    front_end, takes_audio = job.front_end, name.startswith("fuse_")
+    front_end, takes_audio = job.front_end, name.startswith(FUSED)
     caller_must = AUDIO_CALLER_MUST if takes_audio else FEATURES_CALLER_MUST
     return {
         "format": METADATA_FORMAT,
         "classes": list(job.classes),
         "front_end": asdict(front_end),
         "input": "audio" if takes_audio else "features",
-        "precision": name.removeprefix("fuse_"),
+        "precision": name.removeprefix(FUSED),
         "caller_must": caller_must.format(
             shape=(1, *front_end.input_shape),
             samples=front_end.duration_samples,

@@ -10,6 +10,7 @@ import numpy as np
 from dataio import Dataset, Places
 from hyperparameters import Settings
 from utils.folds import Fold
+from utils.model_file import FUSED
 from utils.run_folder import fold_folder
 
 
@@ -36,7 +37,7 @@ class FoldOptions:
 
 def has_audio_models(record: Mapping[str, Any]) -> bool:
     """Whether a fold's record holds the answers of models that take audio."""
-    return any(name.startswith("fuse_") for name in record.get("probabilities", {}))
+    return any(name.startswith(FUSED) for name in record.get("probabilities", {}))
 
 
 def needs_export(record: Mapping[str, Any], options: FoldOptions) -> bool:

@@ -40,10 +40,12 @@ def run_task(task: FoldTask, report: Events) -> dict[str, Any]:
     """
     log = fold_folder(task.folder, task.number) / LOG_NAME
     try:
-        with locked(log.parent).acquire(blocking=False), stderr_to(log):
-            error = _run_fold_with_retries(task, report)
+        with locked(log.parent).acquire(blocking=False):
+            log.parent.mkdir(parents=True, exist_ok=True)
+            with log.open("wb") as notes, stderr_to(notes):
+                error = _run_fold_with_retries(task, report)
             if error is None:
-                log.unlink(missing_ok=True)
+                log.unlink()
     except Timeout:
         error = "another process is training this fold"
     except InputError as mistake:

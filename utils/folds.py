@@ -5,6 +5,7 @@ order in which files were listed. Random draws come from `RandomState`, whose st
 NumPy keeps.
 """
 
+import enum
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,18 @@ from hyperparameters import InputError, Settings
 from utils.corpora import Utterance
 
 Utterances = Sequence[Utterance]
+
+
+class Stream(enum.IntEnum):
+    """Everything that is drawn at random of one seed; the numbers must stay."""
+
+    PUBLISHED_FOLDS = 0
+    PAPER_HOLD_OUTS = 1
+    RANDOM_FOLDS = 2
+    RANDOM_VALIDATION = 3
+    INITIAL_WEIGHTS = 4
+    EPOCH_ORDER = 5
+    CALIBRATION = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,9 +130,17 @@ def _check_classes(ordered: Utterances, train: Sequence[str], number: int) -> No
         )
 
 
-def random_state(settings: Settings, *stream: int) -> np.random.RandomState:
-    """An independent generator for (seed, stream), the same on every NumPy version."""
-    return np.random.RandomState([settings.training.seed, *stream])
+def random_state(
+    settings: Settings, stream: Stream, *numbers: int
+) -> np.random.RandomState:
+    """An independent generator, the same on every NumPy version.
+
+    Args:
+        settings: Their seed counts.
+        stream: What is drawn.
+        numbers: Fold, epoch: each has a stream of its own.
+    """
+    return np.random.RandomState([settings.training.seed, int(stream), *numbers])
 
 
 def _by_class(utterances: Utterances) -> dict[str, list[str]]:
@@ -167,7 +188,7 @@ def _published(utterances: Utterances, settings: Settings) -> list[set[str]]:
     if all(u.speaker is None for u in utterances):
         return _stratified(utterances, settings)
     groups = speaker_groups(utterances, settings)
-    draw = random_state(settings, 0)
+    draw = random_state(settings, Stream.PUBLISHED_FOLDS)
     renamed: dict[str, str] = {}
     for ids in _by_class(utterances).values():
         renamed.update(zip(ids, _shuffled(ids, draw), strict=True))
@@ -183,16 +204,17 @@ def _paper(utterances: Utterances, settings: Settings) -> list[set[str]]:
             f"--test_share must be more than half of one in {len(ids)} utterances, "
             f"got {settings.data.test_share:g}"
         )
-    return [
-        set(_shuffled(ids, random_state(settings, 1, number))[:size])
+    draws = [
+        random_state(settings, Stream.PAPER_HOLD_OUTS, number)
         for number in range(settings.data.num_folds)
     ]
+    return [set(_shuffled(ids, draw)[:size]) for draw in draws]
 
 
 def _stratified(utterances: Utterances, settings: Settings) -> list[set[str]]:
     """Each class dealt at random to `num_folds` folds, in one continuing round."""
     folds: list[set[str]] = [set() for _ in range(settings.data.num_folds)]
-    draw, position = random_state(settings, 2), 0
+    draw, position = random_state(settings, Stream.RANDOM_FOLDS), 0
     for name, ids in _by_class(utterances).items():
         if len(ids) < 2:
             raise InputError(f"class {name} has one utterance; 2 are needed to test it")
@@ -211,7 +233,7 @@ def _inner_stratified(
     ordered: Utterances, sets: list[set[str]], number: int, settings: Settings
 ) -> set[str]:
     """A share of 1 / num_folds of each class of the training data, at least one."""
-    draw = random_state(settings, 3, number)
+    draw = random_state(settings, Stream.RANDOM_VALIDATION, number)
     chosen: set[str] = set()
     for ids in _by_class([u for u in ordered if u.id not in sets[number]]).values():
         if len(ids) > 1:

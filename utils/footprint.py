@@ -56,7 +56,7 @@ def measure(path: Path, labels: str | None = None) -> dict[str, Any]:
     """As `footprint`, in this process; its memory must not have been larger before."""
     import ai_edge_litert.interpreter  # noqa: F401  its own size does not count
 
-    before = _peak_memory_bytes()
+    before = peak_memory_bytes()
     model = load_model(path, labels)
     random = np.random.RandomState(0)
     batch = random.uniform(-1, 1, model.input_shape).astype(np.float32)
@@ -66,7 +66,7 @@ def measure(path: Path, labels: str | None = None) -> dict[str, Any]:
         model.predict(batch)
         times_s.append(time.perf_counter() - started)
     p50_ms, p95_ms = 1e3 * np.percentile(times_s[WARM_UP_RUNS:], [50, 95])
-    after = _peak_memory_bytes()
+    after = peak_memory_bytes()
     grown = None if before is None or after is None else after - before
     return {
         "bytes": path.stat().st_size,
@@ -76,7 +76,7 @@ def measure(path: Path, labels: str | None = None) -> dict[str, Any]:
     }
 
 
-def _peak_memory_bytes() -> int | None:
+def peak_memory_bytes() -> int | None:
     """The largest resident memory of this process so far; None where not told.
 
     `getrusage` is of no use on Linux: there a process inherits its parent's peak.

@@ -6,6 +6,7 @@ answer with LiteRT's, finds the smallest arena, and writes C files with the mode
 """
 
 import argparse
+import bisect
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,20 +65,14 @@ def smallest_arena_bytes(model: bytes) -> int:
     Raises:
         InputError: `tflite-micro` is not installed, or cannot run this model.
     """
-    too_small, enough = 0, LARGEST_ARENA_BYTES
     with native_output_held_back():  # every failure is told on file descriptor 2
-        if not _fits(model, enough):
+        sizes = range(LARGEST_ARENA_BYTES + 1)
+        if not _fits(model, sizes[-1]):
             raise InputError(
                 "TensorFlow Lite Micro has not all operators of this model; give the "
                 "…_int8.tflite that takes features"
             )
-        while enough - too_small > 1:
-            middle = (too_small + enough) // 2
-            if _fits(model, middle):
-                enough = middle
-            else:
-                too_small = middle
-    return enough
+        return bisect.bisect_left(sizes, True, key=lambda size: _fits(model, size))
 
 
 def _fits(model: bytes, arena_bytes: int) -> bool:

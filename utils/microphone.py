@@ -89,7 +89,7 @@ def live(
     model: Classifier,
     sliding: Sliding,
     show: Callable[[list[str]], None],
-) -> int:
+) -> None:
     """Classify a stream while it runs.
 
     Args:
@@ -97,12 +97,8 @@ def live(
         model: Takes features or audio.
         sliding: Window and hop.
         show: Called with the lines for each window as soon as it is complete.
-
-    Returns:
-        How many windows were shown.
     """
     asked: list[Asked] = []
-    count = 0
     for window in slide(blocks, sliding):
         answer = predict_utterance(model, window.samples)
         end = window.start + len(window.samples)
@@ -113,8 +109,6 @@ def live(
         shares = answer if has_speech else np.zeros(len(model.classes))
         name = class_of(answer, model.classes) if has_speech else NO_SPEECH
         show([f"{clock(span.end_s)}  {name}", *bars(shares, model.classes)])
-        count += 1
-    return count
 
 
 class Screen:

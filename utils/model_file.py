@@ -17,6 +17,7 @@ FloatArray = npt.NDArray[np.floating]
 Float32Array = npt.NDArray[np.float32]
 COUNTED_ZERO = 1e-30  # tells a recording's own zeros from padding; rounds to 0
 PRECISIONS = ("float32", "float16", "dynamic", "int8")
+FUSED = "fuse_"  # before the precision, in names of models that take audio
 
 
 def file_name(stem: str, name: str) -> str:
@@ -126,16 +127,13 @@ def dequantise(values: npt.NDArray[Any], details: dict[str, Any]) -> Float32Arra
     return (values.astype(np.float32) - zero_point) * np.float32(scale)
 
 
-def load_model(
-    path: Path, labels: str | None = None, *, num_threads: int = 1
-) -> LiteModel:
+def load_model(path: Path, labels: str | None = None) -> LiteModel:
     """Load a `.tflite` file with the names of its classes.
 
     Args:
         path: `.tflite` file, ours or another's.
         labels: `--labels`: a text file with one class a line, or names with commas
             between; needed where the file does not name them itself.
-        num_threads: Threads of the interpreter.
 
     Returns:
         The model. Of a file without description, input type and duration follow from
@@ -145,7 +143,7 @@ def load_model(
         InputError: No TFLite model, or one this runtime cannot run; its classes are
             not known, or their number is not that of the outputs.
     """
-    interpreter = _load_interpreter(path, num_threads)
+    interpreter = _load_interpreter(path)
     shape = _shape(interpreter.get_input_details())
     num_outputs = _shape(interpreter.get_output_details())[-1]
     metadata = read_metadata(path)
@@ -173,7 +171,7 @@ def load_model(
     )
 
 
-def _load_interpreter(path: Path, num_threads: int) -> Any:
+def _load_interpreter(path: Path) -> Any:
     """An interpreter with one input, one output, and its tensors allocated."""
     from ai_edge_litert.interpreter import Interpreter
 
@@ -184,7 +182,7 @@ def _load_interpreter(path: Path, num_threads: int) -> Any:
     if content[4:8] != IDENTIFIER:
         raise InputError(f"{path}: is not a TensorFlow Lite model")
     try:
-        interpreter = Interpreter(model_content=content, num_threads=num_threads)
+        interpreter = Interpreter(model_content=content, num_threads=1)
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())

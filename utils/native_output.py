@@ -2,11 +2,11 @@
 
 import contextlib
 import os
-import sys
 import tempfile
 from collections.abc import Iterator
 
 from hyperparameters import InputError
+from utils.processes import stderr_to
 
 
 @contextlib.contextmanager
@@ -16,18 +16,13 @@ def native_output_held_back() -> Iterator[None]:
     A user's mistake is told in one line, so then too it stays hidden. Not for use in
     several threads at a time: the descriptor is the process's.
     """
-    sys.stderr.flush()
-    screen = os.dup(2)
     with tempfile.TemporaryFile() as notes:
-        os.dup2(notes.fileno(), 2)
         try:
-            yield
+            with stderr_to(notes):
+                yield
         except InputError:
             raise
         except BaseException:
             notes.seek(0)
-            os.write(screen, notes.read())
+            os.write(2, notes.read())
             raise
-        finally:
-            os.dup2(screen, 2)
-            os.close(screen)

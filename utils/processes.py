@@ -6,8 +6,8 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from types import FrameType
+from typing import BinaryIO
 
 
 def usable_cores() -> int:
@@ -73,18 +73,16 @@ def stops_as_interrupt() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def stderr_to(path: Path) -> Iterator[None]:
-    """Send file descriptor 2, to which C++ libraries write too, to a file.
+def stderr_to(file: BinaryIO) -> Iterator[None]:
+    """Send file descriptor 2, to which C++ libraries write too, to an open file.
 
     A worker's notes would tear the progress bars; after a crash they say why. The
-    descriptor is the process's: one fold at a time.
+    descriptor is the process's: not for several threads at a time.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     sys.stderr.flush()
     screen = os.dup(2)
+    os.dup2(file.fileno(), 2)
     try:
-        with path.open("wb") as log:
-            os.dup2(log.fileno(), 2)
         yield
     finally:
         sys.stderr.flush()

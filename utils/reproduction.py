@@ -27,6 +27,7 @@ from utils.reproduction_text import (
     picture_of,
     results_tables,
 )
+from utils.run_folder import CONFIG_NAME
 from utils.suspicions import answers_another_question, suspicions
 
 MARKS = (
@@ -72,7 +73,7 @@ def reproduce(project: Path) -> Texts:
     folder, texts = project / "reproduction", Texts.of(project)
     published = json.loads((folder / "published.json").read_text(encoding="utf-8"))
     rows: list[Row] = []
-    for config in sorted(folder.glob("*/config.json")):
+    for config in sorted(folder.glob(f"*/{CONFIG_NAME}")):
         run = load_run(config.parent)
         if run.settings["dataset_name"] != published["dataset_name"]:
             raise InputError(
@@ -122,7 +123,7 @@ def add_run(source: Path, folder: Path) -> Path:
     run = load_run(source)
     target = folder / source.resolve().name
     names = [f"folds/fold_{record['fold']:02d}.json" for record in run.records]
-    for name in ["config.json", *names]:
+    for name in [CONFIG_NAME, *names]:
         write_atomic(target / name, (source / name).read_bytes())
     return target
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from hyperparameters import InputError, Settings, changed, from_flat, to_flat
 from utils.corpora import Manifest
-from utils.files import PROJECT, digest, write_json
+from utils.files import PROJECT, digest
 from utils.processes import usable_cores
 from utils.segment import duration_text, stem
 
@@ -153,15 +153,6 @@ def machine() -> str:
                 name = line.split(":", 1)[1].strip()
                 break
     return f"{name}, {usable_cores()} cores, {platform.system()}"
-
-
-def write_config(folder: Path, config: dict[str, Any]) -> None:
-    """Write a run's configuration.
-
-    Raises:
-        OSError: The folder cannot be written.
-    """
-    write_json(folder / CONFIG_NAME, config)
 
 
 def read_object(path: Path, required: Mapping[str, type]) -> dict[str, Any]:

@@ -9,11 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from utils.fold_job import FoldJob
-from utils.folds import random_state
+from utils.folds import Stream, random_state
 from utils.model_file import ask, load_model
 from utils.run_folder import file_stem
 
-CALIBRATION_STREAM = 6  # keeps the draw apart from other draws of one seed
 CALIBRATION_UTTERANCES = 128
 Probabilities = npt.NDArray[np.float32]
 
@@ -38,7 +37,7 @@ def predict_keras(job: FoldJob, model: keras.Model) -> Probabilities:
 
 def calibration_ids(job: FoldJob) -> list[str]:
     """Training utterances that set the ranges of int8: 128, drawn from (seed, fold)."""
-    draw = random_state(job.settings, CALIBRATION_STREAM, job.fold.number)
+    draw = random_state(job.settings, Stream.CALIBRATION, job.fold.number)
     order = draw.permutation(len(job.fold.train))[:CALIBRATION_UTTERANCES]
     return sorted(job.fold.train[i] for i in order)
 

@@ -15,9 +15,8 @@ from utils import checkpoint
 from utils.backend import conditions, note_conditions
 from utils.checkpoint import State
 from utils.fold_job import FoldJob
-from utils.folds import random_state
+from utils.folds import Stream, random_state
 
-INITIAL_WEIGHTS_STREAM = 4  # keeps them apart from other draws of one seed
 TEST_CURVE = "test_accuracy"
 Report = Callable[[dict[str, Any]], None]
 
@@ -58,7 +57,7 @@ def build_model(job: FoldJob) -> keras.Model:
     keras.backend.clear_session()
     policy = "mixed_float16" if training.mixed_precision else "float32"
     keras.config.set_dtype_policy(policy)
-    draw = random_state(job.settings, INITIAL_WEIGHTS_STREAM, job.fold.number)
+    draw = random_state(job.settings, Stream.INITIAL_WEIGHTS, job.fold.number)
     keras.utils.set_random_seed(int(draw.randint(2**31 - 1)))
     num_classes = len(job.dataset.manifest.classes)
     model = models.build_light_sernet(job.settings, num_classes, batch_norm())

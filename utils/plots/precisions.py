@@ -6,6 +6,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from utils.model_file import FUSED
 from utils.plots.style import BLUE, GREY, ORANGE, new_figure, styled
 
 
@@ -29,7 +30,7 @@ def size_figure(content: Mapping[str, Any]) -> Figure | None:
         (False, BLUE, "features in"),
         (True, ORANGE, "audio in"),
     ):
-        own = [row for row in models if row["model"].startswith("fuse_") == kind]
+        own = [row for row in models if row["model"].startswith(FUSED) == kind]
         if not own:
             continue
         sizes, values = ([r["bytes"] for r in own], [r["ua"]["value"] for r in own])
@@ -40,7 +41,7 @@ def size_figure(content: Mapping[str, Any]) -> Figure | None:
         )
         for row in own:
             axes.annotate(
-                row["model"].removeprefix("fuse_"),
+                row["model"].removeprefix(FUSED),
                 (row["bytes"], row["ua"]["value"]),
                 xytext=(6, 5),
                 textcoords="offset points",
