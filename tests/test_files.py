@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from hyperparameters import InputError
 from utils import files
 
 
@@ -167,6 +168,32 @@ def test_building_replaces_the_older_folder(tmp_path):
             assert names(folder.parent).count("folder") == (content == "second")
         assert names(folder) == [content]
         assert names(folder.parent) == ["folder"]
+
+
+def test_building_never_replaces_what_it_did_not_make(tmp_path):
+    """Somebody's own corpus may bear the name of a folder of ours."""
+    folder = tmp_path / "DEMO"
+    build(folder, 1)
+    with (
+        pytest.raises(InputError, match=r"DEMO: not made by this program .*no stamp"),
+        files.building(folder, "stamp"),
+    ):
+        pass
+    assert names(folder) == ["0"]
+    (folder / "stamp").touch()
+    with files.building(folder, "stamp") as temporary:
+        (temporary / "new").touch()
+    assert names(folder) == ["new"]
+
+
+def test_a_pipe_is_written_to_and_stays_one(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    files.write_atomic(pipe, "text")
+    assert os.read(reader, 100) == b"text"
+    os.close(reader)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from hyperparameters import InputError
+
 if TYPE_CHECKING:
     from filelock import FileLock
 
@@ -21,26 +23,35 @@ def write_atomic(path: Path, write: bytes | str | Callable[[BinaryIO], object]) 
     """Write a file whole or not at all.
 
     Args:
-        path: Target; its folder is made where missing.
+        path: Target; its folder is made where missing. A device or a pipe, such as
+            `/dev/stdout`, is written to and not replaced.
         write: The content, or a function that writes it into an open binary file.
 
     Raises:
         OSError: The disk is full or the folder not writable; the old file stays.
     """
+    if path.parent == Path("/dev") or (path.exists() and not path.is_file()):
+        with path.open("wb") as file:
+            _write(file, write)
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary(path)
     try:
         with temporary.open("xb") as file:
-            if callable(write):
-                write(file)
-            else:
-                file.write(write.encode() if isinstance(write, str) else write)
+            _write(file, write)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _write(file: BinaryIO, content: bytes | str | Callable[[BinaryIO], object]) -> None:
+    if callable(content):
+        content(file)
+    else:
+        file.write(content.encode() if isinstance(content, str) else content)
 
 
 def _temporary(path: Path) -> Path:
@@ -68,21 +79,29 @@ def write_json(path: Path, content: Any) -> None:
 
 
 @contextlib.contextmanager
-def building(folder: Path) -> Iterator[Path]:
+def building(folder: Path, mark: str = "") -> Iterator[Path]:
     """Build a folder under a temporary name; it appears whole or not at all.
 
     The caller holds `locked(folder)`: what an earlier, killed build left is removed.
 
     Args:
         folder: The finished folder; an older one is replaced.
+        mark: Name of a file in every folder of this kind: one without it is not ours
+            to replace.
 
     Yields:
         The temporary folder to fill.
 
     Raises:
+        InputError: There is a folder without the mark.
         OSError: The disk is full or the folder not writable. An older one stays until
             the new one is whole; a kill between the two renames leaves none.
     """
+    if mark and folder.is_dir() and not (folder / mark).exists():
+        raise InputError(
+            f"{folder}: not made by this program (it holds no {mark}) and therefore "
+            "kept; move it away, or name another place with --derived_dir"
+        )
     folder.parent.mkdir(parents=True, exist_ok=True)
     remove_parts(folder)
     temporary, old = _temporary(folder), _temporary(folder)

@@ -175,7 +175,7 @@ def segment_corpus(
     with locked(folder):
         index = _read_index(folder, key)
         if index is None:
-            with building(folder) as temporary:
+            with building(folder, INDEX_NAME) as temporary:
                 utterances = progress(manifest.utterances, desc="segments", unit="file")
                 files, longest = _write_segments(utterances, settings, temporary, read)
                 index = {

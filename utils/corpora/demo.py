@@ -154,7 +154,7 @@ def provide(folder: Path) -> None:
     with locked(folder):
         if _is_current(folder):  # another process made it while we waited
             return
-        with building(folder) as temporary:
+        with building(folder, STAMP_NAME) as temporary:
             (temporary / "wav").mkdir()
             for name in utterance_names():
                 path = temporary / "wav" / f"{name}.wav"
