@@ -5,6 +5,7 @@ convolutional neural network for speech emotion recognition", ICASSP 2022.
 """
 
 import functools
+import random
 from collections.abc import Callable
 
 import keras
@@ -22,6 +23,7 @@ BODY = (
     (160, (3, 3), (2, 1)),
     (320, (1, 1), None),
 )
+DEFAULT_SEED_LIMIT = 10**9  # of the seeds that Keras draws where none is given
 Pair = tuple[int, int]
 Norm = Callable[..., layers.BatchNormalization]
 
@@ -65,7 +67,10 @@ def build_light_sernet(
             name=f"body{number}_conv",
         )(hidden)
         hidden = _normalise_and_pool(hidden, pool, f"body{number}", norm)
-    hidden = layers.Dropout(network.dropout, name="dropout")(hidden)
+    # A seed of its own, drawn as Keras would: PyTorch draws an unseeded dropout from a
+    # state of its own, which no variable holds, so that a resumed run would differ.
+    seed = random.randint(1, DEFAULT_SEED_LIMIT)
+    hidden = layers.Dropout(network.dropout, seed=seed, name="dropout")(hidden)
     # float32 also under mixed precision: a float16 softmax loses small probabilities
     outputs = layers.Dense(
         num_classes, activation="softmax", dtype="float32", name="probabilities"

@@ -303,27 +303,66 @@ def test_a_full_file_system_is_one_line_and_the_run_goes_on_when_mended(
     assert results(read_record(folder, 0)) == results(trained_demo.record(0))
 
 
-@pytest.mark.proof
-def test_another_backend_trains_without_tensorflow_and_exports_here(
-    trained_demo: TrainedDemo, tmp_path: Path
-) -> None:
+@pytest.fixture
+def torch_python() -> str:
+    """A Python with Keras and PyTorch, without TensorFlow."""
     python = os.environ.get("SER_TORCH_PYTHON")
     if python is None:
         pytest.skip(
             "set SER_TORCH_PYTHON to a Python with keras and torch, without tensorflow"
         )
-    words = command(trained_demo.derived_dir, tmp_path / "result", "--folds", "0")
-    options = ["--epochs", "2", "--jobs", "1"]
-    environ = os.environ | {"KERAS_BACKEND": "torch"}
     check = "import importlib.util as u; print(u.find_spec('tensorflow'))"
     found = subprocess.run([python, "-c", check], capture_output=True, text=True)
     assert found.stdout == "None\n", "that Python must not have TensorFlow"
+    return python
+
+
+def kill_after_an_epoch(
+    words: list[str], environ: dict[str, str], output_dir: Path
+) -> None:
+    """Kill a command as soon as the first epoch of its fold is on disk."""
+    with (output_dir.parent / "stderr.txt").open("w") as stderr:
+        process = subprocess.Popen(words, env=environ, stderr=stderr)
+    with process:
+        [folder] = wait_for(lambda: list(output_dir.glob("*/")), "the run folder")
+        wait_for_epoch(folder, 0, process)
+        workers = children_of(process)
+        process.kill()
+    wait_for_end_of(workers)
+
+
+@pytest.mark.proof
+def test_a_run_killed_on_another_backend_is_bit_equal(
+    trained_demo: TrainedDemo, tmp_path: Path, torch_python: str
+) -> None:
+    environ = os.environ | {"KERAS_BACKEND": "torch"}
+    records = []
+    for name in ("whole", "killed"):
+        result = tmp_path / name
+        words = command(trained_demo.derived_dir, result, "--folds", "0")
+        words = [torch_python, *words[1:], "--epochs", "5", "--jobs", "1"]
+        if name == "killed":
+            kill_after_an_epoch(words, environ, result)
+            assert not list(result.glob("*/folds/fold_00.json"))
+        done = subprocess.run(words, env=environ, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        records.append(results(read_record(next(result.iterdir()), 0)))
+    assert records[0] == records[1]
+
+
+@pytest.mark.proof
+def test_another_backend_trains_without_tensorflow_and_exports_here(
+    trained_demo: TrainedDemo, tmp_path: Path, torch_python: str
+) -> None:
+    words = command(trained_demo.derived_dir, tmp_path / "result", "--folds", "0")
+    options = ["--epochs", "2", "--jobs", "1"]
+    environ = os.environ | {"KERAS_BACKEND": "torch"}
     how = {"env": environ, "capture_output": True, "text": True}
-    refused = subprocess.run([python, *words[1:], *options, "-m", "true"], **how)
+    refused = subprocess.run([torch_python, *words[1:], *options, "-m", "true"], **how)
     assert refused.returncode == 2
     assert refused.stderr.count("-m true exports, and only TensorFlow does") == 1
     assert "1 of 2 epochs" not in refused.stderr
-    done = subprocess.run([python, *words[1:], *options], **how)
+    done = subprocess.run([torch_python, *words[1:], *options], **how)
     assert done.returncode == 0, done.stderr
     [folder] = (tmp_path / "result").iterdir()
     trained = read_record(folder, 0)
