@@ -71,13 +71,21 @@ def check(settings: Any) -> None:
         kind, words = KINDS[item.type]
         fits = isinstance(value, kind)
         fits &= isinstance(value, bool) == (item.type is bool)  # True is an int, too
-        fits = fits and (item.type is not float or math.isfinite(value))
+        fits = fits and (item.type is not float or _is_finite(value))
         fault = _fault(value, item.metadata) if fits else words
         if fault:
             flags = "/".join(flags_of(item))
             raise InputError(f"{flags} must be {fault}, got {value!r}")
         convert: Any = item.type
         object.__setattr__(settings, item.name, convert(value))  # frozen from here on
+
+
+def _is_finite(value: numbers.Real) -> bool:
+    """Whether a number is finite as a float, too: JSON knows longer ones."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def _fault(value: Any, limits: Mapping[str, Any]) -> str:

@@ -21,7 +21,7 @@ from utils import options
 from utils.cli import Parser, run_main
 from utils.evaluation import NAMES, Rescored, evaluate, has_files, rescore
 from utils.evaluation_text import LEGEND, markdown, screen_table
-from utils.files import write_atomic, write_json
+from utils.files import PROJECT, write_atomic, write_json
 from utils.model_score import score_model, score_text
 from utils.plots.precisions import size_figure
 from utils.plots.run import stem_of
@@ -94,7 +94,7 @@ def points(text: str) -> float:
 
 
 def places_of(args: argparse.Namespace, command: str = "") -> Places:
-    """Where a corpus is: as given, else as a command had it, else `data/`.
+    """Where a corpus is read: as given, else as a command had it, else in `data/`.
 
     Args:
         args: The command line.
@@ -107,6 +107,7 @@ def places_of(args: argparse.Namespace, command: str = "") -> Places:
     parser = Parser(add_help=False)
     options.add_places(parser.add_argument_group("data"))
     known, _ = parser.parse_known_args(words)
+    known.derived_dir = PROJECT / "data"  # written to: no run folder may say where
     given = {name: value for name, value in vars(args).items() if value}
     return options.places_from(argparse.Namespace(**{**vars(known), **given}))
 

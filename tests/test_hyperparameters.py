@@ -93,6 +93,7 @@ def test_numbers_given_otherwise_are_the_same_setting() -> None:
         ({"duration_s": 0.0}, r"^-id/--input_durations must be above 0, got 0.0$"),
         ({"duration_s": -3.0}, r"--input_durations must be above 0, got -3.0"),
         ({"duration_s": math.nan}, "must be a finite number, got nan"),
+        ({"duration_s": 10**400}, "must be a finite number, got 1000"),
         ({"duration_s": math.inf}, "must be a finite number, got inf"),
         ({"duration_s": "long"}, "must be a finite number, got 'long'"),
         ({"duration_s": 1e9}, "must be at most 3600.0"),

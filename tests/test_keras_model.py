@@ -28,9 +28,12 @@ def test_a_keras_model_of_a_run_answers(models_dir, tmp_path, capsys):
     fold = tmp_path / "run" / "folds" / "fold_00"
     fold.mkdir(parents=True)
     model.save(fold / "weights.keras")
-    corpus = {"name": "TOYS"}
-    config = {"classes": list(CLASSES), "settings": {"duration_s": 1.0}} | {
-        "corpus": corpus
+    config = {
+        "classes": list(CLASSES),
+        "settings": {"duration_s": 1.0},
+        "corpus": {"name": "TOYS"},
+        "num_folds": 1,
+        "hash": "0123abcd",
     }
     (tmp_path / "run" / "config.json").write_text(json.dumps(config))
     path = write(tmp_path / "a.wav", babble(1.4))

@@ -14,7 +14,7 @@ from hyperparameters import InputError, Settings
 from utils.audio import read_any, read_wav
 from utils.corpora import Manifest, load_manifest
 from utils.corpora.own import conversion_line, find_corpus, own_corpus
-from utils.corpora.reading import SUFFIXES, unique_ids
+from utils.corpora.reading import SUFFIXES, is_safe_name, unique_ids
 from utils.segment import segment_corpus
 from utils.sources import open_sources
 
@@ -166,6 +166,21 @@ def test_each_malformed_manifest_is_refused_by_line(
 def test_a_missing_manifest_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"must be a CSV file, got .*x\.csv"):
         own_corpus("MYDATA", tmp_path / "x.csv")
+
+
+@pytest.mark.parametrize(
+    "name", ["Überraschung", "U\u0308berraschung", "खुशी", "ความสุข", "喜び", "a_b-1 c+"]
+)
+def test_classes_may_be_named_in_any_script(name: str) -> None:
+    """Some letters are written with marks, and some systems take umlauts apart."""
+    assert is_safe_name(name)
+
+
+@pytest.mark.parametrize(
+    "name", [None, "", "_a", "a.", " a", "a/b", "a\n", "a\0", "..", "a*"]
+)
+def test_names_that_no_file_may_have(name: str | None) -> None:
+    assert not is_safe_name(name)
 
 
 @pytest.mark.parametrize("name", ["EMO-DB", "a/b", "..", ".hidden", "-x", "", "a*"])

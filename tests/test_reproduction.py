@@ -173,6 +173,21 @@ def test_random_folds_never_stand_among_held_out_speakers(
     assert NOT_RUN in texts.model_card.read_text()
 
 
+def test_published_folds_whose_test_set_chose_nothing_stand_apart(
+    built: Path, tmp_path: Path
+) -> None:
+    copy = copy_of(built, tmp_path)
+    run = copy / "reproduction" / "speaker-run"
+    for path in [run / "config.json", *run.glob("folds/*.json")]:
+        content = json.loads(path.read_text())
+        content["settings"]["protocol"] = "published"  # and `select` stays `last`
+        path.write_text(json.dumps(content))
+    readme = reproduce(copy).readme.read_text()
+    as_published, once = readme.split("**Speakers shared, the test set touched once**")
+    assert "| ours | published, last epoch" in once
+    assert "| ours | published, last epoch" not in as_published
+
+
 def test_without_runs_the_card_says_so() -> None:
     assert NOT_RUN in expected_scores([])
 

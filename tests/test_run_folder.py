@@ -105,6 +105,26 @@ def test_a_damaged_file_is_one_line(tmp_path: Path, content: bytes) -> None:
         assert "remove it, and the command that trained makes it again" in str(error)
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("corpus", {}, "the corpus's name must be made of letters"),
+        ("corpus", {"name": "../victim/EMO-DB"}, r"got '\.\./victim/EMO-DB'"),
+        ("corpus", {"name": "/tmp/x"}, "got '/tmp/x'"),
+        ("audit", None, "'audit' must be of type dict, got None"),
+        ("command", 5, "'command' must be of type str, got 5"),
+    ],
+)
+def test_a_configuration_from_elsewhere_is_checked(
+    manifest: Manifest, tmp_path: Path, key: str, value: object, message: str
+) -> None:
+    """Names in it become names of files that reports write."""
+    config = run_folder.make_config(Settings(), manifest, 3, "train.py")
+    write_json(tmp_path / run_folder.CONFIG_NAME, {**config, key: value})
+    with pytest.raises(InputError, match=message):
+        run_folder.read_config(tmp_path)
+
+
 def test_records_are_held_to_their_run(tmp_path: Path) -> None:
     assert run_folder.read_record(tmp_path, 0, "abc") is None
     path = run_folder.record_path(tmp_path, 0)

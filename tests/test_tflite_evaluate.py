@@ -14,10 +14,10 @@ from hyperparameters import FrontEnd, InputError, from_flat, to_flat
 from utils import evaluation
 from utils.corpora import load_manifest
 from utils.corpora.own import folder_corpus
-from utils.evaluation import ask
 from utils.files import PROJECT, write_json
-from utils.model_file import file_name, load_model
+from utils.model_file import ask, file_name, load_model
 from utils.model_metadata import attach_metadata
+from utils.records import load_run
 from utils.run_folder import file_stem, record_path
 
 CLASSES = ("grief", "joy", "rage")
@@ -189,6 +189,29 @@ def test_partial_run_only_reports(
     assert tflite_evaluate.main(["--run", str(run.folder)]) == 0
     assert run.result()["passes"] is None
     assert "not applied (1 of 2 folds)" in capsys.readouterr().out
+
+
+def test_a_run_of_which_nothing_was_exported_is_not_judged(
+    run: ToyRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As one that was trained on PyTorch."""
+    run.remove("float32", "int8")
+    assert tflite_evaluate.main(["--run", str(run.folder)]) == 0
+    assert run.result()["passes"] is None
+    assert "not applied (nothing was exported in every fold)" in capsys.readouterr().out
+
+
+def test_exactly_the_gate_is_within_it(
+    run: ToyRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """0.80 less 0.79 is more than a point in binary."""
+    loss = {"ua_loss_points": 100 * (0.80 - 0.79)}
+    assert loss["ua_loss_points"] > 1.0
+    monkeypatch.setattr(evaluation, "compare", lambda *_: loss)
+    rescored = evaluation.Rescored(
+        run=load_run(run.folder), folds={name: [] for name in evaluation.NAMES}
+    )
+    assert evaluation.evaluate(rescored, 1.0)["passes"] is True
 
 
 def test_run_that_tests_nobody_shows_size_and_speed(run: ToyRun) -> None:

@@ -72,7 +72,9 @@ def judgement(content: Mapping[str, Any]) -> str:
     """Whether the gate holds, in one line."""
     gate = f"gate: at most {content['gate_points']:g} points of UA below Keras float32"
     if content["passes"] is None:
-        return f"{gate}; not applied ({_done(content)})"
+        has_files = len(content["models"]) > 1  # Keras, the reference, is always there
+        why = _done(content) if has_files else "nothing was exported in every fold"
+        return f"{gate}; not applied ({why})"
     exported = content["models"][1:]  # Keras, the reference, comes first
     worst = max(exported, key=lambda row: row["ua_loss_points"])
     verb = "held" if content["passes"] else "missed"

@@ -10,10 +10,15 @@ import numpy.typing as npt
 
 from hyperparameters import FrontEnd, InputError
 from utils.model_file import named_classes
-from utils.run_folder import CONFIG_NAME, read_object, settings_of
+from utils.run_folder import (
+    CONFIG,
+    CONFIG_NAME,
+    read_config,
+    read_object,
+    settings_of,
+)
 
 CONFIG_AT_MOST_ABOVE = 3  # <run>/folds/fold_00/weights.keras
-OURS = {"classes", "settings", "corpus"}  # of a run's configuration
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +89,7 @@ def _run_config(path: Path) -> dict[str, Any] | None:
     """The configuration of the run that a file lies in; None outside a run."""
     for folder in list(path.resolve().parents)[:CONFIG_AT_MOST_ABOVE]:
         if (folder / CONFIG_NAME).is_file():
-            config = read_object(folder / CONFIG_NAME, {})
             # other programs keep a config.json beside their models, too
-            return config if set(config) >= OURS else None
+            is_ours = set(read_object(folder / CONFIG_NAME, {})) >= set(CONFIG)
+            return read_config(folder) if is_ours else None
     return None

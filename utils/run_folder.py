@@ -22,6 +22,7 @@ from typing import Any
 
 from hyperparameters import InputError, Settings, changed, from_flat, to_flat
 from utils.corpora import Manifest
+from utils.corpora.reading import SAFE_NAME_SAID, is_safe_name
 from utils.files import PROJECT, digest
 from utils.processes import usable_cores
 from utils.segment import duration_text, stem
@@ -46,6 +47,8 @@ RECORD = {
     "speakers": list,
     "probabilities": dict,
 }
+# What they may hold, and what then must be its type
+OPTIONAL = {"audit": dict, "command": str, "history": dict}
 PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy", "ai-edge-litert")
 
 
@@ -169,12 +172,18 @@ def read_object(path: Path, required: Mapping[str, type]) -> dict[str, Any]:
         raise InputError(f"{path}: damaged ({error}); {mending}") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: must hold a JSON object; {mending}")
-    for key, kind in required.items():
+    present = {key: kind for key, kind in OPTIONAL.items() if key in content}
+    for key, kind in {**present, **required}.items():
         if not isinstance(content.get(key), kind):
             raise InputError(
                 f"{path}: {key!r} must be of type {kind.__name__}, got "
                 f"{content.get(key)!r:.40}; {mending}"
             )
+    if "corpus" in required and not is_safe_name(content["corpus"].get("name")):
+        raise InputError(  # it becomes part of file names
+            f"{path}: the corpus's name must be made of {SAFE_NAME_SAID}, got "
+            f"{content['corpus'].get('name')!r:.40}; {mending}"
+        )
     return content
 
 

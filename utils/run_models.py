@@ -21,7 +21,7 @@ def chosen_fold(run: Run) -> tuple[int, str]:
     chose, the first fold; under `all` it is the only one.
     """
     accuracies = [
-        max(record["history"].get("validation_accuracy", [0.0]))
+        max(record.get("history", {}).get("validation_accuracy", [0.0]))
         for record in run.records
     ]
     best = int(np.argmax(accuracies))

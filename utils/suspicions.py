@@ -18,7 +18,6 @@ from utils.records import Run
 from utils.table_text import markdown_table
 
 PUBLISHED = "published"
-CHOOSING = (PUBLISHED, "paper")  # protocols whose test set chooses the epoch
 QUESTION = ("dataset_name", "protocol", "select", "loss_name", "seed")
 SHORTER = (100, 200)  # epochs
 CURVE_HEADS = ("suspicion", "WA %", "against the published rule")
@@ -63,7 +62,7 @@ def suspicions(runs: Sequence[Run]) -> str:
     Args:
         runs: Every committed run.
     """
-    chosen_on_test = [run for run in runs if run.protocol in CHOOSING]
+    chosen_on_test = [run for run in runs if run.chosen_on == "test"]
     bases = [
         run
         for run in chosen_on_test

@@ -18,10 +18,10 @@ from typing import NamedTuple
 from hyperparameters import AUDIO_TYPES, InputError
 from utils.corpora import Manifest, Utterance
 from utils.corpora.reading import (
-    SAFE_NAME,
     SAFE_NAME_SAID,
     check_classes,
     count_line,
+    is_safe_name,
     unique_ids,
 )
 
@@ -185,7 +185,7 @@ def _check_rows(path: Path, rows: Sequence[Row], classes: Sequence[str]) -> None
                 f"{place}: unknown label {label!r}; line 1 declares "
                 f"{', '.join(classes)}"
             )
-        if not SAFE_NAME.fullmatch(label):
+        if not is_safe_name(label):
             raise InputError(
                 f"{place}: a label must be made of {SAFE_NAME_SAID}, got {label!r}"
             )

@@ -9,12 +9,12 @@ from hyperparameters import InputError
 from utils.corpora import MODULES, Corpus, Manifest, Utterance, corpus_by_name
 from utils.corpora.csv_manifest import read_csv
 from utils.corpora.reading import (
-    SAFE_NAME,
     SAFE_NAME_SAID,
     check_classes,
     count_line,
     is_hidden,
     is_recording,
+    is_safe_name,
     passed_over_line,
     unique_ids,
     visible_files,
@@ -90,7 +90,7 @@ def _check_own_name(name: str) -> None:
             f"--dataset_name {name}: did you mean {registered}? It is a corpus of its "
             "own; give your recordings another name"
         )
-    if not SAFE_NAME.fullmatch(name):
+    if not is_safe_name(name):
         raise InputError(
             f"--dataset_name must be made of {SAFE_NAME_SAID}, got {name!r}"
         )

@@ -4,6 +4,7 @@ import filecmp
 import hashlib
 import os
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -24,9 +25,20 @@ VIDEO_SUFFIXES = frozenset(
 SUFFIXES = AUDIO_SUFFIXES | VIDEO_SUFFIXES
 WAV_ONLY = frozenset({".wav"})
 # Classes become folders, ids files, on any system.
-SAFE_NAME = re.compile(r"[^\W_](?:[\w .+-]*[\w+-])?")
 SAFE_NAME_SAID = "letters, digits, and inside the name also space . _ + -"
 MAX_ID_BYTES = 200  # file systems allow 255, and `_<k>.wav` follows
+
+
+def is_safe_name(name: object) -> bool:
+    """Whether a text can name a class or a corpus: see `SAFE_NAME_SAID`.
+
+    Letters of any script, with the marks that some are written with.
+    """
+    if not isinstance(name, str):
+        return False
+    # Unicode's categories L*, M*, N*: letters, marks, digits
+    shape = "".join("a" if unicodedata.category(c)[0] in "LMN" else c for c in name)
+    return re.fullmatch(r"a(?:[a_ .+-]*[a_+-])?", shape) is not None
 
 
 def is_hidden(name: str) -> bool:
@@ -206,7 +218,7 @@ def check_classes(place: str, classes: Sequence[str]) -> None:
             f"{place}: needs at least two classes, got {', '.join(classes) or 'none'}"
         )
     for label in classes:
-        if not SAFE_NAME.fullmatch(label):
+        if not is_safe_name(label):
             raise InputError(
                 f"{place}: a class must be made of {SAFE_NAME_SAID}, got {label!r}"
             )
