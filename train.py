@@ -15,6 +15,7 @@ from hyperparameters import InputError, Settings
 from utils import options, report, run_folder
 from utils.audit import audit
 from utils.cli import EXIT_USER_ERROR, one_line, run_main
+from utils.decode import shown
 from utils.files import write_json
 from utils.fold_job import FoldOptions, FoldTask, needs_export
 from utils.folds import Fold, make_folds
@@ -22,7 +23,7 @@ from utils.processes import stops_as_interrupt, usable_cores
 from utils.progress import RunProgress, terminal_bar
 from utils.seeds import write_spread
 from utils.train_options import parse_args
-from utils.workers import run_tasks
+from utils.workers import BACKEND, run_tasks
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     args = parse_args(arguments)
-    command = shlex.join(["python", "train.py", *arguments])
+    command = shown(shlex.join(["python", "train.py", *arguments]))
     try:
         with stops_as_interrupt():
             return run(args, command)
@@ -119,8 +120,18 @@ def make_tasks(
     *,
     command: str,
 ) -> list[FoldTask]:
-    """Folds of a run, as they travel to workers."""
+    """Folds of a run, as they travel to workers.
+
+    Raises:
+        InputError: Models are asked for that no runtime could run.
+    """
     settings = dataset.settings
+    fft_size = settings.front_end.fft_size
+    if args.merge_tflite and fft_size & (fft_size - 1):
+        raise InputError(
+            f"-m true needs an --fft_size that is a power of two, got {fft_size}: "
+            "TensorFlow Lite transforms no other"
+        )
     whole = FoldTask(
         settings=settings,
         places=places_of(args),
@@ -137,6 +148,7 @@ def make_tasks(
             export_again=args.export_only is not None,
         ),
         threads=args.threads or (usable_cores() if has_gpu() else 1),
+        backend=os.environ.get(BACKEND),
     )
     return [dataclasses.replace(whole, number=number) for number in numbers]
 

@@ -86,7 +86,27 @@ def test_a_reader_that_leaves_is_no_mistake() -> None:
     process.stdout.close()
     assert process.stderr.read() == b""
     process.stderr.close()
-    assert process.wait() == 0
+    assert process.wait() == 141
+
+
+def test_a_name_that_is_not_utf_8_can_be_printed() -> None:
+    code = (
+        "import os, sys\n"
+        "from utils.cli import run_main\n"
+        "def main(argv):\n"
+        "    print(os.fsdecode(b'\\xe4.wav'))\n"
+        "    return 0\n"
+        "sys.exit(run_main(main))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=PROJECT,
+        env={**os.environ, "PYTHONPATH": str(PROJECT), "PYTHONUTF8": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "\\udce4.wav\n", "")
 
 
 def parser() -> Parser:

@@ -245,6 +245,18 @@ def test_a_cut_features_file_is_not_left(places: Places) -> None:
     assert list((places.derived_dir / "features").glob("*.part")) == []
 
 
+def test_segments_made_anew_while_they_are_read_are_noticed(places: Places) -> None:
+    """Replaced by another run and made again by a third: which was read?"""
+    segments, other = segments_of(places), toy_settings(normalise_percentile=50.0)
+    _, manifest = read_corpus("TOY", places)
+    segment_corpus(manifest, other, places.derived_dir)
+    again = segments_of(places)
+    again.check_current()
+    assert again.key == segments.key
+    with pytest.raises(InputError, match="replaced by another run"):
+        segments.check_current()
+
+
 def test_segments_replaced_while_they_are_read_are_refused(places: Places) -> None:
     """Another run of other settings writes to the same folder."""
     segments, other = segments_of(places), toy_settings(normalise_percentile=50.0)

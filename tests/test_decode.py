@@ -174,9 +174,9 @@ def test_only_the_samples_tell_that_a_wav_is_cut(tmp_path):
 def test_windows_gets_names_as_text(tmp_path, monkeypatch):
     """libsndfile takes bytes there to be in a code page that has no `€`."""
     path = tmp_path / "ü€😀.wav"
-    assert decode._name_for_soundfile(path) == os.fsencode(path)
+    assert decode.name_for_soundfile(path) == os.fsencode(path)
     monkeypatch.setattr(os, "name", "nt")
-    assert decode._name_for_soundfile(path) == str(path)
+    assert decode.name_for_soundfile(path) == str(path)
 
 
 HLS = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nsecret.m4a\n"

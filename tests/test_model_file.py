@@ -1,10 +1,13 @@
 import dataclasses
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import flatbuffers
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from toy_tflite import (
     INPUT_SCALE,
     INPUT_ZERO_POINT,
@@ -201,6 +204,53 @@ def test_broken_file_is_one_line(tmp_path: Path, content: bytes, message: str) -
         load_model(path, "a,b,c")
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+def changed_model(path: Path, change: Callable[[schema.ModelT], None]) -> Path:
+    """A toy int8 model with something else in its flatbuffer."""
+    content = toy_model(FEATURES_SHAPE, len(CLASSES), is_int8=True)
+    model = schema.ModelT.InitFromPackedBuf(content)
+    change(model)
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), b"TFL3")
+    path.write_bytes(attach_metadata(bytes(builder.Output()), metadata()))
+    return path
+
+
+def test_integers_without_a_scale_are_refused(tmp_path: Path) -> None:
+    """As other projects' models of 16-bit audio; any number would be put in as 0."""
+
+    def only_cast(model: schema.ModelT) -> None:
+        graph = model.subgraphs[0]
+        for number in (graph.inputs[0], graph.outputs[0]):
+            graph.tensors[number].shape = [1, len(CLASSES)]
+            graph.tensors[number].quantization = None
+        graph.tensors[graph.outputs[0]].type = schema.TensorType.FLOAT32
+        code, cast = schema.OperatorCodeT(), schema.OperatorT()
+        code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.CAST
+        cast.inputs, cast.outputs = list(graph.inputs), list(graph.outputs)
+        model.operatorCodes, graph.operators = [code], [cast]
+
+    path = changed_model(tmp_path / "m.tflite", only_cast)
+    with pytest.raises(InputError, match=r"its int8 tensor .* says no scale"):
+        load_model(path)
+
+
+def test_an_answer_that_is_no_row_of_probabilities_is_refused(tmp_path: Path) -> None:
+    def answer_weights(model: schema.ModelT) -> None:
+        graph = model.subgraphs[0]
+        graph.outputs = [graph.operators[0].inputs[1]]
+
+    path = changed_model(tmp_path / "m.tflite", answer_weights)
+    with pytest.raises(InputError, match=r"must answer \(1, classes\), .* got \(3, "):
+        load_model(path)
+
+
+def test_answers_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.tflite", FEATURES_SHAPE)
+    batch = np.full(FEATURES_SHAPE, np.nan, np.float32)
+    with pytest.raises(InputError, match="answers with NaN"):
+        load_model(path).predict(batch)
 
 
 def test_missing_file(tmp_path: Path) -> None:

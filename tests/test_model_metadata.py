@@ -112,6 +112,7 @@ def test_limit_counts_the_whole_zip() -> None:
             "--num_mel_bins must be at most 4096",
         ),
         (json.dumps(METADATA | {"front_end": None}).encode(), "front_end"),
+        (json.dumps(METADATA | {"corpus": "EMO-DB"}).encode(), "corpus in an object"),
         (
             json.dumps(METADATA | {"front_end": {"duration_s": 10**400}}).encode(),
             "front_end",

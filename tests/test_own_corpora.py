@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+import os
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -77,6 +78,7 @@ def test_every_column_is_read(four: Path) -> None:
         '"# classes: neutral,sad,angry",,\r\n',  # as Excel saves what it has opened
         '"# classes: neutral,sad,angry";;\r\n',
         "# classes: neutral,sad,angry,,,\n",
+        "# classes: neutral,sad,angry\n\n  \n",
     ],
 )
 def test_declared_classes_keep_their_order(four: Path, first: str) -> None:
@@ -288,6 +290,23 @@ def test_a_linked_folder_is_read_and_a_loop_ends(tmp_path: Path) -> None:
     (tmp_path / "real/deep/loop").symlink_to(tmp_path / "real")
     manifest = load_manifest(find_corpus("MYDATA", tmp_path), tmp_path, tmp_path / "d")
     assert [u.id for u in manifest.utterances] == ["angry_1", "sad_1", "sad_deep_2"]
+
+
+def test_names_of_files_need_not_be_utf_8(tmp_path: Path) -> None:
+    """As on an old disk or from an old archive."""
+    noise = np.random.RandomState(0).randint(-9_000, 9_000, RATE_HZ, np.int16)
+    for label in ("angry", "sad"):
+        for name in (b"\xe4.wav", b"\xf6.wav"):
+            path = tmp_path / "MYDATA" / label / os.fsdecode(name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            soundfile.write(os.fsencode(path), noise, RATE_HZ)
+    manifest = load_manifest(find_corpus("MYDATA", tmp_path), tmp_path, tmp_path / "d")
+    assert len({utterance.id for utterance in manifest.utterances}) == 4
+    assert conversion_line(manifest, RATE_HZ) == ""
+    for read_file in (read_wav, read_any):
+        derived = tmp_path / read_file.__name__
+        segmented = segment_corpus(manifest, Settings(), derived, read=read_file)
+        assert len(segmented.paths) == 4
 
 
 def test_other_rates_channels_and_formats_are_counted_and_converted(

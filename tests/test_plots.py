@@ -6,6 +6,7 @@ from pathlib import Path
 import matplotlib.font_manager
 import numpy as np
 import pytest
+import soundfile
 from matplotlib.figure import Figure
 from trained_run import CLASSES, NOTE, VERDICT, make_run
 
@@ -205,6 +206,16 @@ def test_the_whole_clip_or_the_networks_segment(long_wav: Path) -> None:
     assert front_end.duration_samples == len(segment) == 9 * 16_000
     segment, front_end = read_clip(long_wav, FrontEnd(), whole=False)
     assert front_end.duration_samples == len(segment) == 48_000
+
+
+def test_a_whole_hour_is_no_picture(tmp_path: Path) -> None:
+    path = tmp_path / "long.wav"
+    noise = np.random.RandomState(0).randint(-99, 99, 16_000 * 121, np.int16)
+    soundfile.write(path, noise, 16_000)
+    with pytest.raises(InputError, match=r"121 s are too many .*; give -id 3"):
+        read_clip(path, FrontEnd())
+    segment, _ = read_clip(path, FrontEnd(), whole=False)
+    assert len(segment) == 48_000
 
 
 def test_a_clip_shorter_than_a_frame_is_padded(short_wav: Path) -> None:

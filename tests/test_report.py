@@ -3,19 +3,26 @@
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 import sklearn.metrics
+from toy_tflite import toy_model
 from trained_run import CLASSES, NOTE, VERDICT, make_run
 
-from hyperparameters import InputError
-from utils.files import PROJECT
+from hyperparameters import FrontEnd, InputError
+from utils.files import PROJECT, write_atomic
 from utils.metrics import summary
+from utils.model_file import file_name
+from utils.model_metadata import attach_metadata, read_metadata, without_metadata
+from utils.plots.run import stem_of
 from utils.records import load_run
 from utils.report import headline, metrics_of, render
 from utils.report_text import report_text
+from utils.run_folder import fold_folder
+from utils.run_models import place_models
 
 STEM = "DEMO_3.0s_Segmented_cross_entropy"
 
@@ -183,6 +190,37 @@ def test_each_exported_model_has_a_short_score(tmp_path: Path) -> None:
     assert scores["int8"]["wa"] == np.mean(int8.predicted == int8.true)
 
 
+def test_models_of_a_fold_chosen_before_say_so(tmp_path: Path) -> None:
+    """As where another fold's record comes from another machine, without models."""
+    run = load_run(make_run(tmp_path))
+    front_end = FrontEnd()
+    content = attach_metadata(
+        toy_model((1, *front_end.input_shape), len(CLASSES)),
+        {
+            "format": 1,
+            "classes": list(CLASSES),
+            "front_end": asdict(front_end),
+            "input": "features",
+            "fold": 0,
+        },
+    )
+    name = file_name(stem_of(run), "float32")
+    write_atomic(fold_folder(tmp_path, 0) / name, content)
+    [placed] = place_models(run, summary(run))
+    assert placed == tmp_path / name
+    chosen = read_metadata(placed)
+    assert (
+        chosen["fold_chosen_for"] == "best accuracy on its own test set, as published"
+    )
+    curves = run.records[0]["history"] | {"validation_accuracy": [0.1] * 5}
+    edit_record(tmp_path, 0, history=curves)
+    run = load_run(tmp_path)
+    place_models(run, summary(run))
+    then = read_metadata(placed)
+    assert then["fold_chosen_for"] == "chosen before; fold 1 stands for the run now"
+    assert without_metadata(placed.read_bytes()) == without_metadata(content)
+
+
 def test_the_headline_is_one_line_with_verdict_and_note(tmp_path: Path) -> None:
     line = headline(metrics_of(load_run(make_run(tmp_path))))
     assert line.startswith("DEMO; UA ")
@@ -206,7 +244,7 @@ def test_records_alone_are_enough(tmp_path: Path) -> None:
     [
         ({"epoch_kept": 5}, "'epoch_kept' must be one of the 5 epochs"),
         ({"history": {"loss": [1.0], "accuracy": []}}, "one value an epoch"),
-        ({"history": [1.0]}, "one value an epoch"),
+        ({"history": [1.0]}, "'history' must be of type dict"),
     ],
 )
 def test_a_damaged_history_is_refused(

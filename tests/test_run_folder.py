@@ -76,6 +76,13 @@ def test_config_comes_back(manifest: Manifest, tmp_path: Path) -> None:
     assert found["versions"]["keras"]
 
 
+def test_the_commit_is_the_projects_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy without `.git` may lie inside another repository."""
+    inner = run_folder.PROJECT / "utils"
+    monkeypatch.setattr(run_folder, "PROJECT", inner)
+    assert run_folder.commit.__wrapped__() == "unknown"
+
+
 def test_no_run_folder_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"config\.json is missing"):
         run_folder.read_config(tmp_path)

@@ -52,6 +52,19 @@ def test_another_set_of_runs_gets_another_name(
     assert len(names) == 2
 
 
+def test_many_long_seeds_still_have_a_file(tmp_path: Path) -> None:
+    runs = [
+        write_run(
+            tmp_path / f"TEST_seed{seed}_{seed:08x}",
+            random_folds(seed % 1000, speakers=3, per_speaker=3),
+            settings={"seed": seed},
+        )
+        for seed in range(2_000_000_000, 2_000_000_030)
+    ]
+    spread = write_spread(runs, tmp_path / "out")
+    assert len(json.loads(spread.files[0].read_text())["seeds"]) == 30
+
+
 def test_unfinished_runs_have_no_spread(
     runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

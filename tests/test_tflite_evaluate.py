@@ -328,9 +328,9 @@ def test_a_labels_file_is_found_from_any_folder(
     data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "foreign.tflite"
-    path.write_bytes(toy_model((1, *FrontEnd(duration_s=0.5).input_shape), 2))
+    path.write_bytes(toy_model((1, *FrontEnd(duration_s=0.5).input_shape), 3))
     monkeypatch.chdir(tmp_path)
-    Path("names.txt").write_text("joy\nrage\n")
+    Path("names.txt").write_text("joy\n-rage, cold\nrage\n")
     arguments = ["--model", str(path), "-dn", "TOYS", "--data_dir", str(data_dir)]
     assert tflite_evaluate.main([*arguments, "--labels", "names.txt"]) == 0
 

@@ -298,6 +298,16 @@ def test_an_unwritable_output_folder_is_one_line(
     assert stderr.splitlines()[-1].startswith(f"train.py: error: {tmp_path}")
 
 
+def test_models_that_no_runtime_can_run_are_refused_before_training(
+    trained_demo: TrainedDemo, tmp_path: Path, run: Run
+) -> None:
+    options = [*OPTIONS, *places(trained_demo, tmp_path / "result")]
+    status, _, stderr = run(*options, "--fft_size", "1200", "-m", "true")
+    assert status == 2
+    assert "-m true needs an --fft_size that is a power of two" in stderr
+    assert not list(tmp_path.glob("result/*/folds"))
+
+
 def test_help_lists_every_option_of_the_original(run: Run) -> None:
     status, stdout, _ = run("--help")
     assert status == 0

@@ -35,7 +35,37 @@ from utils.processes import (
     stderr_to,
     stops_as_interrupt,
 )
-from utils.workers import TRIES, run_tasks, worker_environment
+from utils.workers import TRIES, child_environment, run_tasks, worker_environment
+
+
+def test_a_screen_that_is_gone_ends_the_run(
+    trained_demo: TrainedDemo, tmp_path: Path
+) -> None:
+    """A broken pipe of progress lines is no death of the worker."""
+    events: list[dict[str, Any]] = []
+
+    def show(event: dict[str, Any]) -> None:
+        events.append(event)
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        run_tasks([make_task(trained_demo.derived_dir, tmp_path)], show, jobs=1)
+    assert len(events) == 1
+
+
+@pytest.mark.parametrize(("asked", "found"), [("jax", "jax"), (None, None)])
+def test_a_worker_keeps_no_backend_of_an_earlier_run(
+    trained_demo: TrainedDemo,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    asked: str | None,
+    found: str | None,
+) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    task = make_task(trained_demo.derived_dir, tmp_path)
+    environ = child_environment(replace(task, backend=asked))
+    assert environ.get("KERAS_BACKEND") == found
+    assert environ["OMP_NUM_THREADS"] == "1"
 
 
 def test_a_fold_in_other_hands_is_refused_in_one_line(

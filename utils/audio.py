@@ -9,7 +9,7 @@ import numpy.typing as npt
 import soundfile
 
 from hyperparameters import InputError
-from utils.decode import blocks, is_truncated_riff, shown
+from utils.decode import blocks, is_truncated_riff, name_for_soundfile, shown
 
 PCM16_SCALE = 32768.0  # soundfile and tf.audio.decode_wav divide 16-bit samples by it
 Read = Callable[[Path, int], npt.NDArray[np.float64]]  # path, rate in Hz -> (samples,)
@@ -30,19 +30,20 @@ def read_wav(path: Path, sample_rate_hz: int) -> npt.NDArray[np.float64]:
             NaN samples; one line that names the file.
     """
     try:
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(name_for_soundfile(path)) as file:
             rate_hz, channels, promised = file.samplerate, file.channels, file.frames
             samples = file.read(dtype="float64", always_2d=True)
     except (soundfile.LibsndfileError, OSError, TypeError) as error:  # last: `*.raw`
-        raise InputError(f"{path}: cannot be read as audio ({error})") from error
+        raise InputError(f"{shown(path)}: cannot be read as audio ({error})") from error
     if rate_hz != sample_rate_hz or channels != 1:
         raise InputError(
-            f"{path}: must be mono at {sample_rate_hz} Hz, got {channels} channel(s) "
-            f"at {rate_hz} Hz; convert with `python -m utils.convert.sample_rate`"
+            f"{shown(path)}: must be mono at {sample_rate_hz} Hz, got {channels} "
+            f"channel(s) at {rate_hz} Hz; convert with "
+            "`python -m utils.convert.sample_rate`"
         )
     if len(samples) < promised or is_truncated_riff(path):
-        raise InputError(f"{path}: truncated, the header promises more samples")
-    return check_samples(samples[:, 0], str(path))
+        raise InputError(f"{shown(path)}: truncated, the header promises more samples")
+    return check_samples(samples[:, 0], shown(path))
 
 
 def read_any(path: Path, sample_rate_hz: int) -> npt.NDArray[np.float64]:

@@ -1,6 +1,7 @@
 """What every script does the same way: options, errors, exit status."""
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -8,6 +9,7 @@ from collections.abc import Callable, Sequence
 from hyperparameters import InputError
 
 EXIT_USER_ERROR = 2
+EXIT_READER_LEFT = 141  # as a shell shows SIGPIPE: what was asked for was not all done
 HELP_WIDTH = 110
 
 
@@ -66,16 +68,20 @@ def run_main(main: Callable[[Sequence[str] | None], int]) -> int:
 
     Returns:
         The exit status: 2 for a mistake in the input or a file that cannot be read or
-        written, 130 after Ctrl-C. Anything else that is raised is a bug and shows.
+        written, 130 after Ctrl-C, 141 where nobody reads the output. Anything else that
+        is raised is a bug and shows.
     """
     program = program_name()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be UTF-8
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return main(None)
     except InputError as error:
         print(f"{program}: error: {one_line(error)}", file=sys.stderr)
     except BrokenPipeError:  # the reader of our output left, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        for stream in (sys.stdout, sys.stderr):  # what they still hold goes nowhere
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return EXIT_READER_LEFT
     except OSError as error:
         print(f"{program}: error: {describe(error)}", file=sys.stderr)
     except KeyboardInterrupt:

@@ -171,15 +171,12 @@ def _project_plugin() -> WorkerPlugin:
 
     The class is local so that it travels by value: the worker can't import it yet.
     """
-    folder, backend = str(PROJECT), os.environ.get("KERAS_BACKEND")
+    folder = str(PROJECT)
 
     class Project(WorkerPlugin):
         def setup(self, worker: Any) -> None:
-            import os
             import sys
 
-            if backend is not None:
-                os.environ["KERAS_BACKEND"] = backend
             if folder not in sys.path:
                 sys.path.insert(0, folder)
 

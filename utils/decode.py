@@ -117,7 +117,7 @@ def _native_blocks(path: Path) -> Generator[Native, None, None]:
     import soundfile
 
     try:
-        file = soundfile.SoundFile(_name_for_soundfile(path))
+        file = soundfile.SoundFile(name_for_soundfile(path))
     except (soundfile.LibsndfileError, OSError, TypeError):  # TypeError: `*.raw`
         yield from _ffmpeg_blocks(path)
         return
@@ -141,7 +141,7 @@ def _native_blocks(path: Path) -> Generator[Native, None, None]:
             )
 
 
-def _name_for_soundfile(path: Path) -> bytes | str:
+def name_for_soundfile(path: Path) -> bytes | str:
     """Bytes, as names need not be UTF-8; on Windows only text can be any name."""
     return str(path) if os.name == "nt" else os.fsencode(path)
 

@@ -13,8 +13,7 @@ from utils.footprint import footprint
 from utils.intervals import headline_intervals
 from utils.metrics import confusion, figures, named
 from utils.model_file import (
-    FUSED,
-    PRECISIONS,
+    NAMES,
     ask,
     file_name,
     load_model,
@@ -27,7 +26,6 @@ from utils.run_folder import fold_folder, machine, versions
 FORMAT = 1
 ROUNDING = 1e-9  # percentage points: 0.80 less 0.79 is one, but not in binary
 REFERENCE = "keras"
-NAMES = (*PRECISIONS, *(f"{FUSED}{precision}" for precision in PRECISIONS))
 SHOWN = ("ua", "wa", "weighted_f1")
 FloatArray = npt.NDArray[np.floating]
 ReadUtterance = Callable[[str], FloatArray]

@@ -58,6 +58,7 @@ class FoldTask:
         run_hash: As in the run folder's name.
         options: What does not affect the result.
         threads: Threads the fold computes with; another number rounds differently.
+        backend: `KERAS_BACKEND`; None leaves it to Keras's own configuration.
     """
 
     settings: Settings
@@ -68,6 +69,7 @@ class FoldTask:
     run_hash: str
     options: FoldOptions
     threads: int = 1
+    backend: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ import numpy as np
 
 from utils.cli import Parser, run_main
 from utils.files import PROJECT
-from utils.model_file import load_model, parse_labels
+from utils.model_file import load_model
 
 WARM_UP_RUNS = 10
 RUNS = 200
@@ -38,7 +38,9 @@ def footprint(path: Path, labels: str | None = None) -> dict[str, Any]:
         RuntimeError: The process failed; what it said.
     """
     # the process starts in another folder, where a relative path would be lost
-    options = ["--labels", ",".join(parse_labels(labels))] if labels else []
+    options = []
+    if labels:
+        options = [f"--labels={labels if ',' in labels else Path(labels).resolve()}"]
     done = subprocess.run(
         [sys.executable, "-m", "utils.footprint", str(path.resolve()), *options],
         cwd=PROJECT,

@@ -24,6 +24,7 @@ from utils.records import Rows
 CONFIDENCE = 0.95
 TAIL = (1 - CONFIDENCE) / 2
 NUM_RESAMPLES = 2000
+RESAMPLES_AT_ONCE = 100
 ROUNDING = 1e-9  # an error below it is none: one utterance in 100,000 counts more
 FloatArray = npt.NDArray[np.floating]
 Figures = Callable[[npt.NDArray[Any]], FloatArray]  # (..., c, c) -> (..., figures)
@@ -150,7 +151,7 @@ def bootstrap(
     Args:
         counts: (..., units, classes, classes).
         figures: From confusion matrices to figures.
-        num_resamples: Draws of as many units, with replacement.
+        num_resamples: Draws of as many units, with replacement; whole hundreds.
         seed: Of the draws, which all data sets share.
 
     Returns:
@@ -158,9 +159,13 @@ def bootstrap(
     """
     units, num_classes = counts.shape[-3], counts.shape[-1]
     random = np.random.RandomState(seed)
-    times = random.multinomial(units, np.full(units, 1 / units), num_resamples)
     cells = counts.reshape(*counts.shape[:-2], num_classes**2).astype(np.float64)
-    drawn = times.astype(np.float64) @ cells  # (..., num_resamples, classes ** 2)
+    shares = np.full(units, 1 / units)
+    parts = [  # a part at a time: one row of draws is as long as there are units
+        random.multinomial(units, shares, size).astype(np.float64) @ cells
+        for size in [RESAMPLES_AT_ONCE] * (num_resamples // RESAMPLES_AT_ONCE)
+    ]
+    drawn = np.concatenate(parts, axis=-2)  # (..., num_resamples, classes ** 2)
     values = figures(drawn.reshape(*drawn.shape[:-1], num_classes, num_classes))
     low, high = np.quantile(values, [TAIL, 1 - TAIL], axis=-2)
     return low, high

@@ -18,6 +18,7 @@ Float32Array = npt.NDArray[np.float32]
 COUNTED_ZERO = 1e-30  # tells a recording's own zeros from padding; rounds to 0
 PRECISIONS = ("float32", "float16", "dynamic", "int8")
 FUSED = "fuse_"  # before the precision, in names of models that take audio
+NAMES = (*PRECISIONS, *(f"{FUSED}{precision}" for precision in PRECISIONS))
 
 
 def file_name(stem: str, name: str) -> str:
@@ -89,6 +90,7 @@ class LiteModel:
             (n, classes), float32.
 
         Raises:
+            InputError: An answer is no number.
             ValueError: Another shape.
         """
         [source] = self.interpreter.get_input_details()
@@ -100,7 +102,10 @@ class LiteModel:
             self.interpreter.set_tensor(source["index"], value[None])
             self.interpreter.invoke()
             row[:] = self.interpreter.get_tensor(result["index"])[0]
-        return dequantise(outputs, result)
+        answers = dequantise(outputs, result)
+        if not np.isfinite(answers).all():
+            raise InputError("the model answers with NaN or infinite probabilities")
+        return answers
 
 
 def _shape(details: list[dict[str, Any]]) -> tuple[int, ...]:
@@ -193,6 +198,18 @@ def _load_interpreter(path: Path) -> Any:
             f"{path}: must have one input and one output, got {len(inputs)} and "
             f"{len(outputs)}"
         )
+    if len(_shape(outputs)) != 2 or _shape(outputs)[0] != 1:
+        raise InputError(
+            f"{path}: must answer (1, classes), a probability for each class, got "
+            f"{_shape(outputs)}"
+        )
+    for end in (*inputs, *outputs):
+        is_integer = not np.issubdtype(end["dtype"], np.floating)
+        if is_integer and not end["quantization"][0] > 0:
+            raise InputError(
+                f"{path}: its {end['dtype'].__name__} tensor {end['name']!r} says no "
+                "scale, so that numbers can't be put into it or read from it"
+            )
     return interpreter
 
 

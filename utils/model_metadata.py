@@ -120,6 +120,8 @@ def _check(metadata: Any, name: str) -> None:
             f"{name} must have input {' or '.join(INPUT_KINDS)}, got "
             f"{metadata.get('input')!r}"
         )
+    if not isinstance(metadata.get("corpus") or {}, dict):
+        raise InputError(f"{name} must describe its corpus in an object")
     # They reach terminals and C sources.
     if not all(c.isprintable() and c.strip() for c in classes):
         raise InputError(

@@ -126,23 +126,21 @@ def versions() -> dict[str, str]:
 @functools.cache
 def commit() -> str:
     """The project's commit, `+changes` where files differ; `unknown` without git."""
-    git = ["git", "-C", str(PROJECT)]
     try:
-        name = subprocess.run(
-            [*git, "rev-parse", "--short=12", "HEAD"],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
-        status = subprocess.run(
-            [*git, "status", "--porcelain", "--untracked-files=no"],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
+        if Path(_git("rev-parse", "--show-toplevel")) != PROJECT:
+            return "unknown"  # a copy without `.git`, inside another repository
+        name = _git("rev-parse", "--short=12", "HEAD")
+        status = _git("status", "--porcelain", "--untracked-files=no")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return f"{name}+changes" if status else name
+
+
+def _git(*words: str) -> str:
+    """What git says of the project."""
+    command = ["git", "-C", str(PROJECT), *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
 
 
 @functools.cache

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from utils.files import write_atomic
-from utils.model_file import file_name
+from utils.model_file import NAMES, file_name
 from utils.model_metadata import attach_metadata, read_metadata, without_metadata
 from utils.plots.run import stem_of
 from utils.records import Run
@@ -39,26 +39,30 @@ def chosen_fold(run: Run) -> tuple[int, str]:
 def place_models(run: Run, scores: dict[str, Any]) -> list[Path]:
     """Copy the chosen fold's TFLite files to the top of the run folder.
 
+    A file that was placed there before, and whose like the chosen fold lacks, stays
+    and says that another fold stands for the run now.
+
     Args:
         run: A run, complete or not.
         scores: `utils.metrics.summary` of the run: its headline goes into each file.
 
     Returns:
-        The files written; none where the fold's own were not copied here.
+        The files written; none where no fold's own were copied here.
     """
     number, why = chosen_fold(run)
     stem, written = stem_of(run), []
-    for source in run.sources:
-        if source == "keras":
-            continue
-        path = fold_folder(run.folder, number) / file_name(stem, source)
-        metadata = read_metadata(path) if path.exists() else None
+    for name in NAMES:
+        target = run.folder / file_name(stem, name)
+        own = fold_folder(run.folder, number) / target.name
+        source = own if own.exists() else target
+        metadata = read_metadata(source) if source.exists() else None
         if metadata is None:
             continue
-        metadata["fold_chosen_for"] = why
+        is_chosen = metadata.get("fold") == number
+        stands = f"chosen before; fold {number} stands for the run now"
+        metadata["fold_chosen_for"] = why if is_chosen else stands
         metadata["scores"] = short_scores(run, scores)
-        content = without_metadata(path.read_bytes())
-        target = run.folder / file_name(stem, source)
+        content = without_metadata(source.read_bytes())
         write_atomic(target, attach_metadata(content, metadata))
         written.append(target)
     return written

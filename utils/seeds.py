@@ -11,6 +11,7 @@ from utils.records import Run, load_run
 from utils.table_text import markdown_table
 
 FORMAT = 1
+MOST_NAMED = 8  # seeds in a file's name, which has a limit; the hash tells the rest
 SPREAD = ("mean", "sd", "min", "max")
 
 
@@ -50,7 +51,7 @@ def write_spread(folders: Sequence[Path], output_dir: Path) -> SeedSpread:
         **spread,
     }
     text = spread_text(runs, content)
-    seeds = "-".join(str(seed) for seed in spread["seeds"])
+    seeds = "-".join(str(seed) for seed in spread["seeds"][:MOST_NAMED])
     what = folders[0].name.rsplit("_seed", 1)[0]
     hashes = digest([run.config["hash"] for run in runs])[:8]
     path = output_dir / f"{what}_seeds{seeds}_{hashes}.json"

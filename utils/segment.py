@@ -5,8 +5,9 @@ training and inference alike; `segment_corpus` writes a whole corpus as WAV file
 """
 
 import json
+import secrets
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,7 @@ class SegmentedCorpus:
     Attributes:
         folder: Holds `<class>/<utterance id>_<k>.wav`.
         key: Digest of source and settings.
+        build: Random, another one each time that the folder is made.
         utterance_ids: (segments,) the utterance of each segment, in order.
         paths: (segments,) the file of each segment.
         content_hashes: SHA-256 of each source file, by utterance id.
@@ -112,6 +114,7 @@ class SegmentedCorpus:
     paths: tuple[Path, ...]
     content_hashes: dict[str, str]
     longest_s: float
+    build: str = field(default="", compare=False)
 
     def check_current(self) -> None:
         """Hold the folder to these segments, after they were read.
@@ -119,7 +122,8 @@ class SegmentedCorpus:
         Raises:
             InputError: It holds another run's; some of what was read may be those.
         """
-        if _read_index(self.folder, self.key) is None:
+        index = _read_index(self.folder, self.key)
+        if index is None or index.get("build", "") != self.build:
             raise InputError(
                 f"{self.folder}: replaced by another run with other settings or "
                 "another source while it was read; run them one after another"
@@ -180,6 +184,7 @@ def segment_corpus(
                 files, longest = _write_segments(utterances, settings, temporary, read)
                 index = {
                     "key": key,
+                    "build": secrets.token_hex(8),
                     "made_from": made_from,
                     "content_hashes": manifest.content_hashes,
                     "longest_s": longest / front_end.sample_rate_hz,
@@ -189,6 +194,7 @@ def segment_corpus(
     return SegmentedCorpus(
         folder=folder,
         key=key,
+        build=index.get("build", ""),
         utterance_ids=tuple(utterance_id for utterance_id, _ in index["files"]),
         paths=tuple(folder / name for _, name in index["files"]),
         content_hashes=index["content_hashes"],

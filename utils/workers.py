@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
 from typing import IO, Any
 
 from utils.files import PROJECT
@@ -21,6 +22,7 @@ from utils.run_folder import fold_folder
 
 TRIES = 3
 LOG_NAME = "worker.log"
+BACKEND = "KERAS_BACKEND"
 Events = Callable[[dict[str, Any]], None]
 
 
@@ -127,7 +129,7 @@ def _run_in_child(task: FoldTask, on_event: Events) -> str | None:
     child = subprocess.Popen(
         [sys.executable, "-m", "utils.fold_process", str(sending.fileno())],
         cwd=PROJECT,
-        env=os.environ | worker_environment(task.threads),
+        env=child_environment(task),
         stdin=subprocess.PIPE,
         pass_fds=[sending.fileno()],
         start_new_session=True,  # a terminal's Ctrl-C is for the parent
@@ -135,13 +137,14 @@ def _run_in_child(task: FoldTask, on_event: Events) -> str | None:
     sending.close()
     result: dict[str, Any] | None = None
     try:
-        with contextlib.suppress(EOFError, OSError):  # it died, maybe in mid-word
-            _give(child, task)
-            while result is None:
-                event = receiving.recv()
-                result = event.get("result")
-                if result is None:
-                    on_event(event)
+        _give(child, task)
+        while result is None:
+            event = _next_event(receiving)
+            if event is None:
+                break
+            result = event.get("result")
+            if result is None:
+                on_event(event)
     finally:
         receiving.close()
         child.kill()  # with its result delivered it has nothing left to do
@@ -154,10 +157,27 @@ def _run_in_child(task: FoldTask, on_event: Events) -> str | None:
     return error
 
 
+def child_environment(task: FoldTask) -> dict[str, str]:
+    """The environment of a fold's process, whatever backend ran here before."""
+    kept = {name: value for name, value in os.environ.items() if name != BACKEND}
+    own = {} if task.backend is None else {BACKEND: task.backend}
+    return kept | worker_environment(task.threads) | own
+
+
 def _give(child: subprocess.Popen[bytes], task: FoldTask) -> None:
     """Send the task; the pipe stays open as long as this process lives."""
-    pickle.dump(task, _input_of(child))
-    _input_of(child).flush()
+    with contextlib.suppress(OSError):  # it died
+        pickle.dump(task, _input_of(child))
+        _input_of(child).flush()
+
+
+def _next_event(receiving: Connection) -> dict[str, Any] | None:
+    """What a child tells next; None when it died, maybe in mid-word."""
+    try:
+        event: dict[str, Any] = receiving.recv()
+    except (EOFError, OSError, pickle.UnpicklingError):
+        return None
+    return event
 
 
 def _input_of(child: subprocess.Popen[bytes]) -> IO[bytes]:

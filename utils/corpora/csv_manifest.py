@@ -108,16 +108,18 @@ def _unquoted(line: str, place: str) -> str:
 
 def _read_rows(path: Path, lines: Sequence[str], first: int) -> Iterator[Row]:
     """Header and rows, from the line at index `first` on; empty lines are skipped."""
-    header_line = lines[first] if first < len(lines) else ""
+    header_line = next(filter(str.strip, lines[first:]), "")
     delimiter = max(DELIMITERS, key=header_line.count)
     reader = csv.reader(lines[first:], delimiter=delimiter, strict=True)
     columns: list[str] = []
     try:
         for values in reader:
             place = f"{path}, line {first + reader.line_num}"
+            if not any(value.strip() for value in values):
+                continue
             if not columns:
                 columns = _check_header(place, values)
-            elif any(value.strip() for value in values):
+            else:
                 fields = _check_fields(place, columns, values)
                 # A path written on Windows is read everywhere.
                 recording = path.parent / fields["path"].replace("\\", "/")

@@ -19,6 +19,7 @@ from utils.corpora.reading import (
     unique_ids,
     visible_files,
 )
+from utils.decode import name_for_soundfile
 
 
 def find_corpus(name: str, data_dir: Path, manifest_path: Path | None = None) -> Corpus:
@@ -154,7 +155,7 @@ def conversion_line(manifest: Manifest, sample_rate_hz: int) -> str:
 def _format(path: Path) -> tuple[str, int, int] | None:
     """Format, rate in Hz and channels; None where only ffmpeg can read it."""
     try:
-        info = soundfile.info(path)
+        info = soundfile.info(name_for_soundfile(path))
     except (soundfile.LibsndfileError, TypeError):  # TypeError: `*.raw`
         return None
     return info.format, info.samplerate, info.channels

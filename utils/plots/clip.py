@@ -7,13 +7,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hyperparameters import FrontEnd
+from hyperparameters import FrontEnd, InputError
 from utils.audio import read_any
 from utils.frontend import FloatArray, features, hz_to_mel
 from utils.plots.style import BLUE, new_figure, styled
 from utils.segment import from_pcm16, prepare
 
 QUIETEST_DB = -80.0  # under the loudest bin; what is quieter is drawn as this
+LONGEST_PICTURE_S = 120
 SMALLEST = 1e-6  # keeps a division defined
 TICKS_HZ = (100, 250, 500, 1000, 2000, 4000, 7000)
 MFCC_COLOUR_PERCENTILE = 98.0  # the zeroth is ten times the others: it saturates
@@ -33,11 +34,16 @@ def read_clip(
         (duration_samples,) float32 within ±1, and a front-end with that duration.
 
     Raises:
-        InputError: The file cannot be read, or is silent.
+        InputError: The file cannot be read, is silent, or too long to be drawn whole.
     """
     rate_hz = front_end.sample_rate_hz
     samples = read_any(path, rate_hz)
     if whole:
+        if len(samples) > LONGEST_PICTURE_S * rate_hz:
+            raise InputError(
+                f"{path}: {len(samples) / rate_hz:.0f} s are too many for one picture, "
+                f"at most {LONGEST_PICTURE_S} s; give -id 3 for what the network hears"
+            )
         length = max(len(samples), front_end.frame_length_samples)
         # half a sample more, since the way back to samples cuts off
         duration_s = (length + 0.5) / rate_hz
