@@ -173,6 +173,18 @@ def test_random_folds_never_stand_among_held_out_speakers(
     assert NOT_RUN in texts.model_card.read_text()
 
 
+def test_an_unfinished_run_stands_in_the_account_alone(
+    built: Path, tmp_path: Path
+) -> None:
+    copy = copy_of(built, tmp_path)
+    (copy / "reproduction" / "speaker-run" / "folds" / "fold_03.json").unlink()
+    texts = reproduce(copy)
+    assert "**3 of 4 folds**" in texts.reproduction.read_text()
+    for text in (texts.readme, texts.model_card):
+        assert "3 of 4 folds" not in text.read_text()
+        assert NOT_RUN in text.read_text()
+
+
 def test_published_folds_whose_test_set_chose_nothing_stand_apart(
     built: Path, tmp_path: Path
 ) -> None:

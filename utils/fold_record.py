@@ -1,7 +1,7 @@
-"""One fold, from features to its record: a pure function of settings and fold number.
+"""One fold, from features to its files and its record.
 
-It runs in a worker process of one thread, may be killed at any moment, and goes on
-from the last finished epoch when called again.
+Same settings and fold number, same results. It runs in a worker process, may be killed
+at any moment, and goes on from the last finished epoch when called again.
 """
 
 import tempfile

@@ -1,7 +1,7 @@
 """A run's report, metrics and figures, from its configuration and records alone.
 
 `python -m utils.report FOLDER` renders them again, also where only the records were
-copied. The figures come from `utils.metrics`; nothing is computed here.
+copied. The figures come from `utils.metrics`.
 """
 
 import sys

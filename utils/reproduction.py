@@ -40,9 +40,9 @@ class Texts(NamedTuple):
     """The texts that hold tables, each between two marks.
 
     Attributes:
-        readme: Gets the results and a picture of them.
-        reproduction: Gets the results and the confusion matrices.
-        model_card: Gets the scores to expect of the shipped models.
+        readme: Gets the results of complete runs and a picture of them.
+        reproduction: Gets all results, confusion matrices and suspicions.
+        model_card: Gets the scores to expect of the shipped models, when complete.
     """
 
     readme: Path
@@ -83,15 +83,16 @@ def reproduce(project: Path) -> Texts:
         rows.append((run, report.render(config.parent).metrics))
     runs = [run for run, _ in rows]
     rows = [row for row in rows if not answers_another_question(row[0])]
-    results = results_tables(rows, published)
-    put_between(texts.readme, "\n\n".join([results, *picture(rows)]))
+    whole = [row for row in rows if row[0].is_complete]
+    results = results_tables(whole, published)
+    put_between(texts.readme, "\n\n".join([results, *picture(whole)]))
     panels = confusion_panels(rows, published)
     for loss, own in panels.items():
         save(confusions_figure(own), project / picture_of(loss), ("png",))
-    both = [results, confusions(panels)]
+    both = [results_tables(rows, published), confusions(panels)]
     put_between(texts.reproduction, "\n\n".join(both))
     put_between(texts.reproduction, suspicions(runs), "suspicions")
-    put_between(texts.model_card, expected_scores(rows))
+    put_between(texts.model_card, expected_scores(whole))
     return texts
 
 

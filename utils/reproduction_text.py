@@ -27,7 +27,7 @@ QUESTIONS = {
 HELD_OUT = ("speaker", "session")
 HEADS = ("result", "protocol", "loss", "UA %", "WA %", "F1 %", "made with")
 CLASS_HEADS = ("class", "utterances", "recall %", "precision %", "F1 %")
-NOT_RUN = "not run yet"
+NOT_RUN = "not finished yet"
 EXPECTED = {
     "protocol": "speaker",
     "select": "last",

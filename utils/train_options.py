@@ -111,6 +111,11 @@ def _check_together(args: argparse.Namespace) -> None:
             "--jobs counts processes of this machine, --scheduler leaves that to its "
             "cluster: give one of the two"
         )
+    if os.name == "nt":
+        raise InputError(
+            "training needs Linux or macOS: workers get their pipes by number; on "
+            "Windows use WSL"
+        )
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     if args.merge_tflite and backend != "tensorflow":
         raise InputError(
