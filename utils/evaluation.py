@@ -112,7 +112,7 @@ def evaluate(rescored: Rescored, gate_points: float) -> dict[str, Any]:
         "hash": run.config["hash"],
         "corpus": run.config["corpus"],
         "protocol": run.protocol,
-        "verdict": run.config.get("audit", {}).get("verdict"),
+        "verdict": run.verdict,
         "folds": [record["fold"] for record in run.records],
         "num_folds": run.num_folds,
         "utterances": len(run.rows()),

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from utils.intervals import interval_text
-from utils.table_text import markdown_table
+from utils.table_text import markdown_table, text_table
 
 ABSENT = "–"
 Row = Mapping[str, Any]
@@ -33,16 +33,8 @@ LEGEND = (
 
 def screen_table(content: Mapping[str, Any]) -> str:
     """The table with columns in line."""
-    header, rows = _cells(content["models"])
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    lines = [
-        "  ".join(
-            [row[0].ljust(widths[0])]
-            + [cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True)]
-        ).rstrip()
-        for row in (header, *rows)
-    ]
-    return "\n".join([*lines, judgement(content)])
+    table = text_table(*_cells(content["models"]))
+    return "\n".join([*table, judgement(content)])
 
 
 def markdown(content: Mapping[str, Any]) -> str:

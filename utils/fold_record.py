@@ -5,7 +5,6 @@ at any moment, and goes on from the last finished epoch when called again.
 """
 
 import tempfile
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from utils import checkpoint, scoring
 from utils.checkpoint import State
 from utils.files import write_atomic, write_json
 from utils.fold_job import FoldJob, has_audio_models, needs_export
+from utils.keras_model import read_keras
 from utils.run_folder import (
     FORMAT,
     WEIGHTS_NAME,
@@ -162,13 +162,9 @@ def load_weights(path: Path) -> keras.Model:
     Raises:
         InputError: Missing or damaged.
     """
-    try:
-        return keras.models.load_model(path, compile=False)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        if not path.exists():
-            line = f"{path} is missing; only the fold's record was copied here"
-            raise InputError(line) from error
-        raise InputError(f"{path}: damaged ({error}); copy it again") from error
+    if not path.exists():
+        raise InputError(f"{path} is missing; only the fold's record was copied here")
+    return read_keras(path)
 
 
 def save_weights(job: FoldJob, model: keras.Model) -> None:

@@ -58,18 +58,7 @@ def load_keras_model(path: Path, labels: str | None = None) -> KerasModel:
         InputError: No Keras or no Keras model; its classes are not known, or its shapes
             do not fit them or the front-end.
     """
-    try:
-        import keras
-    except ImportError as error:
-        raise InputError(
-            f"{path}: a .keras model needs Keras and a backend; install them, or give "
-            "a .tflite model"
-        ) from error
-    try:
-        model = keras.saving.load_model(path, compile=False)
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: cannot be loaded by Keras ({reason})") from error
+    model = read_keras(path)
     config = _run_config(path)
     classes = named_classes(path, tuple(config["classes"]) if config else None, labels)
     front_end = settings_of(config).front_end if config else FrontEnd()
@@ -83,6 +72,26 @@ def load_keras_model(path: Path, labels: str | None = None) -> KerasModel:
     return KerasModel(
         model=model, classes=classes, front_end=front_end, trained_on=trained_on
     )
+
+
+def read_keras(path: Path) -> Any:
+    """The Keras model of a `.keras` file; nothing in the file is run.
+
+    Raises:
+        InputError: No Keras, or no Keras model.
+    """
+    try:
+        import keras
+    except ImportError as error:
+        raise InputError(
+            f"{path}: a .keras model needs Keras and a backend; install them, or give "
+            "a .tflite model"
+        ) from error
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path}: cannot be loaded by Keras ({reason})") from error
 
 
 def _run_config(path: Path) -> dict[str, Any] | None:

@@ -216,8 +216,8 @@ def over_seeds(runs: Sequence[Run], source: str = "keras") -> dict[str, Any]:
         )
     if unfinished := [run for run in runs if not run.is_complete]:
         raise InputError(
-            f"{unfinished[0].folder}: {len(unfinished[0].records)} of "
-            f"{unfinished[0].num_folds} folds done; finish the run first"
+            f"{unfinished[0].folder}: {unfinished[0].progress} done; finish the run "
+            "first"
         )
     table = np.stack([figures(confusion(run.rows(source))) for run in runs])
     spread = {

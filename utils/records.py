@@ -105,6 +105,22 @@ class Run:
         return int(self.config["num_folds"])
 
     @property
+    def verdict(self) -> str | None:
+        """What the leak audit said in one line; None where it was not recorded."""
+        verdict: str | None = self.config.get("audit", {}).get("verdict")
+        return verdict
+
+    @property
+    def note(self) -> str:
+        """What must be known of the corpus to judge a score; empty for most."""
+        return str(self.config["corpus"].get("note", ""))
+
+    @property
+    def progress(self) -> str:
+        """`2 of 10 folds`."""
+        return f"{len(self.records)} of {self.num_folds} folds"
+
+    @property
     def is_complete(self) -> bool:
         """Whether every fold has its record."""
         return len(self.records) == self.num_folds

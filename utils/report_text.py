@@ -1,7 +1,7 @@
 """The text of a run's report, section by section; nothing is computed here."""
 
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from hyperparameters import to_flat
@@ -9,6 +9,7 @@ from utils.folds import PROTOCOLS
 from utils.metrics import FIGURES
 from utils.records import Run
 from utils.run_folder import settings_of
+from utils.table_text import text_table
 
 WIDTH = 88
 LABEL_WIDTH = 12  # of the header's left column
@@ -50,7 +51,7 @@ def _warning(run: Run) -> list[str]:
     done = {record["fold"] for record in run.records}
     missing = ", ".join(str(fold) for fold in range(run.num_folds) if fold not in done)
     return _wrapped(
-        f"PARTIAL RUN: {len(done)} of {run.num_folds} folds are done (missing: "
+        f"PARTIAL RUN: {run.progress} are done (missing: "
         f"{missing}). The scores below are of these folds alone and must not be "
         "compared with those of whole runs."
     )
@@ -72,7 +73,7 @@ def _header(run: Run, metrics: Mapping[str, Any]) -> list[str]:
         f"{settings['loss_name']}, audio type {settings['audio_type']}",
         "Training": f"seed {settings['seed']}, {settings['epochs']} epochs, "
         f"batch {settings['batch_size']}",
-        "Folds": f"{len(run.records)} of {run.num_folds}",
+        "Folds": run.progress.removesuffix(" folds"),
         "Changed": ", ".join(f"{name} {value}" for name, value in changed.items()),
         **_provenance(run),
     }
@@ -173,7 +174,7 @@ def _pooled(scores: Mapping[str, Any]) -> list[str]:
     methods = dict.fromkeys(figure["method"] for figure in headline.values())
     unit = headline["ua"]["unit"]
     lines = _title(f"Scores in %, pooled over {count}")
-    lines += _table(header, rows)
+    lines += text_table(header, rows)
     lines += _wrapped(
         f"95 % interval: {'; '.join(methods)}; unit: the {unit}, "
         f"{headline['ua']['units']} of them."
@@ -210,7 +211,8 @@ def _folds(run: Run, scores: Mapping[str, Any]) -> list[str]:
     if folds["sd"]["ua"] is not None:
         rows.append(("sd", "", *(f"{100 * folds['sd'][k]:.2f}" for k in FIGURES), ""))
     header = ("fold", "rows", *FIGURES.values(), "epoch kept (from 0)")
-    return [*_title("By fold, in %"), *_table(header, rows), *_wrapped(folds["note"])]
+    table = text_table(header, rows)
+    return [*_title("By fold, in %"), *table, *_wrapped(folds["note"])]
 
 
 def _classes(scores: Mapping[str, Any]) -> list[str]:
@@ -227,7 +229,7 @@ def _classes(scores: Mapping[str, Any]) -> list[str]:
         for row in scores["per_class"]
     ]
     header = ("class", "rows", "recall", "95 % interval", "precision", "F1")
-    return [*_title("By class, in %"), *_table(header, rows), *_other_units(scores)]
+    return [*_title("By class, in %"), *text_table(header, rows), *_other_units(scores)]
 
 
 def _other_units(scores: Mapping[str, Any]) -> list[str]:
@@ -260,7 +262,7 @@ def _speakers(scores: Mapping[str, Any]) -> list[str]:
     unit = scores["per_speaker"][0]["ua"]["unit"]
     return [
         *_title(f"By speaker, in % (intervals over the speaker's {unit}s)"),
-        *_table(header, rows),
+        *text_table(header, rows),
     ]
 
 
@@ -273,7 +275,7 @@ def _exported(precisions: Mapping[str, Mapping[str, Any]]) -> list[str]:
         for source, row in precisions.items()
     ]
     header = ("model", *FIGURES.values(), "answers unlike keras")
-    return [*_title("Exported models, in %"), *_table(header, rows)]
+    return [*_title("Exported models, in %"), *text_table(header, rows)]
 
 
 def _audit(audit: Mapping[str, Any]) -> list[str]:
@@ -290,19 +292,6 @@ def _title(text: str) -> list[str]:
 
 def _wrapped(text: str) -> list[str]:
     return textwrap.wrap(text, WIDTH)
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
-    """Columns two spaces apart, the first to the left, the others to the right."""
-    cells = [[str(cell) for cell in row] for row in (header, *rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return [
-        "  ".join(
-            [row[0].ljust(widths[0])]
-            + [cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True)]
-        ).rstrip()
-        for row in cells
-    ]
 
 
 def _value(figure: Figure) -> str:

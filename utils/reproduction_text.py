@@ -95,8 +95,7 @@ def protocol_of(run: Run, emphasis: str = "") -> str:
     if run.settings["select"] == "last":
         parts.append("last epoch")
     if not run.is_complete:
-        done = f"{len(run.records)} of {run.num_folds} folds"
-        parts.append(f"{emphasis}{done}{emphasis}")
+        parts.append(f"{emphasis}{run.progress}{emphasis}")
     return ", ".join(parts)
 
 

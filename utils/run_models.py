@@ -72,6 +72,5 @@ def short_scores(run: Run, scores: dict[str, Any]) -> dict[str, Any] | None:
     """The run's pooled Keras scores with intervals; None where nothing was tested."""
     if "headline" not in scores:
         return None
-    verdict = run.config.get("audit", {}).get("verdict")
-    folds = f"{len(run.records)} of {run.num_folds}"
-    return {"verdict": verdict, "folds": folds, **scores["headline"]}
+    folds = run.progress.removesuffix(" folds")
+    return {"verdict": run.verdict, "folds": folds, **scores["headline"]}

@@ -46,7 +46,7 @@ def write_spread(folders: Sequence[Path], output_dir: Path) -> SeedSpread:
         "format": FORMAT,
         "runs": [folder.name for folder in folders],
         "protocol": runs[0].protocol,
-        "verdict": runs[0].config.get("audit", {}).get("verdict"),
+        "verdict": runs[0].verdict,
         "corpus": runs[0].config["corpus"],
         **spread,
     }
@@ -69,6 +69,6 @@ def spread_text(runs: Sequence[Run], content: Mapping[str, Any]) -> str:
     lines = markdown_table([f"% over {len(runs)} seeds", *SPREAD], rows)
     lines += ["", f"Protocol {content['protocol']}. Runs:", ""]
     lines += [f"- `{name}`" for name in content["runs"]]
-    remarks = [content["verdict"], content["corpus"].get("note")]
+    remarks = [runs[0].verdict, runs[0].note]
     lines += [text for remark in remarks if remark for text in ("", remark)]
     return "\n".join(lines) + "\n"

@@ -77,8 +77,7 @@ def suspicions(runs: Sequence[Run]) -> str:
             if run is not base
             and run.settings["loss_name"] == base.settings["loss_name"]
         ]
-        done = f"{len(base.records)} of {base.num_folds} folds"
-        parts += [f"### {base.settings['loss_name']} ({done})", ""]
+        parts += [f"### {base.settings['loss_name']} ({base.progress})", ""]
         parts += [*markdown_table(CURVE_HEADS, curve_rows(base)), ""]
         if others:
             rows = [change_row(base, other) for other in others]
@@ -160,7 +159,7 @@ def change_row(base: Run, other: Run) -> list[str]:
         f"`{name}` {value}, not {base.settings.get(name)}"
         for name, value in different.items()
     )
-    folds = f"{len(other.records)} of {other.num_folds}"
+    folds = other.progress.removesuffix(" folds")
     paired = pair(base, other)
     if paired is None:
         return [text, folds, "0", *["–"] * 4]

@@ -112,10 +112,8 @@ def heading_of(run: Run) -> list[str]:
         f"seed {settings['seed']}",
     ]
     if not run.is_complete:
-        parts.append(f"PARTIAL: {len(run.records)} of {run.num_folds} folds")
-    verdict = run.config.get("audit", {}).get("verdict", "")
-    note = run.config["corpus"].get("note", "")
-    return [", ".join(parts), *(text for text in (verdict, note) if text)]
+        parts.append(f"PARTIAL: {run.progress}")
+    return [", ".join(parts), *(text for text in (run.verdict, run.note) if text)]
 
 
 @styled()
