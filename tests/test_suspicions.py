@@ -74,6 +74,13 @@ def test_a_single_fold_tells_nothing_of_chance(tmp_path: Path) -> None:
     assert not any("initialisation" in line[0] for line in curve_rows(run))
 
 
+def test_a_part_of_the_folds_tells_nothing_of_chance(base: Run) -> None:
+    (base.folder / "folds" / "fold_01.json").unlink()
+    part = load_run(base.folder)
+    assert not any("initialisation" in line[0] for line in curve_rows(part))
+    assert suspicions([part]).startswith("### cross_entropy (1 of 2 folds)")
+
+
 def test_a_changed_setting_is_compared_on_common_utterances(
     base: Run, tmp_path: Path
 ) -> None:

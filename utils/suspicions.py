@@ -132,9 +132,9 @@ def curve_rows(run: Run) -> list[list[str]]:
 
 
 def _chance(run: Run) -> list[list[str]]:
-    """How far another draw of folds and weights may lead; none from a single fold."""
+    """How far another draw of folds and weights may lead, from all folds of a run."""
     scores = fold_scores(run.rows())
-    if scores["sd"]["wa"] is None:
+    if scores["sd"]["wa"] is None or not run.is_complete:
         return []
     sd, folds = 100 * scores["sd"]["wa"], len(run.records)
     text = (
