@@ -69,7 +69,7 @@ def build_light_sernet(
         hidden = _normalise_and_pool(hidden, pool, f"body{number}", norm)
     # A seed of its own, drawn as Keras would: PyTorch draws an unseeded dropout from a
     # state of its own, which no variable holds, so that a resumed run would differ.
-    seed = random.randint(1, DEFAULT_SEED_LIMIT)
+    seed = random.randint(1, DEFAULT_SEED_LIMIT) if network.dropout else None
     hidden = layers.Dropout(network.dropout, seed=seed, name="dropout")(hidden)
     # float32 also under mixed precision: a float16 softmax loses small probabilities
     outputs = layers.Dense(

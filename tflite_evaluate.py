@@ -67,8 +67,10 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="NAMES",
         help="its classes: a file with one a line, or names with commas between",
     )
-    group = parser.add_argument_group("data", "with --run: as it was trained")
-    options.add_places(group)
+    group = parser.add_argument_group(
+        "data", "with --run, what is only read is where it was when the run was trained"
+    )
+    options.add_places(group, derived="synthesised corpora are kept here")
     parser.set_defaults(data_dir=None, derived_dir=None)
     args = parser.parse_args(argv)
     if args.model and not args.dataset_name:
@@ -100,13 +102,12 @@ def places_of(args: argparse.Namespace, command: str = "") -> Places:
         args: The command line.
         command: What trained the run.
     """
-    try:
-        words = shlex.split(command)
-    except ValueError:  # a quote without its end: not a command of ours
-        words = []
-    parser = Parser(add_help=False)
+    parser = Parser(add_help=False, exit_on_error=False)
     options.add_places(parser.add_argument_group("data"))
-    known, _ = parser.parse_known_args(words)
+    try:
+        known, _ = parser.parse_known_args(shlex.split(command))
+    except (ValueError, argparse.ArgumentError):  # not a command of ours
+        known = parser.parse_args([])
     known.derived_dir = PROJECT / "data"  # written to: no run folder may say where
     given = {name: value for name, value in vars(args).items() if value}
     return options.places_from(argparse.Namespace(**{**vars(known), **given}))

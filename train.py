@@ -15,7 +15,6 @@ from hyperparameters import InputError, Settings
 from utils import options, report, run_folder
 from utils.audit import audit
 from utils.cli import EXIT_USER_ERROR, one_line, run_main
-from utils.decode import shown
 from utils.files import write_json
 from utils.fold_job import FoldOptions, FoldTask, needs_export
 from utils.folds import Fold, make_folds
@@ -38,7 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     args = parse_args(arguments)
-    command = shown(shlex.join(["python", "train.py", *arguments]))
+    words = shlex.join(["python", "train.py", *arguments])
+    command = os.fsencode(words).decode("utf-8", "backslashreplace")  # for the record
     try:
         with stops_as_interrupt():
             return run(args, command)
@@ -70,6 +70,7 @@ def train_run(
     Raises:
         InputError: Bad input, found before anything is trained.
     """
+    check_exports(settings, args)
     dataset = load_dataset(settings, places_of(args), progress=terminal_bar)
     folds = make_folds(dataset.manifest.utterances, settings)
     numbers = chosen_folds(args.folds, len(folds))
@@ -94,6 +95,7 @@ def export_run(args: argparse.Namespace, command: str) -> int:
         raise InputError("--export_only needs TensorFlow, which is not installed here")
     settings = run_folder.settings_of(config)
     options.refuse_other_settings(args, settings)
+    check_exports(settings, args)
     dataset = load_dataset(settings, places_of(args), progress=terminal_bar)
     if run_folder.run_hash(settings, dataset.manifest) != config["hash"]:
         raise InputError(
@@ -112,6 +114,20 @@ def export_run(args: argparse.Namespace, command: str) -> int:
     return finish(folder, run_all(tasks, args), command)
 
 
+def check_exports(settings: Settings, args: argparse.Namespace) -> None:
+    """Refuse to make models that no runtime could run.
+
+    Raises:
+        InputError: Which setting stands against it.
+    """
+    fft_size = settings.front_end.fft_size
+    if args.merge_tflite and fft_size & (fft_size - 1):
+        raise InputError(
+            f"-m true needs an --fft_size that is a power of two, got {fft_size}: "
+            "TensorFlow Lite transforms no other"
+        )
+
+
 def make_tasks(
     dataset: Dataset,
     folder: Path,
@@ -120,18 +136,8 @@ def make_tasks(
     *,
     command: str,
 ) -> list[FoldTask]:
-    """Folds of a run, as they travel to workers.
-
-    Raises:
-        InputError: Models are asked for that no runtime could run.
-    """
+    """Folds of a run, as they travel to workers."""
     settings = dataset.settings
-    fft_size = settings.front_end.fft_size
-    if args.merge_tflite and fft_size & (fft_size - 1):
-        raise InputError(
-            f"-m true needs an --fft_size that is a power of two, got {fft_size}: "
-            "TensorFlow Lite transforms no other"
-        )
     whole = FoldTask(
         settings=settings,
         places=places_of(args),

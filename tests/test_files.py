@@ -196,6 +196,31 @@ def test_a_pipe_is_written_to_and_stays_one(tmp_path):
     assert stat.S_ISFIFO(pipe.stat().st_mode)
 
 
+def test_standard_output_goes_on_where_it_is(tmp_path):
+    """Also where a shell sent it to a file, which must not start anew."""
+    script = (
+        "from pathlib import Path\nfrom utils.files import write_atomic\n"
+        "print('before')\n"
+        "write_atomic(Path('/dev/stdout'), 'between\\n')\n"
+        "print('after')\n"
+    )
+    path = tmp_path / "out.txt"
+    path.write_text("kept\n")
+    with path.open("a") as file:
+        done = subprocess.run(
+            [sys.executable, "-c", script], stdout=file, cwd=files.PROJECT, check=False
+        )
+    assert done.returncode == 0
+    assert path.read_text().split() == ["kept", "before", "between", "after"]
+
+
+def test_an_empty_folder_is_nobodys(tmp_path):
+    (tmp_path / "DEMO").mkdir()
+    with files.building(tmp_path / "DEMO", "stamp") as temporary:
+        (temporary / "stamp").touch()
+    assert names(tmp_path / "DEMO") == ["stamp"]
+
+
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_building_that_fails_keeps_the_older_folder(tmp_path, error):
     folder = tmp_path / "folder"

@@ -275,7 +275,7 @@ def test_real_files_get_the_class_of_the_training_path(emo_db_dir, models_dir, c
 def test_small_parts():
     assert bar(1.0) == "█" * 24
     assert bar(0.0) == ""
-    assert bar(0.5 + 1 / 384, cells=24) == "█" * 12  # halves go to the even eighth
+    assert bar(0.5 + 1 / 384) == "█" * 12  # halves go to the even eighth
     assert clock(3723.449) == "1:02:03.45"
     assert clock(59.996) == "0:01:00.00"
     assert class_of([0.4, 0.4, 0.2], CLASSES) == "neutral"

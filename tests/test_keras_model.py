@@ -46,7 +46,8 @@ def test_a_keras_model_of_a_run_answers(models_dir, tmp_path, capsys):
     assert load_keras_model(fold / "weights.keras").trained_on == "TOYS"
     alone = tmp_path / "alone.keras"
     model.save(alone)
-    (tmp_path / "config.json").write_text('{"model_type": "another program\'s"}')
+    foreign = {"model_type": "another program's", "command": ["python", "it.py"]}
+    (tmp_path / "config.json").write_text(json.dumps(foreign))
     said = ask_for_error(capsys, "-fn", path, "--model", alone)
     assert "does not name its classes" in said
     alone.write_bytes(alone.read_bytes()[:1000])

@@ -118,7 +118,7 @@ def test_the_head(model: keras.Model) -> None:
     dropout, dense = model.get_layer("dropout"), model.get_layer("probabilities")
     assert dropout.rate == 0.3
     assert dropout.seed is not None, "PyTorch would draw from a state of its own"
-    state = keras.ops.convert_to_numpy(dropout.seed_generator.state)
+    state = dropout.seed_generator.state.numpy()
     assert state.tolist() == [dropout.seed, 0]
     assert dropout.input is model.get_layer("body5_pool").output
     assert dense.input is dropout.output

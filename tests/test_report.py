@@ -202,6 +202,7 @@ def test_models_of_a_fold_chosen_before_say_so(tmp_path: Path) -> None:
             "front_end": asdict(front_end),
             "input": "features",
             "fold": 0,
+            "run": tmp_path.name,
         },
     )
     name = file_name(stem_of(run), "float32")
@@ -219,6 +220,10 @@ def test_models_of_a_fold_chosen_before_say_so(tmp_path: Path) -> None:
     then = read_metadata(placed)
     assert then["fold_chosen_for"] == "chosen before; fold 1 stands for the run now"
     assert without_metadata(placed.read_bytes()) == without_metadata(content)
+    of_another = attach_metadata(without_metadata(content), then | {"run": "another"})
+    placed.write_bytes(of_another)
+    assert place_models(run, summary(run)) == []
+    assert placed.read_bytes() == of_another
 
 
 def test_the_headline_is_one_line_with_verdict_and_note(tmp_path: Path) -> None:

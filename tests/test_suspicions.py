@@ -111,6 +111,19 @@ def test_only_another_question_leaves_the_results(base: Run, tmp_path: Path) -> 
     assert answers_another_question(changed)
 
 
+def test_a_setting_added_later_is_no_difference(base: Run, tmp_path: Path) -> None:
+    del base.config["settings"]["mixed_precision"]  # as in a record made before
+    other = published_run(tmp_path / "other", [rows(0, [0])], [[1.0]], dropout=0.5)
+    assert change_row(base, other)[0] == "`dropout` 0.5, not 0.3"
+    assert not answers_another_question(base)
+
+
+def test_a_record_without_curves_is_no_base(tmp_path: Path) -> None:
+    run = published_run(tmp_path / "bare", [rows(0, [0])], [[1.0]])
+    del run.records[0]["history"]
+    assert suspicions([run]) == "None measured yet."
+
+
 def test_each_loss_has_its_own_base(base: Run, tmp_path: Path) -> None:
     made: list[tuple[str, dict[str, Any]]] = [
         ("focal", {"loss_name": "focal"}),

@@ -324,6 +324,25 @@ def test_options_of_the_other_use_are_refused(tmp_path: Path) -> None:
         tflite_evaluate.main(["--model", "m", "-dn", "TOYS", "--gate", "1"])
 
 
+@pytest.mark.parametrize(
+    "command", ["train.py --data_dir", "train.py 'a", "--accept_altered=1", "-h", ""]
+)
+def test_a_command_that_is_none_is_passed_over(command: str) -> None:
+    args = tflite_evaluate.parse_args(["--run", "a"])
+    places = tflite_evaluate.places_of(args, command)
+    assert places.data_dir == places.derived_dir == PROJECT / "data"
+
+
+def test_a_run_is_read_where_it_was_trained_and_nothing_written_there() -> None:
+    command = "train.py --data_dir=/a --derived_dir /b --accept_altered --epochs 3"
+    args = tflite_evaluate.parse_args(["--run", "r"])
+    places = tflite_evaluate.places_of(args, command)
+    assert (places.data_dir, places.derived_dir) == (Path("/a"), PROJECT / "data")
+    assert places.accept_altered
+    args = tflite_evaluate.parse_args(["--run", "r", "--data_dir", "c"])
+    assert tflite_evaluate.places_of(args, command).data_dir == Path("c")
+
+
 def test_a_labels_file_is_found_from_any_folder(
     data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

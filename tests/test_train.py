@@ -305,7 +305,7 @@ def test_models_that_no_runtime_can_run_are_refused_before_training(
     status, _, stderr = run(*options, "--fft_size", "1200", "-m", "true")
     assert status == 2
     assert "-m true needs an --fft_size that is a power of two" in stderr
-    assert not list(tmp_path.glob("result/*/folds"))
+    assert not list(tmp_path.iterdir())
 
 
 def test_help_lists_every_option_of_the_original(run: Run) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -16,6 +17,7 @@ from hyperparameters import InputError
 if TYPE_CHECKING:
     from filelock import FileLock
 
+STREAMS = {"/dev/stdout": 1, "/dev/stderr": 2}  # paths to file descriptors
 PROJECT = Path(__file__).resolve().parent.parent
 
 
@@ -30,7 +32,13 @@ def write_atomic(path: Path, write: bytes | str | Callable[[BinaryIO], object]) 
     Raises:
         OSError: The disk is full or the folder not writable; the old file stays.
     """
-    if path.parent == Path("/dev") or (path.exists() and not path.is_file()):
+    if (own := STREAMS.get(str(path))) is not None:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        with os.fdopen(os.dup(own), "wb") as file:  # goes on where the stream is
+            _write(file, write)
+        return
+    if path.exists() and not path.is_file():
         with path.open("wb") as file:
             _write(file, write)
         return
@@ -93,11 +101,12 @@ def building(folder: Path, mark: str = "") -> Iterator[Path]:
         The temporary folder to fill.
 
     Raises:
-        InputError: There is a folder without the mark.
+        InputError: There is a folder with files and without the mark.
         OSError: The disk is full or the folder not writable. An older one stays until
             the new one is whole; a kill between the two renames leaves none.
     """
-    if mark and folder.is_dir() and not (folder / mark).exists():
+    is_filled = folder.is_dir() and any(folder.iterdir())
+    if mark and is_filled and not (folder / mark).exists():
         raise InputError(
             f"{folder}: not made by this program (it holds no {mark}) and therefore "
             "kept; move it away, or name another place with --derived_dir"

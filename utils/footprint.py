@@ -65,7 +65,7 @@ def measure(path: Path, labels: str | None = None) -> dict[str, Any]:
     times_s = []
     for _ in range(WARM_UP_RUNS + RUNS):
         started = time.perf_counter()
-        model.predict(batch)
+        model.run(batch)
         times_s.append(time.perf_counter() - started)
     p50_ms, p95_ms = 1e3 * np.percentile(times_s[WARM_UP_RUNS:], [50, 95])
     after = peak_memory_bytes()

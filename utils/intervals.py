@@ -151,7 +151,7 @@ def bootstrap(
     Args:
         counts: (..., units, classes, classes).
         figures: From confusion matrices to figures.
-        num_resamples: Draws of as many units, with replacement; whole hundreds.
+        num_resamples: Draws of as many units, with replacement.
         seed: Of the draws, which all data sets share.
 
     Returns:
@@ -161,9 +161,11 @@ def bootstrap(
     random = np.random.RandomState(seed)
     cells = counts.reshape(*counts.shape[:-2], num_classes**2).astype(np.float64)
     shares = np.full(units, 1 / units)
-    parts = [  # a part at a time: one row of draws is as long as there are units
+    # a part at a time: one row of draws is as long as there are units
+    sizes = np.diff([*range(0, num_resamples, RESAMPLES_AT_ONCE), num_resamples])
+    parts = [
         random.multinomial(units, shares, size).astype(np.float64) @ cells
-        for size in [RESAMPLES_AT_ONCE] * (num_resamples // RESAMPLES_AT_ONCE)
+        for size in sizes
     ]
     drawn = np.concatenate(parts, axis=-2)  # (..., num_resamples, classes ** 2)
     values = figures(drawn.reshape(*drawn.shape[:-1], num_classes, num_classes))

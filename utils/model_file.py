@@ -54,6 +54,7 @@ class LiteModel:
     """A `.tflite` file, loaded; a `Classifier`. Made by `load_model`.
 
     Attributes:
+        path: The file.
         interpreter: With its tensors allocated.
         classes: Class names in the order of the outputs.
         front_end: From samples to the network's input.
@@ -61,6 +62,7 @@ class LiteModel:
         metadata: What the file says of itself; None in other people's files.
     """
 
+    path: Path
     interpreter: Any
     classes: tuple[str, ...]
     front_end: FrontEnd
@@ -93,6 +95,16 @@ class LiteModel:
             InputError: An answer is no number.
             ValueError: Another shape.
         """
+        answers = self.run(batch)
+        if not np.isfinite(answers).all():
+            raise InputError(
+                f"{self.path}: answers with NaN or infinite probabilities; take "
+                "another model"
+            )
+        return answers
+
+    def run(self, batch: Float32Array) -> Float32Array:
+        """As `predict`, whatever the answers are."""
         [source] = self.interpreter.get_input_details()
         [result] = self.interpreter.get_output_details()
         if batch.shape[1:] != self.input_shape[1:]:
@@ -102,10 +114,7 @@ class LiteModel:
             self.interpreter.set_tensor(source["index"], value[None])
             self.interpreter.invoke()
             row[:] = self.interpreter.get_tensor(result["index"])[0]
-        answers = dequantise(outputs, result)
-        if not np.isfinite(answers).all():
-            raise InputError("the model answers with NaN or infinite probabilities")
-        return answers
+        return dequantise(outputs, result)
 
 
 def _shape(details: list[dict[str, Any]]) -> tuple[int, ...]:
@@ -168,6 +177,7 @@ def load_model(path: Path, labels: str | None = None) -> LiteModel:
     if (1, *made) != shape:
         raise InputError(f"{path}: takes {shape}, but its front-end makes {(1, *made)}")
     return LiteModel(
+        path=path,
         interpreter=interpreter,
         classes=classes,
         front_end=front_end,

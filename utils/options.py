@@ -148,8 +148,15 @@ def refuse_other_settings(args: argparse.Namespace, settings: Settings) -> None:
             )
 
 
-def add_places(group: Group) -> None:
-    """Add the options that say where things are."""
+def add_places(
+    group: Group, derived: str = "segments and features are written here"
+) -> None:
+    """Add the options that say where things are.
+
+    Args:
+        group: Gets them.
+        derived: What the command writes to `--derived_dir`.
+    """
     group.add_argument(
         "--data_dir",
         type=Path,
@@ -162,7 +169,7 @@ def add_places(group: Group) -> None:
         type=Path,
         default=PROJECT / "data",
         metavar="DIR",
-        help="segments and features are written here",
+        help=derived,
     )
     group.add_argument(
         "--manifest",

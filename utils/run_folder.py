@@ -127,7 +127,7 @@ def versions() -> dict[str, str]:
 def commit() -> str:
     """The project's commit, `+changes` where files differ; `unknown` without git."""
     try:
-        if Path(_git("rev-parse", "--show-toplevel")) != PROJECT:
+        if _git("rev-parse", "--show-cdup"):  # the way up to the top level
             return "unknown"  # a copy without `.git`, inside another repository
         name = _git("rev-parse", "--short=12", "HEAD")
         status = _git("status", "--porcelain", "--untracked-files=no")
@@ -171,7 +171,7 @@ def read_object(path: Path, required: Mapping[str, type]) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"{path}: must hold a JSON object; {mending}")
     present = {key: kind for key, kind in OPTIONAL.items() if key in content}
-    for key, kind in {**present, **required}.items():
+    for key, kind in ({**present, **required} if required else {}).items():
         if not isinstance(content.get(key), kind):
             raise InputError(
                 f"{path}: {key!r} must be of type {kind.__name__}, got "

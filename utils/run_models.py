@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from hyperparameters import InputError
 from utils.files import write_atomic
 from utils.model_file import NAMES, file_name
 from utils.model_metadata import attach_metadata, read_metadata, without_metadata
@@ -55,8 +56,8 @@ def place_models(run: Run, scores: dict[str, Any]) -> list[Path]:
         target = run.folder / file_name(stem, name)
         own = fold_folder(run.folder, number) / target.name
         source = own if own.exists() else target
-        metadata = read_metadata(source) if source.exists() else None
-        if metadata is None:
+        metadata = _described(source)
+        if metadata is None or (source is target and not _is_of(run, metadata)):
             continue
         is_chosen = metadata.get("fold") == number
         stands = f"chosen before; fold {number} stands for the run now"
@@ -66,6 +67,19 @@ def place_models(run: Run, scores: dict[str, Any]) -> list[Path]:
         write_atomic(target, attach_metadata(content, metadata))
         written.append(target)
     return written
+
+
+def _described(path: Path) -> dict[str, Any] | None:
+    """What a model file says of itself; None where there is none that can be read."""
+    try:
+        return read_metadata(path) if path.exists() else None
+    except InputError:
+        return None
+
+
+def _is_of(run: Run, metadata: dict[str, Any]) -> bool:
+    """Whether a model file was trained by a run."""
+    return bool(metadata.get("run") == run.folder.resolve().name)
 
 
 def short_scores(run: Run, scores: dict[str, Any]) -> dict[str, Any] | None:

@@ -53,7 +53,7 @@ def answers_another_question(run: Run) -> bool:
 
     Such a run is no reproduction: it has a place among the suspicions only.
     """
-    return bool(set(changes(run, to_flat(Settings()))) - set(QUESTION))
+    return bool(set(changes(run, {})) - set(QUESTION))
 
 
 def suspicions(runs: Sequence[Run]) -> str:
@@ -66,7 +66,9 @@ def suspicions(runs: Sequence[Run]) -> str:
     bases = [
         run
         for run in chosen_on_test
-        if run.protocol == PUBLISHED and not answers_another_question(run)
+        if run.protocol == PUBLISHED
+        and not answers_another_question(run)
+        and all(record.get("history") for record in run.records)
     ]
     seed = Settings().training.seed
     parts = []
@@ -154,10 +156,9 @@ def change_row(base: Run, other: Run) -> list[str]:
     Returns:
         A row under `CHANGE_HEADS`.
     """
-    different = changes(other, base.settings)
     text = ", ".join(
-        f"`{name}` {value}, not {base.settings.get(name)}"
-        for name, value in different.items()
+        f"`{name}` {value}, not {before}"
+        for name, (value, before) in changes(other, base.settings).items()
     )
     folds = other.progress.removesuffix(" folds")
     paired = pair(base, other)
@@ -172,6 +173,14 @@ def change_row(base: Run, other: Run) -> list[str]:
     return [text, folds, str(len(paired.true)), *accuracies, *cells]
 
 
-def changes(run: Run, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings in which a run differs from others, by name."""
-    return {k: v for k, v in run.settings.items() if v != settings.get(k)}
+def changes(run: Run, settings: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """The settings in which a run differs: its own and the other value, by name.
+
+    Args:
+        run: A run.
+        settings: Some settings; what they or the run lack, as a record made before a
+            setting was added, is the published value.
+    """
+    published = to_flat(Settings())
+    own, other = {**published, **run.settings}, {**published, **settings}
+    return {k: (v, other[k]) for k, v in own.items() if v != other.get(k)}

@@ -255,4 +255,4 @@ def unique_ids(relative_paths: Iterable[str]) -> dict[str, str]:
 
 def _hash_digits(text: str) -> str:
     """Eight hexadecimal digits that depend on the whole text."""
-    return hashlib.sha256(os.fsencode(text)).hexdigest()[:8]
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:8]
