@@ -83,7 +83,7 @@ def test_damaged_state_costs_an_epoch_and_changes_nothing(
     os.truncate(newest, newest.stat().st_size // 2)
     _, events = fold_worker.submit(run_here, task).result()
     [warning] = [event["warning"] for event in events if "warning" in event]
-    assert warning.startswith(f"{newest}: cannot be loaded by Keras")
+    assert warning.startswith(f"{newest}: damaged")
     assert [e["epoch"] for e in events if "epoch" in e] == list(range(1, EPOCHS))
     assert results(read_record(task.folder, 0)) == results(trained_demo.record(0))
 
