@@ -63,16 +63,8 @@ def suspicions(runs: Sequence[Run]) -> str:
         runs: Every committed run.
     """
     chosen_on_test = [run for run in runs if run.chosen_on == "test"]
-    bases = [
-        run
-        for run in chosen_on_test
-        if run.protocol == PUBLISHED
-        and not answers_another_question(run)
-        and all(record.get("history") for record in run.records)
-    ]
-    seed = Settings().training.seed
     parts = []
-    for base in (run for run in bases if run.settings["seed"] == seed):
+    for base in filter(is_as_published, chosen_on_test):
         others = [
             run
             for run in chosen_on_test
@@ -85,6 +77,16 @@ def suspicions(runs: Sequence[Run]) -> str:
             rows = [change_row(base, other) for other in others]
             parts += [*markdown_table(CHANGE_HEADS, rows), ""]
     return "\n".join(parts).strip() or "None measured yet."
+
+
+def is_as_published(run: Run) -> bool:
+    """Whether a run has the published settings, seed included, and its curves."""
+    return (
+        run.protocol == PUBLISHED
+        and run.settings["seed"] == Settings().training.seed
+        and not answers_another_question(run)
+        and all(record.get("history") for record in run.records)
+    )
 
 
 def curves_of(run: Run) -> Curves:
