@@ -156,15 +156,20 @@ def test_an_edited_record_is_noticed(built: Path, tmp_path: Path) -> None:
     )
 
 
+def set_protocol(project: Path, protocol: str) -> None:
+    """Rewrite what the run's configuration and records say of their protocol."""
+    run = project / "reproduction" / "speaker-run"
+    for path in [run / "config.json", *run.glob("folds/*.json")]:
+        content = json.loads(path.read_text())
+        content["settings"]["protocol"] = protocol
+        path.write_text(json.dumps(content))
+
+
 def test_random_folds_never_stand_among_held_out_speakers(
     built: Path, tmp_path: Path
 ) -> None:
     copy = copy_of(built, tmp_path)
-    run = copy / "reproduction" / "speaker-run"
-    for path in [run / "config.json", *run.glob("folds/*.json")]:
-        content = json.loads(path.read_text())
-        content["settings"]["protocol"] = "random"
-        path.write_text(json.dumps(content))
+    set_protocol(copy, "random")
     texts = reproduce(copy)
     readme = texts.readme.read_text()
     shared, held_out = readme.split("**Speakers held out")
@@ -189,11 +194,7 @@ def test_published_folds_whose_test_set_chose_nothing_stand_apart(
     built: Path, tmp_path: Path
 ) -> None:
     copy = copy_of(built, tmp_path)
-    run = copy / "reproduction" / "speaker-run"
-    for path in [run / "config.json", *run.glob("folds/*.json")]:
-        content = json.loads(path.read_text())
-        content["settings"]["protocol"] = "published"  # and `select` stays `last`
-        path.write_text(json.dumps(content))
+    set_protocol(copy, "published")  # and `select` stays `last`
     readme = reproduce(copy).readme.read_text()
     as_published, once = readme.split("**Speakers shared, the test set touched once**")
     assert "| ours | published, last epoch" in once
