@@ -19,11 +19,11 @@ from toy_tflite import (
 
 from hyperparameters import FrontEnd, InputError
 from utils import frontend, segment
+from utils.class_names import parse_labels
 from utils.files import PROJECT
 from utils.model_file import (
     load_model,
     model_inputs,
-    parse_labels,
     predict_utterance,
 )
 from utils.model_metadata import attach_metadata

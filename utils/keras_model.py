@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hyperparameters import FrontEnd, InputError
-from utils.model_file import named_classes
+from utils.class_names import named_classes
 from utils.run_folder import (
     CONFIG,
     CONFIG_NAME,
