@@ -162,7 +162,7 @@ def add_places(
         type=Path,
         default=PROJECT / "data",
         metavar="DIR",
-        help="holds the corpora; only read",
+        help="holds the corpora; EMO-DB is downloaded into it",
     )
     group.add_argument(
         "--derived_dir",

@@ -68,7 +68,8 @@ def parse_args(argv: Sequence[str]) -> argparse.Namespace:
         "--threads",
         type=positive,
         metavar="N",
-        help="threads a fold, default 1; another number rounds differently",
+        help="threads a fold; default 1, with a GPU all; another number rounds "
+        "differently",
     )
     run.add_argument("--scheduler", metavar="ADDRESS", help="a running Dask scheduler")
     run.add_argument(

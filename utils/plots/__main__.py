@@ -15,7 +15,7 @@ from utils.plots.style import save
 
 EXAMPLES = """\
 examples:
-  python -m utils.plots --run result/DEMO_3.0s_all_mfcc_…_1a2b3c4d
+  python -m utils.plots --run result/DEMO_1.5s_all_mfcc_…_1a2b3c4d
   python -m utils.plots --clip recording.wav
   python -m utils.plots --network --output_dir images
 """
