@@ -12,7 +12,7 @@ import pytest
 from hyperparameters import InputError, from_flat, to_flat
 from tests.synthetic_run import random_folds, write_run
 from utils.files import PROJECT
-from utils.records import RECORD_NAME
+from utils.records import RECORD_NAME, load_run
 from utils.reproduction import (
     MARKS,
     Texts,
@@ -20,7 +20,12 @@ from utils.reproduction import (
     put_between,
     reproduce,
 )
-from utils.reproduction_text import NOT_RUN, expected_scores
+from utils.reproduction_text import (
+    NOT_RUN,
+    SHORT_NAMES,
+    against_published,
+    expected_scores,
+)
 
 # rendered when a run was finished, from weights that are not committed
 NOT_REBUILT = (".tflite", ".keras")
@@ -199,6 +204,28 @@ def test_published_folds_whose_test_set_chose_nothing_stand_apart(
     as_published, once = readme.split("**Speakers shared, the test set touched once**")
     assert "| ours | published, last epoch" in once
     assert "| ours | published, last epoch" not in as_published
+
+
+def test_published_figures_are_placed_against_the_intervals(
+    built: Path, tmp_path: Path
+) -> None:
+    copy = copy_of(built, tmp_path)
+    run = copy / "reproduction" / "speaker-run"
+    assert against_published([(load_run(run), {"keras": {}})], {}) == ""  # held out
+    for path in run.glob("folds/*.json"):
+        content = json.loads(path.read_text()) | {"chosen_on": "test"}
+        path.write_text(json.dumps(content))
+    interval = {"low": 0.931849, "high": 0.94151}  # 93.18 and 94.15 where printed
+    metrics = {"keras": {"headline": dict.fromkeys(SHORT_NAMES, interval)}}
+    figures = {
+        "paper": {"ua": 94.15, "wa": 94.16, "weighted_f1": 93.17},
+        "fork": {"ua": 93.18, "wa": 93.0, "weighted_f1": 95.0},
+    }
+    published = {"scores_percent": {"cross_entropy": figures}}
+    table = against_published([(load_run(run), metrics)], published)
+    paper, fork = table.splitlines()[-2:]
+    assert paper.endswith("| paper | 94.15 inside | 94.16 above | 93.17 below |")
+    assert fork.endswith("| fork | 93.18 inside | 93.00 below | 95.00 above |")
 
 
 def test_without_runs_the_card_says_so() -> None:

@@ -20,6 +20,7 @@ from utils.plots.style import save
 from utils.records import load_run
 from utils.reproduction_text import (
     Row,
+    against_published,
     confusion_panels,
     confusions,
     expected_scores,
@@ -89,8 +90,12 @@ def reproduce(project: Path) -> Texts:
     panels = confusion_panels(rows, published)
     for loss, own in panels.items():
         save(confusions_figure(own), project / picture_of(loss), ("png",))
-    both = [results_tables(rows, published), confusions(panels)]
-    put_between(texts.reproduction, "\n\n".join(both))
+    account = [
+        results_tables(rows, published),
+        against_published(rows, published),
+        confusions(panels),
+    ]
+    put_between(texts.reproduction, "\n\n".join(filter(None, account)))
     put_between(texts.reproduction, suspicions(runs), "suspicions")
     put_between(texts.model_card, expected_scores(whole))
     return texts

@@ -24,8 +24,10 @@ QUESTIONS = {
         "speaker"
     ),
 }
+AS_PUBLISHED = next(iter(QUESTIONS))
 HELD_OUT = ("speaker", "session")
 HEADS = ("result", "protocol", "loss", "UA %", "WA %", "F1 %", "made with")
+AGAINST_HEADS = ("ours", "loss", "published by", "UA %", "WA %", "F1 %")
 CLASS_HEADS = ("class", "utterances", "recall %", "precision %", "F1 %")
 NOT_RUN = "not finished yet"
 EXPECTED = {
@@ -53,11 +55,47 @@ def results_tables(rows: Sequence[Row], published: Mapping[str, Any]) -> str:
     return "\n".join(parts)
 
 
+def against_published(rows: Sequence[Row], published: Mapping[str, Any]) -> str:
+    """Whether the intervals of runs as published hold the published figures.
+
+    Args:
+        rows: Runs with their metrics.
+        published: Figures in percent, by loss and source.
+
+    Returns:
+        A Markdown table; empty where no run asks the published question.
+    """
+    lines = []
+    for run, metrics in rows:
+        loss, headline = run.settings["loss_name"], metrics["keras"].get("headline")
+        if question_of(run) != AS_PUBLISHED or headline is None:
+            continue
+        for source, scores in published["scores_percent"][loss].items():
+            cells = [place_of(scores[name], headline[name]) for name in SHORT_NAMES]
+            lines.append([protocol_of(run, "**"), loss, source, *cells])
+    if not lines:
+        return ""
+    title = "**Where the published figures lie against our intervals**"
+    return "\n".join([title, "", *markdown_table(AGAINST_HEADS, lines)])
+
+
+def place_of(percent: float, figure: Mapping[str, Any]) -> str:
+    """`94.15 inside`, `above` or `below`, to the two places that are printed.
+
+    Args:
+        percent: A published figure.
+        figure: Our `low` and `high`, of 1.
+    """
+    low, high = (round(100 * figure[name], 2) for name in ("low", "high"))
+    place = "below" if percent < low else "above" if percent > high else "inside"
+    return f"{percent:.2f} {place}"
+
+
 def question_of(run: Run) -> str:
     """Which question a run's score answers."""
-    as_published, shared, held_out = QUESTIONS
+    _, shared, held_out = QUESTIONS
     if run.chosen_on == "test":
-        return as_published
+        return AS_PUBLISHED
     return held_out if run.protocol in HELD_OUT else shared
 
 
