@@ -4,12 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from hyperparameters import from_flat, to_flat
 from tests.synthetic_run import Row, write_run
 from utils.records import Run, load_run
 from utils.suspicions import (
+    Curves,
     answers_another_question,
     change_row,
     curve_rows,
@@ -38,10 +40,14 @@ def published_run(
     write_run(folder, folds, settings=settings, chosen_on=chosen_on)
     for path, curve in zip(sorted(folder.glob("folds/*.json")), accuracy, strict=True):
         content = json.loads(path.read_text())
-        path.write_text(
-            json.dumps(content | {"history": {"validation_accuracy": curve}})
-        )
+        path.write_text(json.dumps(content | {"history": history_of(curve)}))
     return load_run(folder)
+
+
+def history_of(accuracy: list[float]) -> dict[str, list[float]]:
+    """A curve, and a loss that is lowest at the second epoch where there is one."""
+    loss = [1.0, 0.2, 0.5, 0.2][: len(accuracy)]
+    return {"validation_accuracy": accuracy, "validation_loss": loss}
 
 
 @pytest.fixture
@@ -56,12 +62,27 @@ def test_what_the_choice_of_an_epoch_is_worth(
     base: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("utils.suspicions.SHORTER", (2, 100))
-    published, ties, shorter, last, mean, chance = curve_rows(base)
+    (
+        published,
+        ties,
+        shorter,
+        two_folds,
+        all_folds,
+        lowest_loss,
+        last,
+        mean,
+        chance,
+    ) = curve_rows(base)
     assert published[1:] == ["83.33", "+0.00"]  # 3 + 2 of 6
     assert "1 to 2 epochs of a fold are equal, 1.5 on average" in ties[0]
     assert ties[1:] == ["83.33", "+0.00"]
     assert "the first 2 epochs" in shorter[0]
     assert shorter[1:] == ["66.67", "-16.67"]  # 3 + 1; 100 epochs were not run
+    assert "every two folds together, 6 utterances" in two_folds[0]
+    assert "all folds together, 6 utterances" in all_folds[0]
+    # right answers of both folds by epoch: 1 + 1, 3 + 1, 3 + 2, 2 + 0
+    assert two_folds[1:] == all_folds[1:] == ["83.33", "+0.00"]
+    assert lowest_loss[1:] == ["66.67", "-16.67"]  # the second epoch: 3 + 1
     assert last[1:] == ["33.33", "-50.00"]  # 2 + 0
     assert mean[1:] == ["54.17", "-29.17"]  # 9/4 + 4/4
     # folds at 75 and 100 %: their sd is 17.68, of the mean of two 12.50
@@ -79,6 +100,14 @@ def test_a_part_of_the_folds_tells_nothing_of_chance(base: Run) -> None:
     part = load_run(base.folder)
     assert not any("initialisation" in line[0] for line in curve_rows(part))
     assert suspicions([part]).startswith("### cross_entropy (1 of 2 folds)")
+
+
+def test_folds_that_choose_one_epoch_together() -> None:
+    right = np.array([[4, 1, 0], [1, 3, 1], [0, 1, 2]])
+    curves = Curves(right, np.zeros((3, 3)), np.array([4, 4, 4]))
+    # the first two: 5, 4, 1; the last alone: 0, 1, 2; all: 5, 5, 3
+    assert curves.best_together(2).tolist() == [5, 2]
+    assert curves.best_together(3).tolist() == [5]
 
 
 def test_a_changed_setting_is_compared_on_common_utterances(

@@ -37,15 +37,27 @@ class Curves(NamedTuple):
 
     Attributes:
         right: (folds, epochs) right answers.
+        loss: (folds, epochs) mean loss.
         sizes: (folds,) test utterances.
     """
 
     right: npt.NDArray[np.int64]
+    loss: npt.NDArray[np.float64]
     sizes: npt.NDArray[np.int64]
 
     def wa(self, right: npt.NDArray[Any]) -> float:
         """Pooled accuracy in percent of (folds,) right answers."""
         return float(100 * right.sum() / self.sizes.sum())
+
+    def best_together(self, folds: int) -> npt.NDArray[np.int64]:
+        """(groups,) right answers where so many folds choose one epoch together."""
+        starts = range(0, len(self.sizes), folds)
+        return np.add.reduceat(self.right, starts).max(axis=1)
+
+    def at_lowest_loss(self) -> npt.NDArray[np.int64]:
+        """(folds,) right answers at the epoch of the lowest loss, the first of them."""
+        chosen = self.loss.argmin(axis=1)
+        return self.right[np.arange(len(chosen)), chosen]
 
 
 def answers_another_question(run: Run) -> bool:
@@ -92,8 +104,10 @@ def is_as_published(run: Run) -> bool:
 def curves_of(run: Run) -> Curves:
     """The curves of a run whose test folds chose the epochs."""
     sizes = np.array([len(record["test"]) for record in run.records])
-    accuracy = [record["history"]["validation_accuracy"] for record in run.records]
-    return Curves(np.rint(np.array(accuracy) * sizes[:, None]).astype(np.int64), sizes)
+    histories = [record["history"] for record in run.records]
+    accuracy = np.array([history["validation_accuracy"] for history in histories])
+    loss = np.array([history["validation_loss"] for history in histories])
+    return Curves(np.rint(accuracy * sizes[:, None]).astype(np.int64), loss, sizes)
 
 
 def curve_rows(run: Run) -> list[list[str]]:
@@ -105,7 +119,7 @@ def curve_rows(run: Run) -> list[list[str]]:
     Returns:
         Rows under `CURVE_HEADS`.
     """
-    curves = curves_of(run)
+    curves, folds = curves_of(run), len(run.records)
     best = curves.right.max(axis=1)
     ties = (curves.right == best[:, None]).sum(axis=1)
     published = curves.wa(best)
@@ -124,6 +138,19 @@ def curve_rows(run: Run) -> list[list[str]]:
             )
             for n in SHORTER
             if n < curves.right.shape[1]
+        ),
+        *(
+            (
+                f"size of the set that chooses: one epoch for {each} folds together, "
+                f"{together * curves.sizes.mean():.0f} utterances",
+                curves.best_together(together),
+            )
+            for together, each in ((2, "every two"), (folds, "all"))
+            if folds > 1
+        ),
+        (
+            "choice of an epoch: the lowest loss on the test fold",
+            curves.at_lowest_loss(),
         ),
         ("choice of an epoch: the last one, nothing chosen", curves.right[:, -1]),
         ("choice of an epoch: mean of the last 50, nothing chosen", last_fifty),
