@@ -78,8 +78,8 @@ def test_what_the_choice_of_an_epoch_is_worth(
     assert ties[1:] == ["83.33", "+0.00"]
     assert "the first 2 epochs" in shorter[0]
     assert shorter[1:] == ["66.67", "-16.67"]  # 3 + 1; 100 epochs were not run
-    assert "every two folds together, 6 utterances" in two_folds[0]
-    assert "all folds together, 6 utterances" in all_folds[0]
+    assert "every two folds, 6 utterances" in two_folds[0]
+    assert "all folds, 6 utterances" in all_folds[0]
     # right answers of both folds by epoch: 1 + 1, 3 + 1, 3 + 2, 2 + 0
     assert two_folds[1:] == all_folds[1:] == ["83.33", "+0.00"]
     assert lowest_loss[1:] == ["66.67", "-16.67"]  # the second epoch: 3 + 1

@@ -32,6 +32,9 @@ CHANGE_HEADS = (
 )
 
 
+Suspicion = tuple[str, npt.NDArray[Any]]  # and right answers that it leaves, by part
+
+
 class Curves(NamedTuple):
     """Test accuracy of a run by epoch, where the test fold chose.
 
@@ -119,7 +122,7 @@ def curve_rows(run: Run) -> list[list[str]]:
     Returns:
         Rows under `CURVE_HEADS`.
     """
-    curves, folds = curves_of(run), len(run.records)
+    curves = curves_of(run)
     best = curves.right.max(axis=1)
     ties = (curves.right == best[:, None]).sum(axis=1)
     published = curves.wa(best)
@@ -131,27 +134,9 @@ def curve_rows(run: Run) -> list[list[str]]:
             f"are equal, {ties.mean():.1f} on average; any of them",
             best,
         ),
-        *(
-            (
-                f"schedule: the best of the first {n} epochs",
-                curves.right[:, :n].max(axis=1),
-            )
-            for n in SHORTER
-            if n < curves.right.shape[1]
-        ),
-        *(
-            (
-                f"size of the set that chooses: one epoch for {each} folds together, "
-                f"{together * curves.sizes.mean():.0f} utterances",
-                curves.best_together(together),
-            )
-            for together, each in ((2, "every two"), (folds, "all"))
-            if folds > 1
-        ),
-        (
-            "choice of an epoch: the lowest loss on the test fold",
-            curves.at_lowest_loss(),
-        ),
+        *_shorter_schedules(curves),
+        *_larger_sets(curves),
+        ("choice of an epoch: the lowest test loss", curves.at_lowest_loss()),
         ("choice of an epoch: the last one, nothing chosen", curves.right[:, -1]),
         ("choice of an epoch: mean of the last 50, nothing chosen", last_fifty),
     ]
@@ -160,6 +145,27 @@ def curve_rows(run: Run) -> list[list[str]]:
         for text, right in rows
     ]
     return [*lines, *_chance(run)]
+
+
+def _shorter_schedules(curves: Curves) -> list[Suspicion]:
+    """The best epoch, had training ended earlier."""
+    right = curves.right
+    return [
+        (f"schedule: the best of the first {n} epochs", right[:, :n].max(axis=1))
+        for n in SHORTER
+        if n < right.shape[1]
+    ]
+
+
+def _larger_sets(curves: Curves) -> list[Suspicion]:
+    """The best epoch of several folds together: less chance to be above by luck."""
+    folds, size = len(curves.sizes), curves.sizes.mean()
+    text = "size of the set that chooses: one epoch for {} folds, {:.0f} utterances"
+    return [
+        (text.format(which, together * size), curves.best_together(together))
+        for together, which in ((2, "every two"), (folds, "all"))
+        if folds > 1
+    ]
 
 
 def _chance(run: Run) -> list[list[str]]:
