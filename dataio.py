@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hyperparameters import InputError, Settings
-from utils import frontend
-from utils.audio import Read, read_any, read_wav
+from utils.audio.features import compute_features
+from utils.audio.wav import Read, read_any, read_wav
 from utils.corpora import Corpus, Manifest, load_manifest
 from utils.corpora.own import conversion_line, find_corpus
 from utils.files import PROJECT, digest, locked, remove_parts, write_atomic
@@ -54,7 +54,7 @@ class ComputedFeatures:
         rows = []
         for number in numbers:
             samples = read_wav(self.paths[number], front_end.sample_rate_hz)
-            rows.append(frontend.features(samples, front_end))
+            rows.append(compute_features(samples, front_end))
         return np.stack(rows)
 
 

@@ -13,6 +13,8 @@ from threadpoolctl import threadpool_limits
 from hyperparameters import AUDIO_TYPES, INPUT_TYPES, LOSS_NAMES, InputError
 from utils import card
 from utils.answers import as_csv, as_json, as_text, many_as_text
+from utils.audio.decode import blocks
+from utils.audio.windows import Sliding
 from utils.classify import (
     Answer,
     ModelPerThread,
@@ -21,12 +23,10 @@ from utils.classify import (
     classify_windows,
     ordered_map,
 )
-from utils.cli import Parser, one_line, run_main
-from utils.decode import blocks, shown
+from utils.cli import Parser, one_line, printable, run_main
 from utils.model_file import Classifier, load_model
 from utils.processes import usable_cores
 from utils.sources import Source, open_sources
-from utils.windows import Sliding
 
 EXIT_SOME_REFUSED = 1
 NOT_FOUND = f"no such file, nor one of that name in {card.MODELS_DIR.name}/"
@@ -194,7 +194,7 @@ def classify_all(
                 source.path, source.name, models, sliding=sliding, jobs=jobs
             )
         except (InputError, OSError) as error:
-            reason = one_line(error).removeprefix(f"{shown(source.path)}: ")
+            reason = one_line(error).removeprefix(f"{printable(source.path)}: ")
             return Refusal(
                 name=source.name, reason=reason.removeprefix(f"{source.name}: ")
             )

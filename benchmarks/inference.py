@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 
 from inference_single_file import model_loader, model_path
 from inference_single_file import parse_args as parse_command
-from utils.audio import read_any
+from utils.audio.wav import read_any
 from utils.classify import ModelPerThread, classify_centre
 from utils.cli import Parser, run_main
 from utils.files import PROJECT

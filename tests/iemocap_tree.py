@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.audio import to_pcm16, write_wav
+from utils.audio.wav import to_pcm16, write_wav
 
 CODES = ("ang", "hap", "exc", "neu", "sad", "fru", "fea", "dis", "sur", "oth", "xxx")
 SCENES = ("impro01", "impro05a", "impro08b", "script01_1", "script01_1b", "script03_2")

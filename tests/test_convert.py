@@ -15,9 +15,9 @@ import soundfile
 from filelock import FileLock
 
 from hyperparameters import InputError
-from utils.audio import read_any, read_wav
+from utils.audio.decode import ffmpeg_program
+from utils.audio.wav import read_any, read_wav
 from utils.convert import sample_rate, tree, video_to_audio
-from utils.decode import ffmpeg_program
 from utils.files import PROJECT
 
 RATE_HZ = 16_000

@@ -30,7 +30,8 @@ from dataio import (
     training_batches,
 )
 from hyperparameters import INPUT_TYPES, InputError, Settings, from_flat
-from utils import frontend, segment
+from utils import segment
+from utils.audio.features import compute_features
 from utils.convert import segments as segments_command
 from utils.corpora import Manifest, Utterance
 from utils.files import PROJECT, digest
@@ -149,7 +150,7 @@ def test_the_three_caches_give_the_same_features(
         np.testing.assert_array_equal(dataset.labels, disk.labels)
     for number, path in enumerate(disk.segments.paths):
         samples = soundfile.read(path)[0]
-        wanted = frontend.features(samples, settings.front_end)
+        wanted = compute_features(samples, settings.front_end)
         np.testing.assert_array_equal(disk.features[[number]][0], wanted)
 
 

@@ -12,9 +12,9 @@ import soundfile
 import soxr
 
 from hyperparameters import InputError
-from utils import decode
-from utils.audio import read_any, read_wav
-from utils.decode import BLOCK_VALUES, blocks, ffmpeg_program, shown
+from utils.audio.decode import BLOCK_VALUES, blocks, ffmpeg_program
+from utils.audio.wav import decode, read_any, read_wav
+from utils.cli import printable
 
 RATE_HZ = 16_000
 
@@ -245,7 +245,7 @@ def test_bad_files_say_why_in_one_line(tmp_path, name, make, message):
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root, to become another user")
 def test_no_permission_as_another_user(nobody: int) -> None:
     """Root may read anything, so another user tries."""
-    code = "import sys; from pathlib import Path; from utils.decode import check_file\n"
+    code = "import sys; from pathlib import Path; from utils.audio.decode import check_file\n"
     code += "try: check_file(Path(sys.argv[1]))\nexcept ValueError as e: print(e)"
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
@@ -274,5 +274,5 @@ def test_without_ffmpeg_the_line_says_what_to_install(tmp_path, monkeypatch):
 
 
 def test_shown_escapes_what_would_break_a_line():
-    assert shown("a\nb\tü'\"") == "a\\nb\\tü'\""
-    assert shown("\udcff") == "\\udcff"
+    assert printable("a\nb\tü'\"") == "a\\nb\\tü'\""
+    assert printable("\udcff") == "\\udcff"

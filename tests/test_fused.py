@@ -5,8 +5,10 @@ import pytest
 from conftest import tone
 
 from hyperparameters import INPUT_TYPES, FrontEnd
-from utils import frontend, fused, segment
-from utils.audio import read_wav
+from utils import fused
+from utils.audio.features import compute_features
+from utils.audio.prepare import cut, pad, prepare
+from utils.audio.wav import read_wav
 from utils.model_file import COUNTED_ZERO
 
 STEPS = 32768
@@ -14,8 +16,8 @@ STEPS = 32768
 
 def in_graph(samples: np.ndarray, front_end: FrontEnd) -> np.ndarray:
     """16-bit steps of one utterance, normalised in the graph after padding."""
-    [cut] = segment.cut(samples, front_end.duration_samples)
-    padded = segment.pad(cut, front_end.duration_samples).astype(np.float32)
+    [cut] = cut(samples, front_end.duration_samples)
+    padded = pad(cut, front_end.duration_samples).astype(np.float32)
     return fused.normalise(padded[None], front_end).numpy()[0] * STEPS
 
 
@@ -41,7 +43,7 @@ RECORDINGS = {
 @pytest.mark.parametrize("percentile", [99.9, 95.0, 100.0])
 def test_normalise_is_that_of_the_segments(name: str, percentile: float) -> None:
     front_end = FrontEnd(normalise_percentile=percentile)
-    [expected] = segment.prepare(RECORDINGS[name], front_end)
+    [expected] = prepare(RECORDINGS[name], front_end)
     difference = np.abs(in_graph(RECORDINGS[name], front_end) - expected)
     assert difference.max() <= 1
     # Of 48,000. Plain float32: hundreds. The quiet recording has exact ties at 95 %.
@@ -51,7 +53,7 @@ def test_normalise_is_that_of_the_segments(name: str, percentile: float) -> None
 def test_zeros_at_both_ends_are_counted_where_they_are_marked() -> None:
     silence = np.zeros(3_000)
     samples = np.r_[silence, pcm16(RANDOM.normal(0, 0.1, 9_001).clip(-1, 1)), silence]
-    [expected] = segment.prepare(samples, FrontEnd())
+    [expected] = prepare(samples, FrontEnd())
     assert np.abs(in_graph(samples, FrontEnd()) - expected).max() > 100
     marked = np.where(samples == 0.0, COUNTED_ZERO, samples)
     assert np.abs(in_graph(marked, FrontEnd()) - expected).max() <= 1
@@ -67,7 +69,7 @@ def test_every_real_utterance_is_normalised_as_in_training(emo_db_dir: Path) -> 
     off = 0
     for path in paths:
         samples = read_wav(path, 16_000)
-        [expected] = segment.prepare(samples, FrontEnd())
+        [expected] = prepare(samples, FrontEnd())
         marked = np.where(samples == 0.0, COUNTED_ZERO, samples)
         difference = np.abs(in_graph(marked, FrontEnd()) - expected)
         assert difference.max() <= 1
@@ -81,6 +83,6 @@ def test_features_are_those_of_training(input_type: str, window: str) -> None:
     front_end = FrontEnd(input_type=input_type, window=window, duration_s=0.5)
     samples = RANDOM.normal(0, 0.3, (1, 8_000)).clip(-1, 1).astype(np.float32)
     found = fused.features(samples, front_end).numpy()
-    expected = frontend.features(samples, front_end)
+    expected = compute_features(samples, front_end)
     assert found.shape == expected.shape
     np.testing.assert_allclose(found, expected, atol=1e-3, rtol=1e-5)

@@ -25,7 +25,7 @@ LIGHT_MODULES = (
     "dataio",
     "utils.folds",
     "utils.segment",
-    "utils.frontend",
+    "utils.audio.features",
     "utils.audit",
     "utils.options",
     "utils.model_file",

@@ -24,11 +24,11 @@ from small_models import (
 
 import inference_single_file
 from hyperparameters import FrontEnd
-from utils import frontend
 from utils.answers import bar, class_of, clock
-from utils.audio import read_wav
+from utils.audio.features import compute_features
+from utils.audio.prepare import from_pcm16, prepare
+from utils.audio.wav import read_wav
 from utils.model_file import load_model
-from utils.segment import from_pcm16, prepare
 
 pytest_plugins = ["inference_fixtures"]
 
@@ -45,7 +45,7 @@ def test_the_answer_is_that_of_training(models_dir, tmp_path, capsys, seconds):
     path = write(tmp_path / "a.wav", babble(seconds))
     model = load_model(models_dir / "plain.tflite")
     segments = from_pcm16(prepare(read_wav(path, RATE_HZ), model.front_end))
-    [expected] = model.predict(frontend.features(segments, model.front_end))
+    [expected] = model.predict(compute_features(segments, model.front_end))
     [answer] = ask_json(capsys, "-fn", path)
     assert list(answer["probabilities"]) == list(CLASSES)
     np.testing.assert_array_equal(list(answer["probabilities"].values()), expected)
@@ -267,7 +267,7 @@ def test_real_files_get_the_class_of_the_training_path(emo_db_dir, models_dir, c
     assert len(answers) == len(paths) >= 20
     for path, answer in zip(paths, answers, strict=True):
         segments = from_pcm16(prepare(read_wav(path, RATE_HZ), model.front_end))
-        [expected] = model.predict(frontend.features(segments, model.front_end))
+        [expected] = model.predict(compute_features(segments, model.front_end))
         assert answer["class"] == CLASSES[int(expected.argmax())]
         assert not any("unreliable" in note for note in answer["notes"])
 

@@ -7,10 +7,10 @@ import pytest
 from small_models import CLASSES, RATE_HZ, ask_for_error, ask_json, babble, write
 
 from hyperparameters import FrontEnd
-from utils import frontend
-from utils.audio import read_wav
+from utils.audio.features import compute_features
+from utils.audio.prepare import from_pcm16, prepare
+from utils.audio.wav import read_wav
 from utils.keras_model import load_keras_model
-from utils.segment import from_pcm16, prepare
 
 pytest_plugins = ["inference_fixtures"]
 
@@ -39,7 +39,7 @@ def test_a_keras_model_of_a_run_answers(models_dir, tmp_path, capsys):
     path = write(tmp_path / "a.wav", babble(1.4))
     [answer] = ask_json(capsys, "-fn", path, "--model", fold / "weights.keras")
     segments = from_pcm16(prepare(read_wav(path, RATE_HZ), front_end))
-    expected = model.predict(frontend.features(segments, front_end), verbose=0)[0]
+    expected = model.predict(compute_features(segments, front_end), verbose=0)[0]
     np.testing.assert_allclose(
         list(answer["probabilities"].values()), expected, atol=1e-6
     )

@@ -10,7 +10,7 @@ import test_export
 
 from hyperparameters import InputError
 from utils import microcontroller
-from utils.audio import read_wav
+from utils.audio.wav import read_wav
 from utils.c_source import CModel, resolver_method, write_c_files
 from utils.export import export_models
 from utils.microcontroller import (

@@ -13,10 +13,10 @@ from small_models import CLASSES, RATE_HZ, ask_for_error, babble
 from hyperparameters import InputError
 from utils import microphone
 from utils.answers import class_of, clock
+from utils.audio.decode import blocks
+from utils.audio.windows import Sliding
 from utils.classify import classify_windows
-from utils.decode import blocks
 from utils.microphone import Screen, live, microphone_blocks
-from utils.windows import Sliding
 
 pytest_plugins = ["inference_fixtures"]
 

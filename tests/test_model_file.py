@@ -18,7 +18,8 @@ from toy_tflite import (
 )
 
 from hyperparameters import FrontEnd, InputError
-from utils import frontend, segment
+from utils.audio.features import compute_features
+from utils.audio.prepare import from_pcm16, prepare
 from utils.class_names import parse_labels
 from utils.files import PROJECT
 from utils.model_file import (
@@ -106,8 +107,8 @@ def test_utterance_is_the_mean_over_its_segments(
 def test_features_model_gets_prepared_segments(tmp_path: Path) -> None:
     model = load_model(write(tmp_path / "m.tflite", FEATURES_SHAPE))
     samples = np.random.RandomState(2).uniform(-0.3, 0.3, 1000)
-    segments = segment.prepare(samples, FRONT_END)
-    expected = frontend.features(segment.from_pcm16(segments), FRONT_END)
+    segments = prepare(samples, FRONT_END)
+    expected = compute_features(from_pcm16(segments), FRONT_END)
     np.testing.assert_array_equal(model_inputs(model, samples), expected)
 
 
@@ -259,7 +260,7 @@ def test_missing_file(tmp_path: Path) -> None:
 
 
 THREE_LINES = """
-from utils.audio import read_wav; from utils.model_file import *
+from utils.audio.wav import read_wav; from utils.model_file import *
 model = load_model(Path(sys.argv[1]))
 print(model.classes, predict_utterance(model, read_wav(Path(sys.argv[2]), 16000)))
 """

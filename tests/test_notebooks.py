@@ -14,7 +14,7 @@ from nbclient import NotebookClient
 
 from hyperparameters import InputError
 from tests.conftest import tone
-from utils.audio import read_any
+from utils.audio.wav import read_any
 from utils.colab import record, save_data_url
 from utils.files import PROJECT
 from utils.missing import KEPT, constraints, missing

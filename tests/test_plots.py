@@ -12,7 +12,7 @@ from trained_run import CLASSES, NOTE, VERDICT, make_run
 
 import utils.plots.__main__ as command
 from hyperparameters import FrontEnd, InputError
-from utils.frontend import features
+from utils.audio.features import compute_features
 from utils.metrics import summary
 from utils.plots.clip import clip_figure, read_clip
 from utils.plots.results import (
@@ -227,7 +227,7 @@ def test_the_clips_panels_are_the_networks_inputs(tone_wav: Path) -> None:
     segment, front_end = read_clip(tone_wav, FrontEnd())
     figure = clip_figure(segment, front_end, "tone.wav")
     mfcc = figure.axes[3].images[0]
-    expected = features(segment, front_end)[..., 0].T
+    expected = compute_features(segment, front_end)[..., 0].T
     np.testing.assert_array_equal(mfcc.get_array(), expected)
     start_s, end_s, *_ = mfcc.get_extent()
     assert start_s == pytest.approx(0.032 - 0.008)  # centred on the first frame

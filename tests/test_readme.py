@@ -17,7 +17,7 @@ import pytest
 
 import inference_single_file
 import train
-from utils.audio import write_wav
+from utils.audio.wav import write_wav
 from utils.corpora.csv_manifest import read_csv
 from utils.corpora.demo import utterance_names, utterance_samples
 from utils.corpora.emo_db import EMOTION_OF_LETTER

@@ -220,7 +220,7 @@ def test_a_cluster_started_by_hand_gives_the_same(
 def test_workers_that_do_not_see_the_project_fail_each_fold_in_one_line(
     trained_demo: TrainedDemo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("utils.cluster.PROJECT", tmp_path / "not mounted")
+    monkeypatch.setattr("utils.files.PROJECT", tmp_path / "not mounted")
     tasks = [make_task(trained_demo.derived_dir, tmp_path, n) for n in (0, 1)]
     with hand_started_cluster(tmp_path) as address:
         failures = run_tasks(tasks, print, scheduler=address)

@@ -16,7 +16,8 @@ import soundfile
 
 from hyperparameters import FrontEnd, InputError, Settings, from_flat
 from utils import segment
-from utils.audio import read_wav
+from utils.audio.prepare import cut, from_pcm16, pad, prepare
+from utils.audio.wav import read_wav
 from utils.corpora import Manifest, Utterance
 from utils.files import PROJECT
 from utils.segment import segment_corpus
@@ -66,7 +67,7 @@ def expected_segments(samples: FloatArray, length: int, mode: int) -> list[list[
 @pytest.mark.parametrize("length", LENGTHS)
 def test_segments_equal_the_independent_version(length: int, mode: int) -> None:
     samples = recording(length)
-    found = segment.prepare(samples, FrontEnd(), mode)
+    found = prepare(samples, FrontEnd(), mode)
     wanted = np.array(expected_segments(samples, 48_000, mode))
     assert found.dtype == np.int16
     assert found.shape == wanted.shape
@@ -79,7 +80,7 @@ def test_other_durations(duration_s: float, mode: int) -> None:
     front_end = FrontEnd(duration_s=duration_s)
     for length in (36_001, 112_001):
         samples = recording(length)
-        found = segment.prepare(samples, front_end, mode)
+        found = prepare(samples, front_end, mode)
         wanted = np.array(expected_segments(samples, int(duration_s * RATE_HZ), mode))
         assert found.shape == wanted.shape
         assert np.abs(found - 32767.0 * wanted).max() <= 1.0
@@ -92,12 +93,12 @@ def test_other_durations(duration_s: float, mode: int) -> None:
 def test_the_odd_sample_is_cut_at_the_end(
     length: int, mode: int, first: int, last: int
 ) -> None:
-    parts = segment.cut(np.arange(length), 4, mode)
+    parts = cut(np.arange(length), 4, mode)
     assert (parts[0][0], parts[-1][-1]) == (first, last)
 
 
 def test_the_odd_zero_is_padded_at_the_end() -> None:
-    assert segment.pad(np.array([1.0, 2.0]), 5).tolist() == [0, 1, 2, 0, 0]
+    assert pad(np.array([1.0, 2.0]), 5).tolist() == [0, 1, 2, 0, 0]
 
 
 def test_the_level_is_that_of_the_cut_not_of_the_file() -> None:
@@ -105,19 +106,19 @@ def test_the_level_is_that_of_the_cut_not_of_the_file() -> None:
     quiet, loud = recording(48_000), np.full(10_000, 0.99)
     samples = np.concatenate([loud, quiet, loud])
     np.testing.assert_array_equal(
-        segment.prepare(samples, FrontEnd()), segment.prepare(quiet, FrontEnd())
+        prepare(samples, FrontEnd()), prepare(quiet, FrontEnd())
     )
 
 
 def test_zeros_stay_zeros() -> None:
-    assert not segment.prepare(np.zeros(100), FrontEnd()).any()
+    assert not prepare(np.zeros(100), FrontEnd()).any()
 
 
 def test_16_bit_samples_are_what_wav_readers_give(tmp_path: Path) -> None:
-    samples = segment.prepare(recording(40_000), FrontEnd())[0]
+    samples = prepare(recording(40_000), FrontEnd())[0]
     soundfile.write(tmp_path / "a.wav", samples, RATE_HZ, subtype="PCM_16")
     read = read_wav(tmp_path / "a.wav", RATE_HZ)
-    np.testing.assert_array_equal(segment.from_pcm16(samples), read)
+    np.testing.assert_array_equal(from_pcm16(samples), read)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +189,7 @@ def test_a_corpus_is_written_by_class_and_name(
         info = soundfile.info(path)
         assert (info.samplerate, info.channels, info.subtype) == (16_000, 1, "PCM_16")
         source = soundfile.read(tmp_path / "corpus" / f"{utterance_id}.wav")[0]
-        wanted = segment.prepare(source, FrontEnd(duration_s=0.4), 0)
+        wanted = prepare(source, FrontEnd(duration_s=0.4), 0)
         found = soundfile.read(path, dtype="int16")[0]
         np.testing.assert_array_equal(found, wanted[int(path.stem[-1])])
     assert contents(tmp_path / "corpus") == before
@@ -218,7 +219,7 @@ def test_segments_are_made_again_from_other_settings_or_source(
     third = segment_corpus(changed, other, tmp_path / "data")
     assert third.key != second.key
     source = soundfile.read(changed.utterances[0].path)[0]
-    wanted = segment.prepare(source, other.front_end)[0]
+    wanted = prepare(source, other.front_end)[0]
     found = soundfile.read(third.paths[0], dtype="int16")[0]
     np.testing.assert_array_equal(found, wanted)
 

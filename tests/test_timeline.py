@@ -8,9 +8,9 @@ import pytest
 import soundfile
 from small_models import CLASSES, RATE_HZ, ask, ask_for_error, ask_json, babble, write
 
+from utils.audio.decode import blocks
+from utils.audio.windows import Sliding
 from utils.classify import classify_centre, classify_windows
-from utils.decode import blocks
-from utils.windows import Sliding
 
 pytest_plugins = ["inference_fixtures"]
 

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hyperparameters import FrontEnd, InputError
-from utils.bandwidth import Bandwidth, needed_hz
+from utils.audio.bandwidth import Bandwidth, needed_hz
+from utils.audio.decode import blocks
+from utils.audio.windows import SILENCE_DB, Sliding, is_speech, level_db, slide
 from utils.corpora.demo import utterance_samples
-from utils.decode import blocks
-from utils.windows import SILENCE_DB, Sliding, is_speech, level_db, slide
 
 RATE_HZ = 16_000
 

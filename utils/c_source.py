@@ -142,7 +142,7 @@ def inference_loop(model: CModel) -> str:
     return f"""// Features of one segment to a class, on TensorFlow Lite Micro.
 //
 // Call LightSernetSetUp once, then LightSernetClassify for each segment. Features are
-// what `utils.segment.prepare` (centre, padding, level) and `utils.frontend.features`
+// what `utils.audio.prepare.prepare` (centre, padding, level) and `utils.audio.features.compute_features`
 // give, ported: row after row, LIGHT_SERNET_NUM_FRAMES rows.
 
 #include "{STEM}.h"

@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from hyperparameters import FrontEnd, InputError
-from utils.bandwidth import Bandwidth, needed_hz
-from utils.decode import blocks
+from utils.audio.bandwidth import Bandwidth, needed_hz
+from utils.audio.decode import blocks
+from utils.audio.prepare import cut
+from utils.audio.windows import SILENCE_DB, Sliding, Window, is_speech, level_db, slide
 from utils.model_file import Classifier, predict_utterance
 from utils.native_output import native_output_held_back
-from utils.segment import cut
-from utils.windows import SILENCE_DB, Sliding, Window, is_speech, level_db, slide
 
 FloatArray = npt.NDArray[np.floating]
 Item = TypeVar("Item")

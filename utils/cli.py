@@ -5,6 +5,7 @@ import io
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from hyperparameters import InputError
 
@@ -32,7 +33,7 @@ class Parser(argparse.ArgumentParser):
 
 
 class CompactHelp(argparse.RawDescriptionHelpFormatter):
-    """Help that fits a screen: one line an option, defaults shown."""
+    """Help that fits a screen: one line an option, defaults printable."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=36, width=HELP_WIDTH)
@@ -107,3 +108,9 @@ def describe(error: OSError) -> str:
     """An operating-system error as `file: reason`."""
     reason = error.strerror or one_line(error)
     return f"{error.filename}: {reason}" if error.filename else reason
+
+
+def printable(path: Path | str) -> str:
+    """A file name for a one-line message: control characters are escaped."""
+    letters = (c if c.isprintable() else repr(c)[1:-1] for c in str(path))
+    return "".join(letters)

@@ -23,8 +23,8 @@ from utils.model_metadata import METADATA_FORMAT, attach_metadata
 from utils.native_output import native_output_held_back
 
 FEATURES_CALLER_MUST = (
-    "Give the features of one segment, {shape}: `utils.frontend.features` of what "
-    "`utils.segment.prepare` cuts, normalises, pads and rounds to 16 bits."
+    "Give the features of one segment, {shape}: `utils.audio.features.compute_features` of what "
+    "`utils.audio.prepare.prepare` cuts, normalises, pads and rounds to 16 bits."
 )
 AUDIO_CALLER_MUST = (
     "Give {samples} mono samples at {rate} Hz as float32 within ±1 (16-bit samples "

@@ -15,11 +15,11 @@ import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
 from hyperparameters import FrontEnd
-from utils import frontend
-from utils.audio import PCM16_SCALE
+from utils.audio.features import dct_matrix, mel_matrix, window
+from utils.audio.wav import PCM16_SCALE
 from utils.model_metadata import IDENTIFIER
 
-FULL_SCALE = PCM16_SCALE - 1.0  # of `utils.audio.to_pcm16`
+FULL_SCALE = PCM16_SCALE - 1.0  # of `utils.audio.wav.to_pcm16`
 Builtin = schema.BuiltinOperator
 # QUANTIZE of float32 and DEQUANTIZE to float32, with their versions for int8
 QUANTIZE, DEQUANTIZE = (Builtin.QUANTIZE, 1), (Builtin.DEQUANTIZE, 2)
@@ -28,7 +28,7 @@ QUANTIZE, DEQUANTIZE = (Builtin.QUANTIZE, 1), (Builtin.DEQUANTIZE, 2)
 def normalise(samples: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:
     """`utils.segment.normalise` and the rounding to 16 bits, after the padding.
 
-    The percentile is that of the samples between the zeros that `utils.segment.pad`
+    The percentile is that of the samples between the zeros that `utils.audio.prepare.pad`
     put there, half on each side, the odd one at the end. Zeros of the recording itself
     count as padding where it both begins and ends with them.
 
@@ -93,7 +93,7 @@ def _padding_samples(samples: tf.Tensor) -> tf.Tensor:
 
 
 def features(samples: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:
-    """`utils.frontend.features` in operators that TFLite has.
+    """`utils.audio.features.compute_features` in operators that TFLite has.
 
     Args:
         samples: (1, duration_samples), float32, normalised.
@@ -104,17 +104,17 @@ def features(samples: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:
     """
     length, hop = front_end.frame_length_samples, front_end.hop_samples
     frames = tf.signal.frame(samples, length, hop)
-    frames *= frontend.window(front_end).astype(np.float32)
+    frames *= window(front_end).astype(np.float32)
     values = tf.abs(tf.signal.rfft(frames, [front_end.fft_size]))
     if front_end.input_type != "spectrogram":
-        matrix = frontend.mel_matrix(front_end).astype(np.float32)
+        matrix = mel_matrix(front_end).astype(np.float32)
         rows = np.flatnonzero(matrix.any(axis=1))  # no weight outside: 6 % smaller
         used = slice(rows[0], rows[-1] + 1)
         mel = tf.matmul(values[..., used], matrix[used])
         values = tf.math.log(mel + front_end.log_offset)
     if front_end.input_type == "mfcc":
         limit = front_end.mfcc_limit
-        values = tf.matmul(values, frontend.dct_matrix(front_end).astype(np.float32))
+        values = tf.matmul(values, dct_matrix(front_end).astype(np.float32))
         values = tf.clip_by_value(values, -limit, limit)
     return values[..., None]
 

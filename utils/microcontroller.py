@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hyperparameters import InputError
-from utils.audio import read_wav
+from utils.audio.wav import read_wav
 from utils.c_source import CModel, write_c_files
 from utils.cli import Parser, run_main
 from utils.model_file import (

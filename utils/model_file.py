@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hyperparameters import INPUT_TYPES, FrontEnd, InputError
-from utils import frontend, segment
+from utils.audio.features import compute_features
+from utils.audio.prepare import cut, from_pcm16, pad, prepare
 from utils.class_names import named_classes
 from utils.model_metadata import IDENTIFIER, read_metadata
 
@@ -40,7 +41,7 @@ class Classifier(Protocol):
 
     @property
     def takes_audio(self) -> bool:
-        """Takes segments cut and padded, no more; else `utils.frontend.features`."""
+        """True if the model takes raw audio; False if it takes features."""
 
     @property
     def trained_on(self) -> str | None:
@@ -257,7 +258,7 @@ def model_inputs(model: Classifier, samples: FloatArray, mode: int = 1) -> Float
     Args:
         model: Its front-end and kind of input count.
         samples: (samples,) at the front-end's rate, as read from the file.
-        mode: As in `utils.segment.cut`.
+        mode: As in `utils.audio.prepare.cut`.
 
     Returns:
         (segments, *input), float32: features of prepared segments, or segments cut
@@ -265,12 +266,12 @@ def model_inputs(model: Classifier, samples: FloatArray, mode: int = 1) -> Float
     """
     front_end = model.front_end
     if not model.takes_audio:
-        segments = segment.prepare(samples, front_end, mode)
-        return frontend.features(segment.from_pcm16(segments), front_end)
+        segments = prepare(samples, front_end, mode)
+        return compute_features(from_pcm16(segments), front_end)
     length = front_end.duration_samples
-    cuts = segment.cut(samples, length, mode)
+    cuts = cut(samples, length, mode)
     audible = [np.where(part == 0.0, COUNTED_ZERO, part) for part in cuts]
-    return np.stack([segment.pad(part, length) for part in audible]).astype(np.float32)
+    return np.stack([pad(part, length) for part in audible]).astype(np.float32)
 
 
 def predict_utterance(
@@ -281,7 +282,7 @@ def predict_utterance(
     Args:
         model: Takes features or audio.
         samples: (samples,) at the front-end's rate, as read from the file.
-        mode: As in `utils.segment.cut`.
+        mode: As in `utils.audio.prepare.cut`.
 
     Returns:
         (classes,), float32.
@@ -297,7 +298,7 @@ def ask(
     Args:
         models: By name.
         recordings: (samples,) each, at the models' rate.
-        mode: As in `utils.segment.cut`.
+        mode: As in `utils.audio.prepare.cut`.
 
     Returns:
         (recordings, classes) by name.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperparameters import FrontEnd, InputError
-from utils.decode import shown
+from utils.cli import printable
 
 METADATA_NAME = "light_sernet.json"
 METADATA_FORMAT = 1
@@ -132,5 +132,5 @@ def _check(metadata: Any, name: str) -> None:
     try:
         FrontEnd(**metadata["front_end"])
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        reason = shown(str(error))  # a name that is no field's stands in it
+        reason = printable(str(error))  # a name that is no field's stands in it
         raise InputError(f"{name} has no usable front_end ({reason})") from error

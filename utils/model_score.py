@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from hyperparameters import InputError
-from utils.audio import Read
+from utils.audio.wav import Read
 from utils.corpora import Manifest, have_same_recordings
 from utils.corpora.class_map import SharedClasses, shared_classes
 from utils.footprint import footprint

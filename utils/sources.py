@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hyperparameters import InputError
-from utils.corpora.reading import SUFFIXES, audio_files
-from utils.decode import shown
+from utils.audio.find import SUFFIXES, audio_files
+from utils.cli import printable
 
 STDIN_NAME = "-"
 LIST_SIGN = "@"
@@ -61,7 +61,7 @@ def _find(word: str, fallback_dir: Path) -> list[Source]:
         return _search(path)
     if not os.path.exists(path) and os.path.isfile(beside):
         path = beside
-    return [Source(shown(path), path)]
+    return [Source(printable(path), path)]
 
 
 def _search(folder: Path) -> list[Source]:
@@ -69,10 +69,10 @@ def _search(folder: Path) -> list[Source]:
     paths = audio_files(folder)
     if not paths:
         raise InputError(
-            f"{shown(folder)}: no recording in this folder; known suffixes are "
+            f"{printable(folder)}: no recording in this folder; known suffixes are "
             f"{' '.join(sorted(SUFFIXES))}"
         )
-    return [Source(shown(path), path) for path in paths]
+    return [Source(printable(path), path) for path in paths]
 
 
 def _read_list(path: Path) -> list[str]:
@@ -81,10 +81,12 @@ def _read_list(path: Path) -> list[str]:
         text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{shown(path)}: list cannot be read ({reason})") from error
+        raise InputError(
+            f"{printable(path)}: list cannot be read ({reason})"
+        ) from error
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
-        raise InputError(f"{shown(path)}: this list names no recording")
+        raise InputError(f"{printable(path)}: this list names no recording")
     return lines
 
 

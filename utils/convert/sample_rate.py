@@ -6,9 +6,9 @@ python -m utils.convert.sample_rate SOURCE TARGET [--sample_rate_hz 16000]
 import sys
 from collections.abc import Sequence
 
+from utils.audio.find import AUDIO_SUFFIXES
 from utils.cli import run_main
 from utils.convert.tree import run
-from utils.corpora.reading import AUDIO_SUFFIXES
 
 TEXT = (
     "Convert a folder tree of recordings, at any rate and in any format, to mono "

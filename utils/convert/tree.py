@@ -1,6 +1,6 @@
 """A folder tree of recordings to the same tree of mono WAV files.
 
-Decoding and resampling are those of `utils.decode`, so that a converted file and one
+Decoding and resampling are those of `utils.audio.decode`, so that a converted file and one
 converted on the way give the network the same samples.
 """
 
@@ -19,10 +19,10 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from hyperparameters import InputError
-from utils.audio import PCM16_SCALE
-from utils.cli import Parser, describe, one_line
-from utils.corpora.reading import audio_files
-from utils.decode import NoSoundError, blocks, is_truncated_riff, shown
+from utils.audio.decode import NoSoundError, blocks, is_truncated_riff
+from utils.audio.find import audio_files
+from utils.audio.wav import PCM16_SCALE
+from utils.cli import Parser, describe, one_line, printable
 
 LOCK_NAME = ".convert.lock"  # stays: who removes it may unlock another's
 MAX_WAV_BYTES = 2**32 - 2**10  # of samples; sizes in a WAV's header have 32 bits
@@ -168,7 +168,7 @@ def _convert_one(job: Job, sample_rate_hz: int) -> Outcome:
     """Convert one file unless it was; its failure is its own."""
     source, output, refusal = job
     if refusal:
-        return Outcome(source, "failed", f"{shown(source)}: {refusal}")
+        return Outcome(source, "failed", f"{printable(source)}: {refusal}")
     try:
         if _is_good(output, source, sample_rate_hz):
             return Outcome(source, "kept")
@@ -179,7 +179,9 @@ def _convert_one(job: Job, sample_rate_hz: int) -> Outcome:
     except InputError as error:
         return Outcome(source, "failed", one_line(error))
     except OSError as error:
-        return Outcome(source, "failed", f"{shown(source)}: {shown(describe(error))}")
+        return Outcome(
+            source, "failed", f"{printable(source)}: {printable(describe(error))}"
+        )
     return Outcome(source, "converted")
 
 
@@ -203,7 +205,7 @@ def _write_whole(output: Path, source: Path, sample_rate_hz: int) -> None:
         with part.open("xb") as file:
             frames = _write_wav(file, source, sample_rate_hz)
         if not frames:
-            raise InputError(f"{shown(source)}: holds no samples")
+            raise InputError(f"{printable(source)}: holds no samples")
         os.replace(part, output)
     finally:
         part.unlink(missing_ok=True)
@@ -220,7 +222,7 @@ def _write_wav(file: BinaryIO, source: Path, sample_rate_hz: int) -> int:
             frames += len(block)
             if 2 * frames > MAX_WAV_BYTES:
                 raise InputError(
-                    f"{shown(source)}: would be too long for a WAV file (4 GiB); cut it"
+                    f"{printable(source)}: would be too long for a WAV file (4 GiB); cut it"
                 )
             rounded = np.rint(block * PCM16_SCALE)
             clipped = np.clip(rounded, -PCM16_SCALE, PCM16_SCALE - 1)

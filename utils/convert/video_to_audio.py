@@ -6,9 +6,9 @@ python -m utils.convert.video_to_audio SOURCE TARGET [--sample_rate_hz 16000]
 import sys
 from collections.abc import Sequence
 
+from utils.audio.find import VIDEO_SUFFIXES
 from utils.cli import run_main
 from utils.convert.tree import run
-from utils.corpora.reading import VIDEO_SUFFIXES
 
 TEXT = (
     "Write the first sound track of every video in a folder tree as mono 16-bit WAV. "

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from utils.audio import to_pcm16, write_wav
+from utils.audio.wav import to_pcm16, write_wav
 from utils.corpora import Corpus, Manifest
 from utils.corpora.emo_db import read_emo_db_names
 from utils.corpora.synthesis import SAMPLE_RATE_HZ, Delivery, synthesise

@@ -14,14 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from hyperparameters import InputError
+from utils.audio.find import WAV_ONLY, audio_files, is_hidden
 from utils.corpora import Corpus, Manifest, Utterance
-from utils.corpora.reading import (
-    WAV_ONLY,
-    audio_files,
-    compare_counts,
-    is_hidden,
-    passed_over_line,
-)
+from utils.corpora.reading import compare_counts, passed_over_line
 
 CODES = ("ang", "dis", "exc", "fea", "fru", "hap", "neu", "oth", "sad", "sur", "xxx")
 LABEL_OF_CODE = {

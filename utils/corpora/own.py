@@ -6,20 +6,18 @@ from pathlib import Path
 import soundfile
 
 from hyperparameters import InputError
+from utils.audio.decode import name_for_soundfile
+from utils.audio.find import is_hidden, is_recording, visible_files
 from utils.corpora import MODULES, Corpus, Manifest, Utterance, corpus_by_name
 from utils.corpora.csv_manifest import read_csv
 from utils.corpora.reading import (
     SAFE_NAME_SAID,
     check_classes,
     count_line,
-    is_hidden,
-    is_recording,
     is_safe_name,
     passed_over_line,
     unique_ids,
-    visible_files,
 )
-from utils.decode import name_for_soundfile
 
 
 def find_corpus(name: str, data_dir: Path, manifest_path: Path | None = None) -> Corpus:

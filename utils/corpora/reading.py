@@ -10,20 +10,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from hyperparameters import InputError
+from utils.audio.find import WAV_ONLY, audio_files
 from utils.corpora import Manifest, Utterance
 
-# Looked for in folders; a file named outright may have any suffix, or none.
-AUDIO_SUFFIXES = frozenset(
-    {".aac", ".aif", ".aiff", ".amr", ".au", ".flac", ".m4a", ".mka", ".mp3", ".oga"}
-    | {".ogg", ".opus", ".w64", ".wav", ".weba", ".webm", ".wma"}
-    | {".caf"}  # codespell:ignore caf
-)
-VIDEO_SUFFIXES = frozenset(
-    {".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"}
-    | {".wmv"}
-)
-SUFFIXES = AUDIO_SUFFIXES | VIDEO_SUFFIXES
-WAV_ONLY = frozenset({".wav"})
 # Classes become folders, ids files, on any system.
 SAFE_NAME_SAID = "letters, digits, and inside the name also space . _ + -"
 MAX_ID_BYTES = 200  # file systems allow 255, and `_<k>.wav` follows
@@ -39,57 +28,6 @@ def is_safe_name(name: object) -> bool:
     # Unicode's categories L*, M*, N*: letters, marks, digits
     shape = "".join("a" if unicodedata.category(c)[0] in "LMN" else c for c in name)
     return re.fullmatch(r"a(?:[a_ .+-]*[a_+-])?", shape) is not None
-
-
-def is_hidden(name: str) -> bool:
-    """Whether a file or folder is an operating system's, such as `._a.wav`."""
-    return name.startswith(".") or name == "__MACOSX"
-
-
-def is_recording(path: Path) -> bool:
-    """Whether a file is audio or video by its suffix."""
-    return path.suffix.lower() in SUFFIXES
-
-
-def audio_files(folder: Path, suffixes: Collection[str] = SUFFIXES) -> list[Path]:
-    """The visible files of these kinds in a folder tree, sorted.
-
-    Args:
-        folder: As `visible_files`.
-        suffixes: In lower case; the files' may be in any.
-
-    Raises:
-        OSError: A folder that may not be read.
-    """
-    return [p for p in visible_files(folder) if p.suffix.lower() in suffixes]
-
-
-def visible_files(folder: Path) -> list[Path]:
-    """All files in a folder tree but the system's own, sorted.
-
-    Args:
-        folder: Linked folders in it are followed, each once.
-
-    Raises:
-        OSError: A folder that may not be read.
-    """
-    found: list[Path] = []
-    seen: set[str] = set()
-    for parent, folders, names in os.walk(folder, onerror=_refuse, followlinks=True):
-        real = os.path.realpath(parent)
-        # A link to a folder that was already visited, maybe to one above itself.
-        is_new = real not in seen
-        seen.add(real)
-        folders[:] = sorted(n for n in folders if is_new and not is_hidden(n))
-        found += [
-            Path(parent, name) for name in names if is_new and not is_hidden(name)
-        ]
-    return sorted(found)
-
-
-def _refuse(error: OSError) -> None:
-    """`os.walk` passes over what it may not read unless told otherwise."""
-    raise error
 
 
 def read_named_files(

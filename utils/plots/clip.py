@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hyperparameters import FrontEnd, InputError
-from utils.audio import read_any
-from utils.frontend import FloatArray, features, hz_to_mel
+from utils.audio.features import FloatArray, compute_features, hz_to_mel
+from utils.audio.prepare import from_pcm16, prepare
+from utils.audio.wav import read_any
 from utils.plots.style import BLUE, new_figure, styled
-from utils.segment import from_pcm16, prepare
 
 QUIETEST_DB = -80.0  # under the loudest bin; what is quieter is drawn as this
 LONGEST_PICTURE_S = 120
@@ -123,7 +123,7 @@ def _draw_mfcc(axes: Axes, segment: FloatArray, front_end: FrontEnd) -> None:
 def _input_of(segment: FloatArray, front_end: FrontEnd, input_type: str) -> FloatArray:
     """The network's input of one type, (frames, features)."""
     front_end = dataclasses.replace(front_end, input_type=input_type)
-    return features(segment, front_end)[..., 0]
+    return compute_features(segment, front_end)[..., 0]
 
 
 def _draw_image(

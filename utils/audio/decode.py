@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hyperparameters import InputError
+from utils.cli import printable
 
 FloatArray = npt.NDArray[np.floating]
 
@@ -70,16 +71,10 @@ def blocks(path: Path, sample_rate_hz: int) -> Iterator[FloatArray]:
         first = next(native, None)
         if first is None:
             return
-        converted = _mono(itertools.chain([first], native), shown(path))
+        converted = _mono(itertools.chain([first], native), printable(path))
         if first.rate_hz != sample_rate_hz:
             converted = _resampled(converted, first.rate_hz, sample_rate_hz)
         yield from (block for block in converted if block.size)
-
-
-def shown(path: Path | str) -> str:
-    """A file name for a one-line message: control characters are escaped."""
-    letters = (c if c.isprintable() else repr(c)[1:-1] for c in str(path))
-    return "".join(letters)
 
 
 def check_file(path: Path) -> None:
@@ -88,7 +83,7 @@ def check_file(path: Path) -> None:
     Raises:
         InputError: Missing, a directory, no regular file, no permission, or empty.
     """
-    name = shown(path)
+    name = printable(path)
     try:
         kind = path.stat()
         if stat.S_ISREG(kind.st_mode):
@@ -122,13 +117,13 @@ def _native_blocks(path: Path) -> Generator[Native, None, None]:
         yield from _ffmpeg_blocks(path)
         return
     with file:
-        check_format(file.samplerate, file.channels, shown(path))
+        check_format(file.samplerate, file.channels, printable(path))
         frames, read = BLOCK_VALUES // file.channels, 0
         while True:
             try:
                 block = file.read(frames, dtype="float64", always_2d=True)
             except (soundfile.LibsndfileError, OSError) as error:
-                raise InputError(f"{shown(path)}: is damaged ({error})") from error
+                raise InputError(f"{printable(path)}: is damaged ({error})") from error
             if not len(block):
                 break
             read += len(block)
@@ -137,7 +132,7 @@ def _native_blocks(path: Path) -> Generator[Native, None, None]:
         is_short = file.format != "MP3" and read < file.frames
         if is_short or is_truncated_riff(path):
             raise InputError(
-                f"{shown(path)}: truncated, the header promises more samples"
+                f"{printable(path)}: truncated, the header promises more samples"
             )
 
 
@@ -164,13 +159,13 @@ def check_format(rate_hz: int, channels: int, name: str) -> None:
 def _ffmpeg_blocks(path: Path) -> Iterator[Native]:
     """As `_native_blocks`, through ffmpeg; its header (AU) tells rate and channels."""
     if is_truncated_riff(path):
-        raise InputError(f"{shown(path)}: truncated, the header promises more")
+        raise InputError(f"{printable(path)}: truncated, the header promises more")
     if _is_playlist(path):
         raise InputError(
-            f"{shown(path)}: is a playlist or another text; give the recordings "
+            f"{printable(path)}: is a playlist or another text; give the recordings "
             "themselves"
         )
-    command = [ffmpeg_program(shown(path)), "-v", "error", "-nostdin", "-xerror"]
+    command = [ffmpeg_program(printable(path)), "-v", "error", "-nostdin", "-xerror"]
     command += ["-protocol_whitelist", "file"]  # whatever it reads, not the net
     command += ["-i", f"file:{path}", "-map", "0:a:0"]
     command += ["-f", "au", "-c:a", "pcm_f32be", "pipe:1"]
@@ -185,7 +180,7 @@ def _ffmpeg_blocks(path: Path) -> Iterator[Native]:
     ):
         try:
             assert process.stdout is not None
-            yield from _au_blocks(process.stdout, shown(path))
+            yield from _au_blocks(process.stdout, printable(path))
             status = process.wait()
         finally:
             process.kill()
@@ -205,10 +200,10 @@ def _is_playlist(path: Path) -> bool:
 def _ffmpeg_error(path: Path, messages: str) -> InputError:
     """What ffmpeg said, as one line."""
     if "matches no streams" in messages:
-        return NoSoundError(f"{shown(path)}: has no sound track")
+        return NoSoundError(f"{printable(path)}: has no sound track")
     lines = messages.strip().splitlines()
-    said = shown(lines[-1].rsplit(": ", 1)[-1]) if lines else "no reason given"
-    return InputError(f"{shown(path)}: cannot be read as audio (ffmpeg: {said})")
+    said = printable(lines[-1].rsplit(": ", 1)[-1]) if lines else "no reason given"
+    return InputError(f"{printable(path)}: cannot be read as audio (ffmpeg: {said})")
 
 
 def _au_blocks(pipe: IO[bytes], name: str) -> Iterator[Native]:

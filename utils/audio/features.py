@@ -85,7 +85,9 @@ def spectrogram(samples: FloatArray, front_end: FrontEnd) -> FloatArray:
     return np.abs(np.fft.rfft(frames, n=front_end.fft_size))
 
 
-def features(samples: FloatArray, front_end: FrontEnd) -> npt.NDArray[np.float32]:
+def compute_features(
+    samples: FloatArray, front_end: FrontEnd
+) -> npt.NDArray[np.float32]:
     """The network's input for prepared segments.
 
     Args:

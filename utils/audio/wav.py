@@ -9,7 +9,8 @@ import numpy.typing as npt
 import soundfile
 
 from hyperparameters import InputError
-from utils.decode import blocks, is_truncated_riff, name_for_soundfile, shown
+from utils.audio.decode import blocks, is_truncated_riff, name_for_soundfile
+from utils.cli import printable
 
 PCM16_SCALE = 32768.0  # soundfile and tf.audio.decode_wav divide 16-bit samples by it
 Read = Callable[[Path, int], npt.NDArray[np.float64]]  # path, rate in Hz -> (samples,)
@@ -34,16 +35,20 @@ def read_wav(path: Path, sample_rate_hz: int) -> npt.NDArray[np.float64]:
             rate_hz, channels, promised = file.samplerate, file.channels, file.frames
             samples = file.read(dtype="float64", always_2d=True)
     except (soundfile.LibsndfileError, OSError, TypeError) as error:  # last: `*.raw`
-        raise InputError(f"{shown(path)}: cannot be read as audio ({error})") from error
+        raise InputError(
+            f"{printable(path)}: cannot be read as audio ({error})"
+        ) from error
     if rate_hz != sample_rate_hz or channels != 1:
         raise InputError(
-            f"{shown(path)}: must be mono at {sample_rate_hz} Hz, got {channels} "
+            f"{printable(path)}: must be mono at {sample_rate_hz} Hz, got {channels} "
             f"channel(s) at {rate_hz} Hz; convert with "
             "`python -m utils.convert.sample_rate`"
         )
     if len(samples) < promised or is_truncated_riff(path):
-        raise InputError(f"{shown(path)}: truncated, the header promises more samples")
-    return check_samples(samples[:, 0], shown(path))
+        raise InputError(
+            f"{printable(path)}: truncated, the header promises more samples"
+        )
+    return check_samples(samples[:, 0], printable(path))
 
 
 def read_any(path: Path, sample_rate_hz: int) -> npt.NDArray[np.float64]:
@@ -57,10 +62,10 @@ def read_any(path: Path, sample_rate_hz: int) -> npt.NDArray[np.float64]:
         (samples,), float64: the mean over channels, resampled where needed.
 
     Raises:
-        InputError: As `utils.decode.blocks`, or no sound in it.
+        InputError: As `utils.audio.decode.blocks`, or no sound in it.
     """
     parts = list(blocks(path, sample_rate_hz))
-    return check_samples(np.concatenate([*parts, np.empty(0)]), shown(path))
+    return check_samples(np.concatenate([*parts, np.empty(0)]), printable(path))
 
 
 def check_samples(
