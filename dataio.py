@@ -7,23 +7,22 @@ order is a function of (seed, fold, epoch) alone, so that a run can stop anywher
 
 import functools
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from hyperparameters import InputError, Settings
+from hyperparameters import Settings
 from utils.audio.features import compute_features
-from utils.audio.wav import Read, read_any, read_wav
-from utils.corpora import Corpus, Manifest, load_manifest
-from utils.corpora.own import conversion_line, find_corpus
-from utils.files import PROJECT, digest, locked, remove_parts, write_atomic
+from utils.audio.wav import Read, read_wav
+from utils.corpora.load import DataPaths, read_segments, select_part
+from utils.corpora.manifest import Manifest
+from utils.corpora.segments import Progress, SegmentedCorpus, quiet
+from utils.files import digest, locked, remove_parts, write_atomic
 from utils.folds import Fold, Stream, random_state
-from utils.segment import Progress, SegmentedCorpus, quiet, segment_corpus
 
-CACHES = ("disk", "ram", "None")
 # Raised where the same settings and segments give other features than before: files
 # that are there already are then not taken.
 FEATURES_FORMAT = 1
@@ -56,26 +55,6 @@ class ComputedFeatures:
             samples = read_wav(self.paths[number], front_end.sample_rate_hz)
             rows.append(compute_features(samples, front_end))
         return np.stack(rows)
-
-
-def select_part(manifest: Manifest, audio_type: str) -> Manifest:
-    """The utterances of one part of a corpus.
-
-    Args:
-        manifest: The whole corpus.
-        audio_type: `all`, `impro` or `script`, by each utterance's own part.
-
-    Raises:
-        InputError: The corpus has no such part.
-    """
-    if audio_type == "all":
-        return manifest
-    kept = tuple(u for u in manifest.utterances if u.part == audio_type)
-    if not kept:
-        raise InputError(
-            f"{manifest.corpus} has no part {audio_type!r}: use --audio_type all"
-        )
-    return replace(manifest, utterances=kept)
 
 
 @dataclass(frozen=True)
@@ -141,101 +120,30 @@ class Dataset:
             self.segments.check_current()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Places:
-    """Where things are, none of which affects a result.
-
-    Attributes:
-        data_dir: Holds the corpora; only read.
-        derived_dir: Segments and features are written here.
-        cache: `disk` maps the features' file, `ram` loads it, `None` computes anew.
-        accept_altered: Go on with files that differ from the published ones.
-        manifest_path: CSV manifest of the user's own corpus.
-    """
-
-    data_dir: Path
-    derived_dir: Path = PROJECT / "data"
-    cache: str = "disk"
-    accept_altered: bool = False
-    manifest_path: Path | None = None
-
-
 def load_dataset(
-    settings: Settings, places: Places, progress: Progress = quiet
+    settings: Settings, data_paths: DataPaths, progress: Progress = quiet
 ) -> Dataset:
     """Read a corpus, segment it and make its features, or find them made.
 
     Args:
         settings: Corpus, part, segments and front-end.
-        places: Folders and cache.
+        data_paths: Folders and cache.
         progress: Wraps long loops, as tqdm does.
 
     Raises:
         InputError: The corpus is missing or damaged, or a file of it is.
         OSError: A derived file cannot be written.
     """
-    whole, segments, read = read_segments(settings, places, progress)
+    whole, segments, read = read_segments(settings, data_paths, progress)
     manifest = select_part(whole, settings.data.audio_type)
-    if places.cache == "None":
+    if data_paths.cache == "None":
         features: Features = ComputedFeatures(segments.paths, settings)
     else:
-        path = cache_features(segments, settings, places.derived_dir, progress=progress)
-        features = np.load(path, mmap_mode="r" if places.cache == "disk" else None)
+        path = cache_features(
+            segments, settings, data_paths.derived_dir, progress=progress
+        )
+        features = np.load(path, mmap_mode="r" if data_paths.cache == "disk" else None)
     return Dataset(manifest, settings, features, segments, read)
-
-
-def read_segments(
-    settings: Settings, places: Places, progress: Progress = quiet
-) -> tuple[Manifest, SegmentedCorpus, Read]:
-    """A whole corpus and its segments, written now or before; and what reads a file.
-
-    Args:
-        settings: Corpus and segments count here.
-        places: Folders.
-        progress: Wraps the loop over utterances, as tqdm does.
-
-    Raises:
-        InputError: The corpus is missing or damaged, or a file of it is.
-        OSError: A segment cannot be written.
-    """
-    corpus, whole = read_corpus(settings.data.dataset_name, places)
-    if corpus.converts:
-        converted = conversion_line(whole, settings.front_end.sample_rate_hz)
-        info = (*whole.info, converted) if converted else whole.info
-        whole = replace(whole, info=info)
-    read = reader_of(corpus)
-    segments = segment_corpus(
-        whole, settings, places.derived_dir, read=read, progress=progress
-    )
-    return whole, segments, read
-
-
-def reader_of(corpus: Corpus) -> Read:
-    """What reads a recording of a corpus: path and rate in Hz to samples, (samples,).
-
-    A corpus published as 16 kHz mono WAV is read as it is or refused.
-    """
-    return read_any if corpus.converts else read_wav
-
-
-def read_corpus(dataset_name: str, places: Places) -> tuple[Corpus, Manifest]:
-    """A corpus and all its utterances.
-
-    Args:
-        dataset_name: As `-dn` has it.
-        places: Folders.
-
-    Raises:
-        InputError: The corpus is missing or damaged.
-    """
-    corpus = find_corpus(dataset_name, places.data_dir, places.manifest_path)
-    manifest = load_manifest(
-        corpus,
-        places.data_dir,
-        places.derived_dir,
-        accept_altered=places.accept_altered,
-    )
-    return corpus, manifest
 
 
 def cache_features(

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dataio import Places, read_corpus, reader_of, select_part
 from hyperparameters import AUDIO_TYPES, InputError
 from utils import options
 from utils.cli import Parser, run_main
+from utils.corpora.load import DataPaths, read_corpus, reader_of, select_part
 from utils.evaluation import NAMES, Rescored, evaluate, has_files, rescore
 from utils.evaluation_text import LEGEND, markdown, screen_table
 from utils.files import PROJECT, write_atomic, write_json
@@ -70,7 +70,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     group = parser.add_argument_group(
         "data", "with --run, what is only read is where it was when the run was trained"
     )
-    options.add_places(group, derived="synthesised corpora are kept here")
+    options.add_data_paths(group, derived="synthesised corpora are kept here")
     parser.set_defaults(data_dir=None, derived_dir=None)
     args = parser.parse_args(argv)
     if args.model and not args.dataset_name:
@@ -95,7 +95,7 @@ def points(text: str) -> float:
     return value
 
 
-def places_of(args: argparse.Namespace, command: str = "") -> Places:
+def data_paths_of(args: argparse.Namespace, command: str = "") -> DataPaths:
     """Where a corpus is read: as given, else as a command had it, else in `data/`.
 
     Args:
@@ -103,14 +103,14 @@ def places_of(args: argparse.Namespace, command: str = "") -> Places:
         command: What trained the run.
     """
     parser = Parser(add_help=False, exit_on_error=False)
-    options.add_places(parser.add_argument_group("data"))
+    options.add_data_paths(parser.add_argument_group("data"))
     try:
         known, _ = parser.parse_known_args(shlex.split(command))
     except (ValueError, argparse.ArgumentError):  # not a command of ours
         known = parser.parse_args([])
     known.derived_dir = PROJECT / "data"  # written to: no run folder may say where
     given = {name: value for name, value in vars(args).items() if value}
-    return options.places_from(argparse.Namespace(**{**vars(known), **given}))
+    return options.data_paths_from(argparse.Namespace(**{**vars(known), **given}))
 
 
 def evaluate_run(args: argparse.Namespace) -> int:
@@ -147,8 +147,8 @@ def run_reader(
         InputError: The corpus is not there, or not the one the run was made with.
     """
     settings: dict[str, Any] = run.settings
-    places = places_of(args, run.config.get("command", ""))
-    corpus, whole = read_corpus(settings["dataset_name"], places)
+    data_paths = data_paths_of(args, run.config.get("command", ""))
+    corpus, whole = read_corpus(settings["dataset_name"], data_paths)
     manifest, read = select_part(whole, settings["audio_type"]), reader_of(corpus)
     if manifest.digest != run.corpus_digest:
         raise InputError(
@@ -161,7 +161,7 @@ def run_reader(
 
 def evaluate_model(args: argparse.Namespace) -> int:
     """Score one model file on a corpus."""
-    corpus, whole = read_corpus(args.dataset_name, places_of(args))
+    corpus, whole = read_corpus(args.dataset_name, data_paths_of(args))
     content = score_model(
         args.model,
         select_part(whole, args.audio_type or AUDIO_TYPES[0]),

@@ -10,11 +10,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dataio import Dataset, Places, load_dataset
+from dataio import Dataset, load_dataset
 from hyperparameters import InputError, Settings
 from utils import options, report, run_folder
 from utils.audit import audit
 from utils.cli import EXIT_USER_ERROR, one_line, run_main
+from utils.corpora.load import DataPaths
 from utils.files import write_json
 from utils.fold_job import FoldOptions, FoldTask, needs_export
 from utils.folds import Fold, make_folds
@@ -71,7 +72,7 @@ def train_run(
         InputError: Bad input, found before anything is trained.
     """
     check_exports(settings, args)
-    dataset = load_dataset(settings, places_of(args), progress=terminal_bar)
+    dataset = load_dataset(settings, data_paths_of(args), progress=terminal_bar)
     folds = make_folds(dataset.manifest.utterances, settings)
     numbers = chosen_folds(args.folds, len(folds))
     folder = open_run_folder(dataset, folds, args.output_dir.absolute(), command)
@@ -96,7 +97,7 @@ def export_run(args: argparse.Namespace, command: str) -> int:
     settings = run_folder.settings_of(config)
     options.refuse_other_settings(args, settings)
     check_exports(settings, args)
-    dataset = load_dataset(settings, places_of(args), progress=terminal_bar)
+    dataset = load_dataset(settings, data_paths_of(args), progress=terminal_bar)
     if run_folder.run_hash(settings, dataset.manifest) != config["hash"]:
         raise InputError(
             f"{folder} was trained on another {dataset.manifest.corpus} than the one "
@@ -140,7 +141,7 @@ def make_tasks(
     settings = dataset.settings
     whole = FoldTask(
         settings=settings,
-        places=places_of(args),
+        data_paths=data_paths_of(args),
         number=0,
         num_folds=len(make_folds(dataset.manifest.utterances, settings)),
         folder=folder,
@@ -159,9 +160,9 @@ def make_tasks(
     return [dataclasses.replace(whole, number=number) for number in numbers]
 
 
-def places_of(args: argparse.Namespace) -> Places:
+def data_paths_of(args: argparse.Namespace) -> DataPaths:
     """Folders and cache, absolute: a worker may have been started elsewhere."""
-    given = options.places_from(args)
+    given = options.data_paths_from(args)
     return dataclasses.replace(
         given,
         data_dir=given.data_dir.absolute(),

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dataio import Places, load_dataset, steps_per_epoch
+from dataio import load_dataset, steps_per_epoch
 from hyperparameters import Settings
+from utils.corpora.load import DataPaths
 from utils.fold_job import FoldJob, FoldOptions
 from utils.folds import make_folds
 from utils.footprint import peak_memory_bytes
@@ -58,9 +59,11 @@ class Clock:
         )
 
 
-def make_job(settings: Settings, places: Places, number: int, folder: Path) -> FoldJob:
+def make_job(
+    settings: Settings, data_paths: DataPaths, number: int, folder: Path
+) -> FoldJob:
     """A fold as a worker makes it."""
-    dataset = load_dataset(settings, places)
+    dataset = load_dataset(settings, data_paths)
     folds = make_folds(dataset.manifest.utterances, settings)
     return FoldJob(
         dataset=dataset,
@@ -86,7 +89,7 @@ def matrix_rate() -> float:
     return float(2 * MATRIX_SIZE**3 / min(times))
 
 
-def epoch_operations(settings: Settings, places: Places, number: int) -> float:
+def epoch_operations(settings: Settings, data_paths: DataPaths, number: int) -> float:
     """Multiply and add operations of an epoch, counted from the layers.
 
     Three passes for each utterance that trains and one for each that validates; only
@@ -97,7 +100,7 @@ def epoch_operations(settings: Settings, places: Places, number: int) -> float:
     from utils.training import build_model
 
     with tempfile.TemporaryDirectory() as folder:
-        job = make_job(settings, places, number, Path(folder))
+        job = make_job(settings, data_paths, number, Path(folder))
         model = build_model(job)
     products = 0
     for layer in model.layers:

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.epoch import Clock, Measurement, make_job
-from dataio import Places, steps_per_epoch
+from dataio import steps_per_epoch
 from hyperparameters import Settings
+from utils.corpora.load import DataPaths
 from utils.fold_job import FoldJob
 
 
 def measure_baseline(
-    settings: Settings, places: Places, number: int, threads: int
+    settings: Settings, data_paths: DataPaths, number: int, threads: int
 ) -> Measurement:
     """Train the same network on the same fold by a plain Keras `fit`."""
     import keras
@@ -23,7 +24,7 @@ def measure_baseline(
     limit_threads(threads)
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
-        job = make_job(settings, places, number, Path(folder))
+        job = make_job(settings, data_paths, number, Path(folder))
         model = models.build_light_sernet(settings, len(job.dataset.manifest.classes))
         loss = models.build_loss(settings.network)
         model.compile("adam", loss, metrics=["accuracy"])

@@ -18,7 +18,8 @@ import numpy as np
 from hyperparameters import InputError
 from utils.classify import ModelPerThread, classify_centre
 from utils.cli import Parser, run_main
-from utils.corpora import Manifest, corpus_by_name, load_manifest
+from utils.corpora import corpus_by_name, load_manifest
+from utils.corpora.manifest import Manifest
 from utils.files import PROJECT
 from utils.model_file import load_model
 from utils.run_folder import read_config

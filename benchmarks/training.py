@@ -34,10 +34,11 @@ from benchmarks.epoch import (
     matrix_rate,
 )
 from benchmarks.plain_fit import measure_baseline
-from dataio import Places, load_dataset
+from dataio import load_dataset
 from hyperparameters import Settings
 from utils import options
 from utils.cli import Parser, run_main
+from utils.corpora.load import DataPaths
 from utils.processes import environment
 from utils.run_folder import machine
 from utils.table_text import markdown_table
@@ -55,7 +56,7 @@ SCALING_HEADS = ("training utterances", "CPU s an epoch", "CPU ms an utterance")
 
 
 def measure_program(
-    settings: Settings, places: Places, number: int, threads: int
+    settings: Settings, data_paths: DataPaths, number: int, threads: int
 ) -> Measurement:
     """Train a fold as `train.py` does, checkpoints among it."""
     from utils.backend import limit_threads
@@ -64,22 +65,22 @@ def measure_program(
     limit_threads(threads)
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
-        fit_fold(make_job(settings, places, number, Path(folder)), clock)
+        fit_fold(make_job(settings, data_paths, number, Path(folder)), clock)
     return clock.measurement(matrix_rate() if threads == 1 else 0.0)
 
 
 def measure_own_norm(
-    settings: Settings, places: Places, number: int, threads: int
+    settings: Settings, data_paths: DataPaths, number: int, threads: int
 ) -> Measurement:
     """The same, with Keras's batch norm instead of TensorFlow's kernel."""
     import keras
 
     with patch("utils.training.batch_norm", lambda: keras.layers.BatchNormalization):
-        return measure_program(settings, places, number, threads)
+        return measure_program(settings, data_paths, number, threads)
 
 
 def measure_scale(
-    settings: Settings, places: Places, number: int, scale: float
+    settings: Settings, data_paths: DataPaths, number: int, scale: float
 ) -> tuple[int, Measurement]:
     """Train on a share of the utterances, or on each several times; nothing chosen.
 
@@ -92,7 +93,7 @@ def measure_scale(
     limit_threads(1)
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
-        job = make_job(settings, places, number, Path(folder))
+        job = make_job(settings, data_paths, number, Path(folder))
         count = round(scale * len(job.fold.train))
         repeated = job.fold.train * max(1, round(scale))
         fold = replace(job.fold, train=repeated[:count], chosen_on="none")
@@ -120,15 +121,15 @@ KINDS: dict[str, tuple[Callable[..., Measurement], int, int]] = {
 }
 
 
-def compare(settings: Settings, places: Places, rounds: int) -> list[str]:
+def compare(settings: Settings, data_paths: DataPaths, rounds: int) -> list[str]:
     """Measure all kinds in turn, round after round; lines of Markdown."""
     found: dict[str, list[Measurement]] = {name: [] for name in KINDS}
     for _ in range(rounds):
         for name, (function, processes, threads) in KINDS.items():
-            calls = [(settings, places, n, threads) for n in range(processes)]
+            calls = [(settings, data_paths, n, threads) for n in range(processes)]
             found[name] += in_processes(function, calls, threads)
-    [operations] = in_processes(epoch_operations, [(settings, places, 0)], 1)
-    count = len(make_job(settings, places, 0, Path()).fold.train)
+    [operations] = in_processes(epoch_operations, [(settings, data_paths, 0)], 1)
+    count = len(make_job(settings, data_paths, 0, Path()).fold.train)
     rows, rates = [], {}
     for name, measurements in found.items():
         processes = KINDS[name][1]
@@ -160,12 +161,12 @@ def median(measurements: Sequence[Measurement], name: str) -> float:
     return statistics.median(v for each in measurements for v in getattr(each, name))
 
 
-def scaling(settings: Settings, places: Places) -> list[str]:
+def scaling(settings: Settings, data_paths: DataPaths) -> list[str]:
     """Cost against the number of utterances; lines of Markdown."""
     rows = []
     for scale in SCALES:
         [(count, found)] = in_processes(
-            measure_scale, [(settings, places, 0, scale)], 1
+            measure_scale, [(settings, data_paths, 0, scale)], 1
         )
         cpu = median([found], "cpu_s")
         rows.append([count, f"{cpu:.2f}", f"{1000 * cpu / count:.2f}"])
@@ -173,11 +174,11 @@ def scaling(settings: Settings, places: Places) -> list[str]:
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Settings and places as of `train.py`, and what to measure."""
+    """Settings and data_paths as of `train.py`, and what to measure."""
     words = list(sys.argv[1:] if argv is None else argv)
     parser = Parser(prog="python -m benchmarks.training", description=__doc__)
     groups = options.add_settings(parser, words)
-    options.add_places(groups["data"])
+    options.add_data_paths(groups["data"])
     options.add_cache(groups["data"])
     parser.add_argument("--rounds", type=int, default=2, help="of all kinds, in turn")
     parser.add_argument("--scaling", action="store_true", help="cost against size")
@@ -190,13 +191,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     args.epochs = max(2, args.epochs)  # the first is not counted
     [settings] = options.settings_from(args)
-    places = options.places_from(args)
-    load_dataset(settings, places)  # made before anything is measured
+    data_paths = options.data_paths_from(args)
+    load_dataset(settings, data_paths)  # made before anything is measured
     print(f"{machine()}; load before: {os.getloadavg()[0]:.1f}\n")
     lines = (
-        scaling(settings, places)
+        scaling(settings, data_paths)
         if args.scaling
-        else compare(settings, places, args.rounds)
+        else compare(settings, data_paths, args.rounds)
     )
     print("\n".join(lines))
     return 0

@@ -12,8 +12,8 @@ import pytest
 
 from hyperparameters import Settings, from_flat
 from utils.audit import audit, main
-from utils.corpora import Manifest, Utterance
 from utils.corpora.emo_db import read_emo_db_names
+from utils.corpora.manifest import Manifest, Utterance
 from utils.files import PROJECT
 from utils.folds import PROTOCOLS, make_folds
 

@@ -18,25 +18,22 @@ from hypothesis import strategies as st
 
 import dataio
 from dataio import (
-    CACHES,
     Dataset,
-    Places,
     cache_features,
     epoch_batches,
     load_dataset,
-    read_corpus,
-    select_part,
     steps_per_epoch,
     training_batches,
 )
 from hyperparameters import INPUT_TYPES, InputError, Settings, from_flat
-from utils import segment
 from utils.audio.features import compute_features
 from utils.convert import segments as segments_command
-from utils.corpora import Manifest, Utterance
+from utils.corpora import segments as segment
+from utils.corpora.load import CACHES, DataPaths, read_corpus, select_part
+from utils.corpora.manifest import Manifest, Utterance
+from utils.corpora.segments import segment_corpus
 from utils.files import PROJECT, digest
 from utils.folds import Fold, make_folds
-from utils.segment import segment_corpus
 
 RATE_HZ = 16_000
 
@@ -58,18 +55,18 @@ def write_toy(data_dir: Path) -> None:
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> Places:
+def data_paths(tmp_path: Path) -> DataPaths:
     """A toy corpus, and a folder for what is derived of it."""
     write_toy(tmp_path / "corpora")
-    return Places(data_dir=tmp_path / "corpora", derived_dir=tmp_path / "derived")
+    return DataPaths(data_dir=tmp_path / "corpora", derived_dir=tmp_path / "derived")
 
 
 def first_fold(dataset: Dataset) -> Fold:
     return make_folds(dataset.manifest.utterances, dataset.settings)[0]
 
 
-def feature_file(places: Places) -> Path:
-    [path] = (places.derived_dir / "features").glob("*.npy")
+def feature_file(data_paths: DataPaths) -> Path:
+    [path] = (data_paths.derived_dir / "features").glob("*.npy")
     return path
 
 
@@ -131,11 +128,11 @@ def test_steps_are_the_released_code_s() -> None:
 
 @pytest.mark.parametrize("input_type", INPUT_TYPES)
 def test_the_three_caches_give_the_same_features(
-    places: Places, input_type: str
+    data_paths: DataPaths, input_type: str
 ) -> None:
     settings = toy_settings(input_type=input_type, segment_mode=0)
     disk, ram, none = (
-        load_dataset(settings, dataclasses.replace(places, cache=cache))
+        load_dataset(settings, dataclasses.replace(data_paths, cache=cache))
         for cache in CACHES
     )
     assert isinstance(disk.features, np.memmap)
@@ -154,135 +151,147 @@ def test_the_three_caches_give_the_same_features(
         np.testing.assert_array_equal(disk.features[[number]][0], wanted)
 
 
-def test_features_are_of_their_settings(places: Places) -> None:
+def test_features_are_of_their_settings(data_paths: DataPaths) -> None:
     """Each front-end has a file of its own; what is no part of it shares one."""
     for values in ({}, {"window": "hamming"}, {"num_mfcc": 20}, {"epochs": 7}):
-        dataset = load_dataset(toy_settings(**values), places)
+        dataset = load_dataset(toy_settings(**values), data_paths)
         shape = dataset.settings.front_end.input_shape
         assert dataset.features[[0]].shape == (1, *shape)
-    assert len(list((places.derived_dir / "features").glob("*.npy"))) == 3
+    assert len(list((data_paths.derived_dir / "features").glob("*.npy"))) == 3
 
 
 @pytest.mark.parametrize("kept", [0, 6, 60, 1000, -1])
-def test_a_damaged_features_file_is_made_anew(places: Places, kept: int) -> None:
-    load_dataset(toy_settings(), places)
-    path = feature_file(places)
+def test_a_damaged_features_file_is_made_anew(data_paths: DataPaths, kept: int) -> None:
+    load_dataset(toy_settings(), data_paths)
+    path = feature_file(data_paths)
     whole = path.read_bytes()
     path.write_bytes(whole[:kept])
     for cache in ("disk", "ram"):
-        load_dataset(toy_settings(), dataclasses.replace(places, cache=cache))
+        load_dataset(toy_settings(), dataclasses.replace(data_paths, cache=cache))
         assert path.read_bytes() == whole
 
 
 @pytest.mark.parametrize("content", [np.zeros((2, 3)), np.zeros((10, 12, 40, 1))])
 def test_a_features_file_of_another_shape_or_kind_is_made_anew(
-    places: Places, content: np.ndarray
+    data_paths: DataPaths, content: np.ndarray
 ) -> None:
-    dataset = load_dataset(toy_settings(), places)
-    path, wanted = feature_file(places), np.array(dataset.features[[0]])
+    dataset = load_dataset(toy_settings(), data_paths)
+    path, wanted = feature_file(data_paths), np.array(dataset.features[[0]])
     np.save(path, content)
-    again = load_dataset(toy_settings(), places)
+    again = load_dataset(toy_settings(), data_paths)
     np.testing.assert_array_equal(again.features[[0]], wanted)
 
 
 def test_features_of_another_format_are_not_taken(
-    places: Places, monkeypatch: pytest.MonkeyPatch
+    data_paths: DataPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load_dataset(toy_settings(), places)
-    before = feature_file(places)
+    load_dataset(toy_settings(), data_paths)
+    before = feature_file(data_paths)
     monkeypatch.setattr(dataio, "FEATURES_FORMAT", dataio.FEATURES_FORMAT + 1)
-    load_dataset(toy_settings(), places)
-    assert len(set((places.derived_dir / "features").glob("*.npy")) - {before}) == 1
+    load_dataset(toy_settings(), data_paths)
+    assert len(set((data_paths.derived_dir / "features").glob("*.npy")) - {before}) == 1
 
 
-def test_what_a_killed_run_left_of_the_features_is_removed(places: Places) -> None:
-    load_dataset(toy_settings(), places)
-    path = feature_file(places)
+def test_what_a_killed_run_left_of_the_features_is_removed(
+    data_paths: DataPaths,
+) -> None:
+    load_dataset(toy_settings(), data_paths)
+    path = feature_file(data_paths)
     left = path.with_name(f".{path.name}.0123abcd.part")
     other = path.with_name(f".other_{path.name}.0123abcd.part")
     for part in (left, other):
         part.write_bytes(b"half")
-    load_dataset(toy_settings(), places)
+    load_dataset(toy_settings(), data_paths)
     assert not left.exists()
     assert other.exists(), "another run may be writing it"
 
 
-def test_a_whole_features_file_is_not_written_again(places: Places) -> None:
-    load_dataset(toy_settings(), places)
-    before = feature_file(places).stat()
-    load_dataset(toy_settings(), places)
-    assert feature_file(places).stat() == before
+def test_a_whole_features_file_is_not_written_again(data_paths: DataPaths) -> None:
+    load_dataset(toy_settings(), data_paths)
+    before = feature_file(data_paths).stat()
+    load_dataset(toy_settings(), data_paths)
+    assert feature_file(data_paths).stat() == before
 
 
-def segments_of(places: Places) -> segment.SegmentedCorpus:
-    _, manifest = read_corpus("TOY", places)
-    return segment_corpus(manifest, toy_settings(), places.derived_dir)
+def segments_of(data_paths: DataPaths) -> segment.SegmentedCorpus:
+    _, manifest = read_corpus("TOY", data_paths)
+    return segment_corpus(manifest, toy_settings(), data_paths.derived_dir)
 
 
 def test_the_segmenter_writes_what_training_finds(
-    places: Places, capsys: pytest.CaptureFixture[str]
+    data_paths: DataPaths, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folders = [f"--data_dir={places.data_dir}", f"--derived_dir={places.derived_dir}"]
+    folders = [
+        f"--data_dir={data_paths.data_dir}",
+        f"--derived_dir={data_paths.derived_dir}",
+    ]
     assert segments_command.main(["-dn", "TOY", "-id", "0.25", *folders]) == 0
-    folder = places.derived_dir / "TOY_0.25s_Segmented"
+    folder = data_paths.derived_dir / "TOY_0.25s_Segmented"
     assert capsys.readouterr().out.endswith(f"10 segments: {folder}\n")
     written = {path: path.stat().st_mtime_ns for path in folder.rglob("*.wav")}
     assert len(written) == 10
-    assert set(segments_of(places).paths) == set(written)
+    assert set(segments_of(data_paths).paths) == set(written)
     assert {path: path.stat().st_mtime_ns for path in written} == written
 
 
-def test_a_cut_features_file_is_not_left(places: Places) -> None:
+def test_a_cut_features_file_is_not_left(data_paths: DataPaths) -> None:
     def until_stopped(items: Iterable[Any], **_: Any) -> Iterable[Any]:
         yield from list(items)[:3]
         raise KeyboardInterrupt
 
-    segments = segments_of(places)
+    segments = segments_of(data_paths)
     with pytest.raises(KeyboardInterrupt):
         cache_features(
-            segments, toy_settings(), places.derived_dir, progress=until_stopped
+            segments, toy_settings(), data_paths.derived_dir, progress=until_stopped
         )
-    assert list((places.derived_dir / "features").glob("*.npy")) == []
-    assert list((places.derived_dir / "features").glob("*.part")) == []
+    assert list((data_paths.derived_dir / "features").glob("*.npy")) == []
+    assert list((data_paths.derived_dir / "features").glob("*.part")) == []
 
 
-def test_segments_made_anew_while_they_are_read_are_noticed(places: Places) -> None:
+def test_segments_made_anew_while_they_are_read_are_noticed(
+    data_paths: DataPaths,
+) -> None:
     """Replaced by another run and made again by a third: which was read?"""
-    segments, other = segments_of(places), toy_settings(normalise_percentile=50.0)
-    _, manifest = read_corpus("TOY", places)
-    segment_corpus(manifest, other, places.derived_dir)
-    again = segments_of(places)
+    segments, other = segments_of(data_paths), toy_settings(normalise_percentile=50.0)
+    _, manifest = read_corpus("TOY", data_paths)
+    segment_corpus(manifest, other, data_paths.derived_dir)
+    again = segments_of(data_paths)
     again.check_current()
     assert again.key == segments.key
     with pytest.raises(InputError, match="replaced by another run"):
         segments.check_current()
 
 
-def test_segments_replaced_while_they_are_read_are_refused(places: Places) -> None:
+def test_segments_replaced_while_they_are_read_are_refused(
+    data_paths: DataPaths,
+) -> None:
     """Another run of other settings writes to the same folder."""
-    segments, other = segments_of(places), toy_settings(normalise_percentile=50.0)
-    _, manifest = read_corpus("TOY", places)
+    segments, other = segments_of(data_paths), toy_settings(normalise_percentile=50.0)
+    _, manifest = read_corpus("TOY", data_paths)
 
     def while_another_starts(items: Iterable[Any], **_: Any) -> Iterable[Any]:
         yield from items
-        segment_corpus(manifest, other, places.derived_dir)
+        segment_corpus(manifest, other, data_paths.derived_dir)
 
     with pytest.raises(InputError, match="replaced by another run"):
         cache_features(
-            segments, toy_settings(), places.derived_dir, progress=while_another_starts
+            segments,
+            toy_settings(),
+            data_paths.derived_dir,
+            progress=while_another_starts,
         )
-    assert list((places.derived_dir / "features").glob("*.npy")) == []
+    assert list((data_paths.derived_dir / "features").glob("*.npy")) == []
 
 
 @pytest.mark.parametrize("cache", CACHES)
 def test_features_computed_from_replaced_segments_are_refused(
-    places: Places, cache: str
+    data_paths: DataPaths, cache: str
 ) -> None:
     """A file of features needs the segments no more."""
-    places = dataclasses.replace(places, cache=cache)
-    dataset = load_dataset(toy_settings(), places)
+    data_paths = dataclasses.replace(data_paths, cache=cache)
+    dataset = load_dataset(toy_settings(), data_paths)
     dataset.check_segments()
-    load_dataset(toy_settings(normalise_percentile=50.0), places)
+    load_dataset(toy_settings(normalise_percentile=50.0), data_paths)
     if cache == "None":
         with pytest.raises(InputError, match="replaced by another run"):
             dataset.check_segments()
@@ -290,14 +299,14 @@ def test_features_computed_from_replaced_segments_are_refused(
         dataset.check_segments()
 
 
-def test_reading_a_corpus_writes_nothing(places: Places) -> None:
-    _, manifest = read_corpus("TOY", places)
+def test_reading_a_corpus_writes_nothing(data_paths: DataPaths) -> None:
+    _, manifest = read_corpus("TOY", data_paths)
     assert len(manifest.utterances) == 10
-    assert not places.derived_dir.exists()
+    assert not data_paths.derived_dir.exists()
 
 
-def test_training_batches_are_the_training_utterances(places: Places) -> None:
-    dataset = load_dataset(toy_settings(segment_mode=0), places)
+def test_training_batches_are_the_training_utterances(data_paths: DataPaths) -> None:
+    dataset = load_dataset(toy_settings(segment_mode=0), data_paths)
     fold = first_fold(dataset)
     numbers = dataset.numbers_of(fold.train)
     owners = {dataset.segments.utterance_ids[number] for number in numbers}
@@ -313,8 +322,8 @@ def test_training_batches_are_the_training_utterances(places: Places) -> None:
         assert labels.dtype == np.int32
 
 
-def test_labels_and_means_go_by_utterance(places: Places) -> None:
-    dataset = load_dataset(toy_settings(segment_mode=0), places)
+def test_labels_and_means_go_by_utterance(data_paths: DataPaths) -> None:
+    dataset = load_dataset(toy_settings(segment_mode=0), data_paths)
     classes = dataset.manifest.classes
     for path, label in zip(dataset.segments.paths, dataset.labels, strict=True):
         assert path.parent.name == classes[label]
@@ -366,8 +375,10 @@ def test_a_part_that_is_not_there() -> None:
 
 
 @pytest.mark.parametrize("cache", ["disk", "None"])
-def test_the_tensorflow_pipeline_is_the_same_stream(places: Places, cache: str) -> None:
-    dataset = load_dataset(toy_settings(), dataclasses.replace(places, cache=cache))
+def test_the_tensorflow_pipeline_is_the_same_stream(
+    data_paths: DataPaths, cache: str
+) -> None:
+    dataset = load_dataset(toy_settings(), dataclasses.replace(data_paths, cache=cache))
     fold, epochs = first_fold(dataset), range(2, 5)
     pipeline = dataio.tensorflow_pipeline(dataset, fold, epochs)
     wanted = list(training_batches(dataset, fold, epochs))
@@ -387,7 +398,7 @@ import ctypes, sys
 from pathlib import Path
 sys.path[:0] = [{project!r}, {project!r} + "/tests"]
 import tensorflow as tf
-from dataio import Places, load_dataset, tensorflow_pipeline
+from dataio import DataPaths, load_dataset, tensorflow_pipeline
 from test_dataio import first_fold, toy_settings
 
 def is_mapped():
@@ -401,8 +412,8 @@ def is_mapped():
     libc.malloc(1 << 20)
     return libc.mallinfo2().field4 > before
 
-places = Places(data_dir=Path({data!r}), derived_dir=Path({derived!r}))
-dataset = load_dataset(toy_settings(), places)
+data_paths = DataPaths(data_dir=Path({data!r}), derived_dir=Path({derived!r}))
+dataset = load_dataset(toy_settings(), data_paths)
 answers = [is_mapped()]
 list(tensorflow_pipeline(dataset, first_fold(dataset), range(2)))
 answers.append(is_mapped())
@@ -413,12 +424,12 @@ print(answers)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks glibc")
-def test_the_pipeline_leaves_the_allocator_alone(places: Places) -> None:
+def test_the_pipeline_leaves_the_allocator_alone(data_paths: DataPaths) -> None:
     """`from_generator`, the control, has 1 MiB mapped afresh each time."""
     code = ALLOCATION.format(
         project=str(PROJECT),
-        data=str(places.data_dir),
-        derived=str(places.derived_dir),
+        data=str(data_paths.data_dir),
+        derived=str(data_paths.derived_dir),
     )
     done = subprocess.run(
         [sys.executable, "-c", code],

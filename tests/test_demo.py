@@ -16,9 +16,10 @@ import numpy.typing as npt
 import pytest
 
 from hyperparameters import from_flat
-from utils.corpora import Manifest, corpus_by_name, load_manifest
+from utils.corpora import corpus_by_name, load_manifest
 from utils.corpora import demo as demo_corpus
 from utils.corpora.demo import NOTE, SAMPLES_SHA256, SPEAKERS, STAMP_NAME, provide, read
+from utils.corpora.manifest import Manifest
 from utils.corpora.synthesis import PHONES, Delivery, synthesise, vocal_tract
 from utils.files import PROJECT
 

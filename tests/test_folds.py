@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hyperparameters import InputError, Settings, from_flat
-from utils.corpora import Manifest, Utterance
 from utils.corpora.emo_db import CORPUS
+from utils.corpora.manifest import Manifest, Utterance
 from utils.files import digest
 from utils.folds import (
     PROTOCOLS,

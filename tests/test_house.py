@@ -24,7 +24,7 @@ LIGHT_MODULES = (
     "hyperparameters",
     "dataio",
     "utils.folds",
-    "utils.segment",
+    "utils.corpora.segments",
     "utils.audio.features",
     "utils.audit",
     "utils.options",

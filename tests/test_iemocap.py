@@ -8,8 +8,9 @@ import pytest
 from iemocap_tree import Turn, plan_turns, write_release
 
 from hyperparameters import InputError
-from utils.corpora import Manifest, corpus_by_name, load_manifest
+from utils.corpora import corpus_by_name, load_manifest
 from utils.corpora.iemocap import DOCUMENTED
+from utils.corpora.manifest import Manifest
 
 CLASS_OF_CODE = {
     "ang": "anger",

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from hyperparameters import InputError
-from utils.corpora import MODULES, Manifest, corpus_by_name, load_manifest
+from utils.corpora import MODULES, corpus_by_name, load_manifest
 from utils.corpora.class_map import COMMON_NAMES, class_map, shared_classes
+from utils.corpora.manifest import Manifest
 
 SIX = ("anger", "disgust", "fear", "happiness", "neutral", "sadness")
 EMOTIONS_OF = {

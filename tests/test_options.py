@@ -56,7 +56,7 @@ def test_the_original_long_names() -> None:
     )
     args = train.parse_args(argv)
     assert (args.verbose, args.cache, args.merge_tflite) == (0, "None", True)
-    assert options.places_from(args).cache == "None"
+    assert options.data_paths_from(args).cache == "None"
     found = settings_of(*argv)
     assert (found["duration_s"], found["audio_type"]) == (7.0, "impro")
     assert found["input_type"] == "mel_spectrogram"
@@ -166,9 +166,9 @@ def test_help_all_shows_everything(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_parser_of_its_own_has_the_same_settings() -> None:
     parser = Parser(prog="other")
-    options.add_places(options.add_settings(parser, [])["data"])
+    options.add_data_paths(options.add_settings(parser, [])["data"])
     args = parser.parse_args(["-dn", "EMO-DB", "--accept_altered"])
-    assert options.places_from(args).accept_altered
+    assert options.data_paths_from(args).accept_altered
     [settings] = options.settings_from(args)
     assert settings.data.dataset_name == "EMO-DB"
     with pytest.raises(InputError, match="must be above 0"):

@@ -14,10 +14,11 @@ import soundfile
 from hyperparameters import InputError, Settings
 from utils.audio.find import SUFFIXES
 from utils.audio.wav import read_any, read_wav
-from utils.corpora import Manifest, load_manifest
-from utils.corpora.own import conversion_line, find_corpus, own_corpus
+from utils.corpora import load_manifest
+from utils.corpora.manifest import Manifest
 from utils.corpora.reading import is_safe_name, unique_ids
-from utils.segment import segment_corpus
+from utils.corpora.segments import segment_corpus
+from utils.corpora.user_corpus import conversion_line, find_corpus, own_corpus
 from utils.sources import open_sources
 
 RATE_HZ = 16_000

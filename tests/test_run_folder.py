@@ -9,7 +9,7 @@ from synthetic_run import record
 
 from hyperparameters import InputError, Settings, from_flat, to_flat
 from utils import run_folder
-from utils.corpora import Manifest, Utterance
+from utils.corpora.manifest import Manifest, Utterance
 from utils.files import write_json
 
 

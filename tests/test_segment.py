@@ -15,12 +15,12 @@ import pytest
 import soundfile
 
 from hyperparameters import FrontEnd, InputError, Settings, from_flat
-from utils import segment
 from utils.audio.prepare import cut, from_pcm16, pad, prepare
 from utils.audio.wav import read_wav
-from utils.corpora import Manifest, Utterance
+from utils.corpora import segments as segment
+from utils.corpora.manifest import Manifest, Utterance
+from utils.corpora.segments import segment_corpus
 from utils.files import PROJECT
-from utils.segment import segment_corpus
 
 RATE_HZ = 16_000
 # Samples a file, from EMO-DB's range of 1.2 to 9 s: shorter, exact, odd, whole
@@ -268,7 +268,7 @@ import sys
 from pathlib import Path
 sys.path[:0] = [{project!r}, {project!r} + "/tests"]
 from test_segment import toy_settings, written_corpus
-from utils.segment import segment_corpus
+from utils.corpora.segments import segment_corpus
 folder = Path({folder!r})
 manifest = written_corpus(folder / sys.argv[1])
 print("ready", flush=True)

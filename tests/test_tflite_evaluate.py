@@ -13,7 +13,7 @@ import tflite_evaluate
 from hyperparameters import FrontEnd, InputError, from_flat, to_flat
 from utils import evaluation
 from utils.corpora import load_manifest
-from utils.corpora.own import folder_corpus
+from utils.corpora.user_corpus import folder_corpus
 from utils.files import PROJECT, write_json
 from utils.model_file import ask, file_name, load_model
 from utils.model_metadata import attach_metadata
@@ -329,18 +329,21 @@ def test_options_of_the_other_use_are_refused(tmp_path: Path) -> None:
 )
 def test_a_command_that_is_none_is_passed_over(command: str) -> None:
     args = tflite_evaluate.parse_args(["--run", "a"])
-    places = tflite_evaluate.places_of(args, command)
-    assert places.data_dir == places.derived_dir == PROJECT / "data"
+    data_paths = tflite_evaluate.data_paths_of(args, command)
+    assert data_paths.data_dir == data_paths.derived_dir == PROJECT / "data"
 
 
 def test_a_run_is_read_where_it_was_trained_and_nothing_written_there() -> None:
     command = "train.py --data_dir=/a --derived_dir /b --accept_altered --epochs 3"
     args = tflite_evaluate.parse_args(["--run", "r"])
-    places = tflite_evaluate.places_of(args, command)
-    assert (places.data_dir, places.derived_dir) == (Path("/a"), PROJECT / "data")
-    assert places.accept_altered
+    data_paths = tflite_evaluate.data_paths_of(args, command)
+    assert (data_paths.data_dir, data_paths.derived_dir) == (
+        Path("/a"),
+        PROJECT / "data",
+    )
+    assert data_paths.accept_altered
     args = tflite_evaluate.parse_args(["--run", "r", "--data_dir", "c"])
-    assert tflite_evaluate.places_of(args, command).data_dir == Path("c")
+    assert tflite_evaluate.data_paths_of(args, command).data_dir == Path("c")
 
 
 def test_a_labels_file_is_found_from_any_folder(

@@ -13,11 +13,12 @@ import soundfile
 from training_runs import OPTIONS, TrainedDemo, read_record
 
 import train
-from dataio import Places, load_dataset
+from dataio import load_dataset
 from hyperparameters import from_flat
 from utils import run_folder
 from utils.cli import HELP_WIDTH, run_main
 from utils.corpora.emo_db import EMOTION_OF_LETTER
+from utils.corpora.load import DataPaths
 
 RATE_HZ = 16_000
 Run = Callable[..., tuple[int, str, str]]
@@ -40,7 +41,7 @@ def run(
     return call
 
 
-def places(trained_demo: TrainedDemo, output_dir: Path) -> list[str]:
+def data_paths(trained_demo: TrainedDemo, output_dir: Path) -> list[str]:
     """Options that find the corpus made, and write elsewhere."""
     derived = str(trained_demo.derived_dir)
     return ["--derived_dir", derived, "--output_dir", str(output_dir)]
@@ -95,7 +96,7 @@ def test_a_finished_run_is_rendered_and_nothing_else(
     report = folder / "DEMO_0.2s_Segmented_cross_entropy_Report.txt"
     report.unlink()
     before = [run_folder.record_path(folder, n).read_bytes() for n in (0, 1)]
-    status, stdout, stderr = run(*OPTIONS, *places(trained_demo, tmp_path))
+    status, stdout, stderr = run(*OPTIONS, *data_paths(trained_demo, tmp_path))
     assert status == 0, stderr
     assert stdout == trained_demo.stdout.replace(
         str(trained_demo.folder.parent), str(tmp_path)
@@ -119,7 +120,7 @@ def test_export_only_makes_what_is_missing_from_the_weights(
     run_folder.weights_path(folder, 1).unlink()
     before = run_folder.record_path(folder, 1).read_bytes()
     options = ["--export_only", folder, "-m", "true", "--jobs", "1"]
-    status, stdout, stderr = run(*places(trained_demo, tmp_path / "x"), *options)
+    status, stdout, stderr = run(*data_paths(trained_demo, tmp_path / "x"), *options)
     assert status == 0, stderr
     assert "fold 1: no weights here, left as it is\n" in stderr
     assert run_folder.record_path(folder, 1).read_bytes() == before
@@ -139,7 +140,7 @@ def test_tensorboard_gets_its_logs(
     trained_demo: TrainedDemo, tmp_path: Path, run: Run
 ) -> None:
     options = ["--epochs", "1", "--folds", "0", "--jobs", "1", "--tensorboard"]
-    status, _, stderr = run(*OPTIONS, *places(trained_demo, tmp_path), *options)
+    status, _, stderr = run(*OPTIONS, *data_paths(trained_demo, tmp_path), *options)
     assert status == 0, stderr
     assert list(tmp_path.glob("*/folds/fold_00/tensorboard/train/events.*"))
 
@@ -156,7 +157,7 @@ def test_export_only_refuses_what_it_cannot_do(
     assert "seed is [42] there, got [7]; leave it out" in stderr
     config = json.loads((folder / "config.json").read_text()) | {"hash": "00000000"}
     (folder / "config.json").write_text(json.dumps(config))
-    options = places(trained_demo, tmp_path)
+    options = data_paths(trained_demo, tmp_path)
     status, _, stderr = run(*options, "--export_only", folder)
     assert status == 2
     assert "was trained on another DEMO than the one in --data_dir" in stderr
@@ -165,7 +166,7 @@ def test_export_only_refuses_what_it_cannot_do(
 def test_a_fold_that_is_not_there_is_refused(
     trained_demo: TrainedDemo, tmp_path: Path, run: Run
 ) -> None:
-    options = [*OPTIONS, *places(trained_demo, tmp_path), "--folds", "1,2"]
+    options = [*OPTIONS, *data_paths(trained_demo, tmp_path), "--folds", "1,2"]
     status, _, stderr = run(*options)
     assert status == 2
     assert "--folds: there are folds 0 to 1, got 2" in stderr
@@ -257,10 +258,10 @@ def test_a_bad_corpus_is_one_line_and_leaves_nothing(
 def test_a_duration_longer_than_every_file_is_a_warning(
     emo_db: Path, tmp_path: Path
 ) -> None:
-    places = Places(data_dir=emo_db, derived_dir=tmp_path, accept_altered=True)
+    data_paths = DataPaths(data_dir=emo_db, derived_dir=tmp_path, accept_altered=True)
     for duration_s, wanted in ((0.5, False), (2.0, True)):
         settings = from_flat({"dataset_name": "EMO-DB", "duration_s": duration_s})
-        lines = train.duration_warning(load_dataset(settings, places))
+        lines = train.duration_warning(load_dataset(settings, data_paths))
         assert bool(lines) == wanted
     assert (
         "segments of 2 s are longer than every file (the longest has 0.50 s)"
@@ -280,7 +281,7 @@ def test_an_altered_corpus_is_named_first(
 def test_a_session_protocol_without_sessions_is_one_line(
     trained_demo: TrainedDemo, tmp_path: Path, run: Run
 ) -> None:
-    options = [*OPTIONS, *places(trained_demo, tmp_path), "--protocol", "session"]
+    options = [*OPTIONS, *data_paths(trained_demo, tmp_path), "--protocol", "session"]
     status, _, stderr = run(*options)
     assert status == 2
     assert "protocol session needs the session" in stderr
@@ -292,7 +293,7 @@ def test_an_unwritable_output_folder_is_one_line(
 ) -> None:
     """A file stands where the folder should be: no permission helps, not root's."""
     (tmp_path / "result").write_text("a file")
-    options = [*OPTIONS, *places(trained_demo, tmp_path / "result")]
+    options = [*OPTIONS, *data_paths(trained_demo, tmp_path / "result")]
     status, _, stderr = run(*options)
     assert status == 2
     assert stderr.splitlines()[-1].startswith(f"train.py: error: {tmp_path}")
@@ -301,7 +302,7 @@ def test_an_unwritable_output_folder_is_one_line(
 def test_models_that_no_runtime_can_run_are_refused_before_training(
     trained_demo: TrainedDemo, tmp_path: Path, run: Run
 ) -> None:
-    options = [*OPTIONS, *places(trained_demo, tmp_path / "result")]
+    options = [*OPTIONS, *data_paths(trained_demo, tmp_path / "result")]
     status, _, stderr = run(*options, "--fft_size", "1200", "-m", "true")
     assert status == 2
     assert "-m true needs an --fft_size that is a power of two" in stderr
@@ -323,7 +324,7 @@ def test_every_protocol_runs_from_the_command_with_two_seeds(
 ) -> None:
     options = [*OPTIONS, "--num_folds", "3", "--epochs", "1", "--protocol", protocol]
     seeds = ["--seed", "42,43"]
-    status, stdout, stderr = run(*options, *seeds, *places(trained_demo, tmp_path))
+    status, stdout, stderr = run(*options, *seeds, *data_paths(trained_demo, tmp_path))
     assert status == 0, stderr
     assert stdout.count("_Report.txt") == 2
     spread = list(tmp_path.glob("*_seeds42-43_*.json"))

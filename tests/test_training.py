@@ -211,7 +211,7 @@ class ReplaceSegments:
         if epoch == self.epoch:
             front_end = replace(self.task.settings.front_end, normalise_percentile=50.0)
             load_dataset(
-                replace(self.task.settings, front_end=front_end), self.task.places
+                replace(self.task.settings, front_end=front_end), self.task.data_paths
             )
 
 
@@ -221,7 +221,7 @@ def test_no_epoch_is_kept_that_read_another_runs_segments(
     derived_dir = tmp_path / "data"
     shutil.copytree(trained_demo.derived_dir, derived_dir)
     task = make_task(derived_dir, tmp_path)
-    task = replace(task, places=replace(task.places, cache="None"))
+    task = replace(task, data_paths=replace(task.data_paths, cache="None"))
     other = ReplaceSegments(0, task)
     outcome, events = fold_worker.submit(run_here, task, other).result()
     assert "replaced by another run with other settings" in outcome["error"]

@@ -25,9 +25,10 @@ from training_runs import (
     run_here,
 )
 
-from dataio import Places, load_dataset
+from dataio import load_dataset
 from hyperparameters import InputError
 from utils import run_folder
+from utils.corpora.load import DataPaths
 from utils.fold_job import FoldOptions, FoldTask
 from utils.processes import (
     environment,
@@ -86,11 +87,11 @@ def test_a_corpus_that_changed_since_the_run_began_is_not_trained_on(
 ) -> None:
     """As when a recording is added, or on a machine that sees other files."""
     write_toy(tmp_path)
-    places = Places(data_dir=tmp_path, derived_dir=tmp_path / "derived")
-    dataset = load_dataset(toy_settings(), places)
+    data_paths = DataPaths(data_dir=tmp_path, derived_dir=tmp_path / "derived")
+    dataset = load_dataset(toy_settings(), data_paths)
     task = FoldTask(
         settings=dataset.settings,
-        places=places,
+        data_paths=data_paths,
         number=0,
         num_folds=2,
         folder=tmp_path / "run",

@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from dataio import Places, load_dataset
+from dataio import load_dataset
 from hyperparameters import from_flat
 from utils import run_folder
 from utils.corpora import corpus_by_name
+from utils.corpora.load import DataPaths
 from utils.files import PROJECT, write_json
 from utils.fold_job import FoldOptions, FoldTask
 from utils.fold_process import run_task
@@ -82,8 +83,8 @@ def fold_worker() -> Iterator[ProcessPoolExecutor]:
 
 def command(derived_dir: Path, output_dir: Path, *more: str) -> list[str]:
     """The command line of the small run, to be started anywhere."""
-    places = ["--derived_dir", str(derived_dir), "--output_dir", str(output_dir)]
-    return [sys.executable, str(PROJECT / "train.py"), *OPTIONS, *places, *more]
+    data_paths = ["--derived_dir", str(derived_dir), "--output_dir", str(output_dir)]
+    return [sys.executable, str(PROJECT / "train.py"), *OPTIONS, *data_paths, *more]
 
 
 def train(
@@ -129,15 +130,15 @@ def make_task(
     """
     defaults = corpus_by_name("DEMO").defaults
     settings = from_flat({**defaults, "dataset_name": "DEMO", **CHANGES, **changes})
-    places = Places(data_dir=derived_dir, derived_dir=derived_dir)
-    dataset = load_dataset(settings, places)
+    data_paths = DataPaths(data_dir=derived_dir, derived_dir=derived_dir)
+    dataset = load_dataset(settings, data_paths)
     folder = output_dir / run_folder.run_name(settings, dataset.manifest)
     if not (folder / "config.json").exists():
         config = run_folder.make_config(settings, dataset.manifest, 2, "a test")
         write_json(folder / run_folder.CONFIG_NAME, config)
     return FoldTask(
         settings=settings,
-        places=places,
+        data_paths=data_paths,
         number=number,
         num_folds=2,
         folder=folder,

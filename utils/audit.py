@@ -9,11 +9,11 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from dataio import read_corpus, select_part
 from hyperparameters import Settings
 from utils import options
 from utils.cli import Parser, run_main
-from utils.corpora import Manifest, Utterance
+from utils.corpora.load import read_corpus, select_part
+from utils.corpora.manifest import Manifest, Utterance
 from utils.folds import PROTOCOLS, Fold, make_folds
 
 ABOUT_SCORES = {
@@ -227,9 +227,9 @@ def _cell(row: Mapping[str, Any], kind: str) -> str:
 
 
 def parse_args(argv: Sequence[str]) -> argparse.Namespace:
-    """The settings' options and the places, as in `train.py`."""
+    """The options for settings and folders, as in `train.py`."""
     parser = Parser(prog="python -m utils.audit", description=__doc__)
-    options.add_places(options.add_settings(parser, argv)["data"])
+    options.add_data_paths(options.add_settings(parser, argv)["data"])
     return parser.parse_args(argv)
 
 
@@ -243,9 +243,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit status 0; mistakes in the input are raised.
     """
     args = parse_args(sys.argv[1:] if argv is None else argv)
-    places = options.places_from(args)
+    data_paths = options.data_paths_from(args)
     for settings in options.settings_from(args):
-        _, whole = read_corpus(settings.data.dataset_name, places)
+        _, whole = read_corpus(settings.data.dataset_name, data_paths)
         manifest = select_part(whole, settings.data.audio_type)
         folds = make_folds(manifest.utterances, settings)
         findings = audit(manifest, folds, settings, manifest.content_hashes)

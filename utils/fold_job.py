@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from dataio import Dataset, Places
+from dataio import Dataset
 from hyperparameters import Settings
+from utils.corpora.load import DataPaths
 from utils.folds import Fold
 from utils.model_file import FUSED
 from utils.run_folder import fold_folder
@@ -51,7 +52,7 @@ class FoldTask:
 
     Attributes:
         settings: All that affects the result.
-        places: Folders and cache.
+        data_paths: Folders and cache.
         number: Fold number, 0-based.
         folder: The run folder.
         num_folds: Folds of the whole run.
@@ -62,7 +63,7 @@ class FoldTask:
     """
 
     settings: Settings
-    places: Places
+    data_paths: DataPaths
     number: int
     num_folds: int
     folder: Path

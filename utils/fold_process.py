@@ -87,7 +87,7 @@ def _run_fold(task: FoldTask, report: Events) -> None:
     from utils.fold_record import train_fold
 
     limit_threads(task.threads)
-    dataset = load_dataset(task.settings, task.places)
+    dataset = load_dataset(task.settings, task.data_paths)
     if run_hash(task.settings, dataset.manifest) != task.run_hash:
         raise InputError(
             f"{dataset.manifest.corpus} is not what it was when the run began (files "

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hyperparameters import InputError, Settings
-from utils.corpora import Utterance
+from utils.corpora.manifest import Utterance
 
 Utterances = Sequence[Utterance]
 

@@ -26,7 +26,7 @@ QUANTIZE, DEQUANTIZE = (Builtin.QUANTIZE, 1), (Builtin.DEQUANTIZE, 2)
 
 
 def normalise(samples: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:
-    """`utils.segment.normalise` and the rounding to 16 bits, after the padding.
+    """`utils.corpora.segments.normalise` and the rounding to 16 bits, after the padding.
 
     The percentile is that of the samples between the zeros that `utils.audio.prepare.pad`
     put there, half on each side, the odd one at the end. Zeros of the recording itself

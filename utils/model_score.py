@@ -8,8 +8,9 @@ import numpy as np
 
 from hyperparameters import InputError
 from utils.audio.wav import Read
-from utils.corpora import Manifest, have_same_recordings
+from utils.corpora import have_same_recordings
 from utils.corpora.class_map import SharedClasses, shared_classes
+from utils.corpora.manifest import Manifest
 from utils.footprint import footprint
 from utils.intervals import headline_intervals, interval_text
 from utils.metrics import FIGURES, confusion, figures, named

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dataio import CACHES, Places
 from hyperparameters import (
     InputError,
     Settings,
@@ -23,7 +22,8 @@ from hyperparameters import (
 )
 from utils.cli import HELP_WIDTH, true_or_false
 from utils.corpora import MODULES, corpus_by_name
-from utils.corpora.own import find_corpus
+from utils.corpora.load import CACHES, DataPaths
+from utils.corpora.user_corpus import find_corpus
 from utils.files import PROJECT
 from utils.folds import PROTOCOLS
 
@@ -113,7 +113,7 @@ def settings_from(args: argparse.Namespace) -> list[Settings]:
     """Published values, the corpus's own defaults, what was given: the last wins.
 
     Args:
-        args: From a parser that `add_settings` and `add_places` filled.
+        args: From a parser that `add_settings` and `add_data_paths` filled.
 
     Returns:
         Complete settings, one for each seed.
@@ -148,7 +148,7 @@ def refuse_other_settings(args: argparse.Namespace, settings: Settings) -> None:
             )
 
 
-def add_places(
+def add_data_paths(
     group: Group, derived: str = "segments and features are written here"
 ) -> None:
     """Add the options that say where things are.
@@ -190,18 +190,18 @@ def add_cache(group: Group) -> None:
         "-c",
         "--cache",
         choices=CACHES,
-        default=Places.cache,
+        default=DataPaths.cache,
         metavar="KIND",
         help="features: disk (mapped), ram (loaded), None (computed each epoch)",
     )
 
 
-def places_from(args: argparse.Namespace) -> Places:
+def data_paths_from(args: argparse.Namespace) -> DataPaths:
     """Folders, and where a command has that option the cache, as given."""
-    return Places(
+    return DataPaths(
         data_dir=args.data_dir,
         derived_dir=args.derived_dir,
-        cache=getattr(args, "cache", Places.cache),
+        cache=getattr(args, "cache", DataPaths.cache),
         accept_altered=args.accept_altered,
         manifest_path=args.manifest,
     )

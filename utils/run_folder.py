@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from hyperparameters import InputError, Settings, changed, from_flat, to_flat
-from utils.corpora import Manifest
+from utils.corpora.manifest import Manifest
 from utils.corpora.reading import SAFE_NAME_SAID, is_safe_name
+from utils.corpora.segments import duration_text, stem
 from utils.files import PROJECT, digest
 from utils.processes import usable_cores
-from utils.segment import duration_text, stem
 
 FORMAT = 1
 WEIGHTS_NAME = "weights.keras"

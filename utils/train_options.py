@@ -32,7 +32,7 @@ def parse_args(argv: Sequence[str]) -> argparse.Namespace:
         epilog=EXAMPLES + options.corpora_lines(),
     )
     groups = options.add_settings(parser, argv)
-    options.add_places(groups["data"])
+    options.add_data_paths(groups["data"])
     options.add_cache(groups["data"])
     run = parser.add_argument_group("run")
     run.add_argument(

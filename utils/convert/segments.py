@@ -6,9 +6,9 @@ python -m utils.convert.segments -dn EMO-DB -id 3
 import sys
 from collections.abc import Sequence
 
-from dataio import read_segments
 from utils import options
 from utils.cli import Parser, run_main
+from utils.corpora.load import read_segments
 from utils.progress import terminal_bar
 
 
@@ -23,11 +23,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     parser = Parser(prog="python -m utils.convert.segments", description=__doc__)
-    options.add_places(options.add_settings(parser, words)["data"])
+    options.add_data_paths(options.add_settings(parser, words)["data"])
     args = parser.parse_args(words)
     settings = options.settings_from(args)[0]  # no segment depends on the seed
     manifest, segments, _ = read_segments(
-        settings, options.places_from(args), terminal_bar
+        settings, options.data_paths_from(args), terminal_bar
     )
     found = f"{len(segments.paths):,} segments: {segments.folder}"
     print(*manifest.info, *manifest.warnings, found, sep="\n")

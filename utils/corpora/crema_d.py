@@ -7,7 +7,8 @@ say twelve sentences; 7442 files at 16 kHz, one of them without sound.
 import re
 from pathlib import Path
 
-from utils.corpora import Corpus, Manifest, Utterance
+from utils.corpora import Corpus
+from utils.corpora.manifest import Manifest, Utterance
 from utils.corpora.reading import read_named_files, unknown_name
 
 NAME = "CREMA-D"

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hyperparameters import AUDIO_TYPES, InputError
-from utils.corpora import Manifest, Utterance
+from utils.corpora.manifest import Manifest, Utterance
 from utils.corpora.reading import (
     SAFE_NAME_SAID,
     check_classes,

@@ -19,8 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from utils.audio.wav import to_pcm16, write_wav
-from utils.corpora import Corpus, Manifest
+from utils.corpora import Corpus
 from utils.corpora.emo_db import read_emo_db_names
+from utils.corpora.manifest import Manifest
 from utils.corpora.synthesis import SAMPLE_RATE_HZ, Delivery, synthesise
 from utils.files import building, locked
 

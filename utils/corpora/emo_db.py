@@ -9,8 +9,9 @@ import re
 from pathlib import Path
 
 from hyperparameters import InputError
-from utils.corpora import Archive, Corpus, Manifest, Utterance
+from utils.corpora import Archive, Corpus
 from utils.corpora.download import provide
+from utils.corpora.manifest import Manifest, Utterance
 
 # German initials (Langeweile, Trauer, ...), in the order of the published matrices.
 EMOTION_OF_LETTER = {

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from hyperparameters import InputError
 from utils.audio.find import WAV_ONLY, audio_files, is_hidden
-from utils.corpora import Corpus, Manifest, Utterance
+from utils.corpora import Corpus
+from utils.corpora.manifest import Manifest, Utterance
 from utils.corpora.reading import compare_counts, passed_over_line
 
 CODES = ("ang", "dis", "exc", "fea", "fru", "hap", "neu", "oth", "sad", "sur", "xxx")

@@ -7,7 +7,8 @@ first repetition, actor 12. 24 actors say two statements; 1440 files, 48 kHz.
 import re
 from pathlib import Path
 
-from utils.corpora import Corpus, Manifest, Utterance
+from utils.corpora import Corpus
+from utils.corpora.manifest import Manifest, Utterance
 from utils.corpora.reading import read_named_files, unknown_name
 
 NAME = "RAVDESS"

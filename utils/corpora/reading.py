@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hyperparameters import InputError
 from utils.audio.find import WAV_ONLY, audio_files
-from utils.corpora import Manifest, Utterance
+from utils.corpora.manifest import Manifest, Utterance
 
 # Classes become folders, ids files, on any system.
 SAFE_NAME_SAID = "letters, digits, and inside the name also space . _ + -"

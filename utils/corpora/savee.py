@@ -7,7 +7,8 @@ sadness, sentence 1 of that emotion. Four men; 480 files at 44.1 kHz.
 import re
 from pathlib import Path
 
-from utils.corpora import Corpus, Manifest, Utterance
+from utils.corpora import Corpus
+from utils.corpora.manifest import Manifest, Utterance
 from utils.corpora.reading import read_named_files, unknown_name
 
 NAME = "SAVEE"

@@ -7,7 +7,8 @@ words; 2800 files at 24.4 kHz. Two speakers: a fold by speaker trains on one voi
 import re
 from pathlib import Path
 
-from utils.corpora import Corpus, Manifest, Utterance
+from utils.corpora import Corpus
+from utils.corpora.manifest import Manifest, Utterance
 from utils.corpora.reading import read_named_files, unknown_name
 
 NAME = "TESS"

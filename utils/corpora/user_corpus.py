@@ -8,8 +8,9 @@ import soundfile
 from hyperparameters import InputError
 from utils.audio.decode import name_for_soundfile
 from utils.audio.find import is_hidden, is_recording, visible_files
-from utils.corpora import MODULES, Corpus, Manifest, Utterance, corpus_by_name
+from utils.corpora import MODULES, Corpus, corpus_by_name
 from utils.corpora.csv_manifest import read_csv
+from utils.corpora.manifest import Manifest, Utterance
 from utils.corpora.reading import (
     SAFE_NAME_SAID,
     check_classes,

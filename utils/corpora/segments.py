@@ -1,8 +1,4 @@
-"""Utterances to segments of one length (Light-SERNet, section 3.1; released code).
-
-Cut, normalise, pad, round to 16 bits: `prepare` does it to one utterance and serves
-training and inference alike; `segment_corpus` writes a whole corpus as WAV files.
-"""
+"""The segments of a whole corpus as 16-bit WAV files in one folder."""
 
 import json
 import secrets
@@ -14,7 +10,7 @@ from typing import Any
 from hyperparameters import InputError, Settings
 from utils.audio.prepare import prepare
 from utils.audio.wav import Read, read_wav, write_wav
-from utils.corpora import Manifest, Utterance
+from utils.corpora.manifest import Manifest, Utterance
 from utils.files import building, digest, locked, write_json
 
 INDEX_NAME = "segments.json"
