@@ -21,7 +21,7 @@ from utils.corpora.load import DataPaths, read_segments, select_part
 from utils.corpora.manifest import Manifest
 from utils.corpora.segments import Progress, SegmentedCorpus, quiet
 from utils.files import digest, locked, remove_parts, write_atomic
-from utils.folds import Fold, Stream, random_state
+from utils.protocols.folds import Fold, Stream, random_state
 
 # Raised where the same settings and segments give other features than before: files
 # that are there already are then not taken.

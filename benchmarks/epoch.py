@@ -11,8 +11,8 @@ from dataio import load_dataset, steps_per_epoch
 from hyperparameters import Settings
 from utils.corpora.load import DataPaths
 from utils.fold_job import FoldJob, FoldOptions
-from utils.folds import make_folds
 from utils.footprint import peak_memory_bytes
+from utils.protocols.folds import make_folds
 from utils.run_folder import run_hash
 
 MATRIX_SIZE = 2048

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from hyperparameters import Settings, from_flat
-from utils.audit import audit, main
 from utils.corpora.emo_db import read_emo_db_names
 from utils.corpora.manifest import Manifest, Utterance
 from utils.files import PROJECT
-from utils.folds import PROTOCOLS, make_folds
+from utils.protocols.audit import audit, main
+from utils.protocols.folds import PROTOCOLS, make_folds
 
 PROTOCOL_SETTINGS = [
     (name, select) for name in PROTOCOLS for select in ("best", "last")
@@ -230,7 +230,7 @@ def _keep_wav_only(folder: str, names: list[str]) -> list[str]:
 
 def audit_command(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "utils.audit", *arguments],
+        [sys.executable, "-m", "utils.protocols.audit", *arguments],
         cwd=PROJECT,
         capture_output=True,
         text=True,
@@ -270,5 +270,5 @@ def test_the_command_refuses_in_one_line(tmp_path: Path) -> None:
     assert done.stdout == ""
     [line] = done.stderr.splitlines()
     assert line.startswith(
-        "python -m utils.audit: error: --dataset_name must be one of DEMO, EMO-DB"
+        "python -m utils.protocols.audit: error: --dataset_name must be one of DEMO, EMO-DB"
     )

@@ -33,7 +33,7 @@ from utils.corpora.load import CACHES, DataPaths, read_corpus, select_part
 from utils.corpora.manifest import Manifest, Utterance
 from utils.corpora.segments import segment_corpus
 from utils.files import PROJECT, digest
-from utils.folds import Fold, make_folds
+from utils.protocols.folds import Fold, make_folds
 
 RATE_HZ = 16_000
 

@@ -15,7 +15,7 @@ from hyperparameters import InputError, Settings, from_flat
 from utils.corpora.emo_db import CORPUS
 from utils.corpora.manifest import Manifest, Utterance
 from utils.files import digest
-from utils.folds import (
+from utils.protocols.folds import (
     PROTOCOLS,
     Fold,
     Stream,

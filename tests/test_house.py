@@ -23,10 +23,10 @@ HEAVY = ("tensorflow", "keras", "torch", "jax", "librosa", "distributed")
 LIGHT_MODULES = (
     "hyperparameters",
     "dataio",
-    "utils.folds",
+    "utils.protocols.folds",
     "utils.corpora.segments",
     "utils.audio.features",
-    "utils.audit",
+    "utils.protocols.audit",
     "utils.options",
     "utils.model_file",
     "utils.report",

@@ -22,8 +22,8 @@ from utils.corpora.csv_manifest import read_csv
 from utils.corpora.demo import utterance_names, utterance_samples
 from utils.corpora.emo_db import EMOTION_OF_LETTER
 from utils.files import PROJECT
-from utils.folds import PROTOCOLS
 from utils.options import settings_from
+from utils.protocols.folds import PROTOCOLS
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 CONTRIBUTING = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")

@@ -10,8 +10,8 @@ import numpy as np
 from dataio import Dataset
 from hyperparameters import Settings
 from utils.corpora.load import DataPaths
-from utils.folds import Fold
 from utils.model_file import FUSED
+from utils.protocols.folds import Fold
 from utils.run_folder import fold_folder
 
 

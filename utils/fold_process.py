@@ -20,8 +20,8 @@ from hyperparameters import InputError
 from utils.cli import describe, one_line
 from utils.files import locked
 from utils.fold_job import FoldJob, FoldTask
-from utils.folds import make_folds
 from utils.processes import stderr_to
+from utils.protocols.folds import make_folds
 from utils.run_folder import fold_folder, run_hash
 from utils.workers import LOG_NAME, TRIES
 

@@ -25,7 +25,7 @@ from utils.corpora import MODULES, corpus_by_name
 from utils.corpora.load import CACHES, DataPaths
 from utils.corpora.user_corpus import find_corpus
 from utils.files import PROJECT
-from utils.folds import PROTOCOLS
+from utils.protocols.folds import PROTOCOLS
 
 # The options that plain --help shows, in groups; --help_all shows the rest, too.
 COMMON = {

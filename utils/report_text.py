@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from hyperparameters import to_flat
-from utils.folds import PROTOCOLS
 from utils.metrics import FIGURES
+from utils.protocols.folds import PROTOCOLS
 from utils.records import Run
 from utils.run_folder import settings_of
 from utils.table_text import text_table

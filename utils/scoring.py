@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from utils.fold_job import FoldJob
-from utils.folds import Stream, random_state
 from utils.model_file import ask, load_model
+from utils.protocols.folds import Stream, random_state
 from utils.run_folder import file_stem
 
 CALIBRATION_UTTERANCES = 128

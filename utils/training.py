@@ -15,7 +15,7 @@ from utils import checkpoint
 from utils.backend import conditions, note_conditions
 from utils.checkpoint import State
 from utils.fold_job import FoldJob
-from utils.folds import Stream, random_state
+from utils.protocols.folds import Stream, random_state
 
 TEST_CURVE = "test_accuracy"
 Report = Callable[[dict[str, Any]], None]

@@ -1,6 +1,6 @@
 """The leak audit: what a protocol's test sets share with what trained and chose.
 
-`python -m utils.audit -dn EMO-DB --protocol published` prints it without training.
+`python -m utils.protocols.audit -dn EMO-DB --protocol published` prints it without training.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from utils import options
 from utils.cli import Parser, run_main
 from utils.corpora.load import read_corpus, select_part
 from utils.corpora.manifest import Manifest, Utterance
-from utils.folds import PROTOCOLS, Fold, make_folds
+from utils.protocols.folds import PROTOCOLS, Fold, make_folds
 
 ABOUT_SCORES = {
     "test": "the test fold chose the epoch: optimistic",
@@ -228,7 +228,7 @@ def _cell(row: Mapping[str, Any], kind: str) -> str:
 
 def parse_args(argv: Sequence[str]) -> argparse.Namespace:
     """The options for settings and folders, as in `train.py`."""
-    parser = Parser(prog="python -m utils.audit", description=__doc__)
+    parser = Parser(prog="python -m utils.protocols.audit", description=__doc__)
     options.add_data_paths(options.add_settings(parser, argv)["data"])
     return parser.parse_args(argv)
 
