@@ -27,7 +27,7 @@ from utils.plots.precisions import size_figure
 from utils.plots.run import stem_of
 from utils.plots.style import save
 from utils.progress import terminal_bar
-from utils.records import Run, load_run
+from utils.runs.records import Run, load_run
 
 EXIT_GATE_MISSED = 1
 GATE_POINTS = 1.0

@@ -13,7 +13,7 @@ from utils.corpora.load import DataPaths
 from utils.fold_job import FoldJob, FoldOptions
 from utils.footprint import peak_memory_bytes
 from utils.protocols.folds import make_folds
-from utils.run_folder import run_hash
+from utils.runs.folder import run_hash
 
 MATRIX_SIZE = 2048
 MATRIX_REPEATS = 8

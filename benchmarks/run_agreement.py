@@ -22,7 +22,7 @@ from utils.corpora import corpus_by_name, load_manifest
 from utils.corpora.manifest import Manifest
 from utils.files import PROJECT
 from utils.model_file import load_model
-from utils.run_folder import read_config
+from utils.runs.folder import read_config
 
 SOURCE = "float32"  # the model, as the record names its predictions
 

@@ -40,7 +40,7 @@ from utils import options
 from utils.cli import Parser, run_main
 from utils.corpora.load import DataPaths
 from utils.processes import environment
-from utils.run_folder import machine
+from utils.runs.folder import machine
 from utils.table_text import markdown_table
 from utils.workers import worker_environment
 

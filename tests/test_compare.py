@@ -18,7 +18,7 @@ from utils.compare import compare, main, to_csv
 from utils.files import PROJECT
 from utils.metrics import confusion, figures
 from utils.paired import Paired, mcnemar, pair, sign_flip, unit_differences
-from utils.records import Run, load_run
+from utils.runs.records import Run, load_run
 
 
 @pytest.fixture

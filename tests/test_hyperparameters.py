@@ -22,7 +22,7 @@ from hyperparameters import (
     to_flat,
 )
 from utils.corpora.emo_db import CORPUS
-from utils.run_folder import run_name
+from utils.runs.folder import run_name
 
 FLAT = to_flat(Settings())
 

@@ -34,7 +34,7 @@ from utils.intervals import (
     unit_of,
 )
 from utils.metrics import accuracy, figures
-from utils.records import Rows, load_run
+from utils.runs.records import Rows, load_run
 
 HEADLINE = "logit jackknife t (headline)"
 

@@ -26,7 +26,7 @@ from utils.metrics import (
     per_speaker,
     summary,
 )
-from utils.records import Rows, load_run
+from utils.runs.records import Rows, load_run
 
 
 def rows_of(true: list[int], predicted: list[int], num_classes: int = 3) -> Rows:

@@ -26,7 +26,7 @@ from utils.plots.results import (
 )
 from utils.plots.run import draw_run, run_figures
 from utils.plots.style import save, styled
-from utils.records import load_run
+from utils.runs.records import load_run
 
 COUNTS = [[3, 1, 0], [0, 0, 0], [2, 2, 4]]
 STEM = "DEMO_3.0s_Segmented_cross_entropy"

@@ -9,7 +9,7 @@ import pytest
 from synthetic_run import CLASSES, random_folds, write_run
 
 from hyperparameters import InputError
-from utils.records import load_run
+from utils.runs.records import load_run
 
 FOLDS = [
     [("a1", "A", 0, 0), ("a2", "A", 1, 2)],

@@ -18,11 +18,11 @@ from utils.metrics import summary
 from utils.model_file import file_name
 from utils.model_metadata import attach_metadata, read_metadata, without_metadata
 from utils.plots.run import stem_of
-from utils.records import load_run
 from utils.report import headline, metrics_of, render
 from utils.report_text import report_text
-from utils.run_folder import fold_folder
 from utils.run_models import place_models
+from utils.runs.folder import fold_folder
+from utils.runs.records import load_run
 
 STEM = "DEMO_3.0s_Segmented_cross_entropy"
 

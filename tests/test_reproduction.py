@@ -12,7 +12,6 @@ import pytest
 from hyperparameters import InputError, from_flat, to_flat
 from tests.synthetic_run import random_folds, write_run
 from utils.files import PROJECT
-from utils.records import RECORD_NAME, load_run
 from utils.reproduction import (
     MARKS,
     Texts,
@@ -26,6 +25,7 @@ from utils.reproduction_text import (
     against_published,
     expected_scores,
 )
+from utils.runs.records import RECORD_NAME, load_run
 
 # rendered when a run was finished, from weights that are not committed
 NOT_REBUILT = (".tflite", ".keras")

@@ -8,9 +8,9 @@ from settings_values import other_value
 from synthetic_run import record
 
 from hyperparameters import InputError, Settings, from_flat, to_flat
-from utils import run_folder
 from utils.corpora.manifest import Manifest, Utterance
 from utils.files import write_json
+from utils.runs import folder as run_folder
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from synthetic_run import random_folds, write_run
 import train
 from hyperparameters import InputError
 from utils.metrics import confusion, figures
-from utils.records import load_run
+from utils.runs.records import load_run
 from utils.seeds import write_spread
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from hyperparameters import from_flat, to_flat
 from tests.synthetic_run import Row, write_run
-from utils.records import Run, load_run
+from utils.runs.records import Run, load_run
 from utils.suspicions import (
     Curves,
     answers_another_question,

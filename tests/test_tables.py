@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from trained_run import make_run
 
-from utils.records import load_run
+from utils.runs.records import load_run
 from utils.tables import write_tables
 
 

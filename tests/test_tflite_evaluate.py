@@ -17,8 +17,8 @@ from utils.corpora.user_corpus import folder_corpus
 from utils.files import PROJECT, write_json
 from utils.model_file import ask, file_name, load_model
 from utils.model_metadata import attach_metadata
-from utils.records import load_run
-from utils.run_folder import file_stem, record_path
+from utils.runs.folder import file_stem, record_path
+from utils.runs.records import load_run
 
 CLASSES = ("grief", "joy", "rage")
 SETTINGS = from_flat({"dataset_name": "TOYS", "duration_s": 0.1})

@@ -15,10 +15,10 @@ from training_runs import OPTIONS, TrainedDemo, read_record
 import train
 from dataio import load_dataset
 from hyperparameters import from_flat
-from utils import run_folder
 from utils.cli import HELP_WIDTH, run_main
 from utils.corpora.emo_db import EMOTION_OF_LETTER
 from utils.corpora.load import DataPaths
+from utils.runs import folder as run_folder
 
 RATE_HZ = 16_000
 Run = Callable[..., tuple[int, str, str]]

@@ -24,8 +24,9 @@ from training_runs import (
 )
 
 from dataio import load_dataset
-from utils import report, run_folder
+from utils import report
 from utils.fold_job import FoldOptions, FoldTask
+from utils.runs import folder as run_folder
 
 
 def test_a_fold_stopped_twice_is_bit_equal(

@@ -27,7 +27,6 @@ from training_runs import (
 
 from dataio import load_dataset
 from hyperparameters import InputError
-from utils import run_folder
 from utils.corpora.load import DataPaths
 from utils.fold_job import FoldOptions, FoldTask
 from utils.processes import (
@@ -36,6 +35,7 @@ from utils.processes import (
     stderr_to,
     stops_as_interrupt,
 )
+from utils.runs import folder as run_folder
 from utils.workers import TRIES, child_environment, run_tasks, worker_environment
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from hyperparameters import from_flat, to_flat
 from utils.files import write_json
-from utils.run_folder import record_path
+from utils.runs.folder import record_path
 
 CLASSES = ("boredom", "anxiety_fear", "anger")
 SPEAKERS = ("03", "08", "09", "10")

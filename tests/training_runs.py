@@ -18,13 +18,13 @@ from filelock import FileLock
 
 from dataio import load_dataset
 from hyperparameters import from_flat
-from utils import run_folder
 from utils.corpora import corpus_by_name
 from utils.corpora.load import DataPaths
 from utils.files import PROJECT, write_json
 from utils.fold_job import FoldOptions, FoldTask
 from utils.fold_process import run_task
 from utils.processes import environment
+from utils.runs import folder as run_folder
 from utils.workers import worker_environment
 
 EPOCHS = 4

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from utils.checkpoint import State
-from utils.run_folder import commit
+from utils.runs.folder import commit
 
 
 def limit_threads(threads: int) -> None:

@@ -18,7 +18,7 @@ from utils.files import write_atomic
 from utils.intervals import headline_intervals, interval_text
 from utils.metrics import FIGURES, figures, named
 from utils.paired import Paired, mcnemar, pair, sign_flip, unit_differences
-from utils.records import Run, load_run
+from utils.runs.records import Run, load_run
 from utils.table_text import csv_text, markdown_table
 
 SHOWN = ("ua", "wa", "weighted_f1")

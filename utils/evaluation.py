@@ -20,8 +20,8 @@ from utils.model_file import (
 )
 from utils.native_output import native_output_held_back
 from utils.plots.run import stem_of
-from utils.records import Rows, Run
-from utils.run_folder import fold_folder, machine, versions
+from utils.runs.folder import fold_folder, machine, versions
+from utils.runs.records import Rows, Run
 
 FORMAT = 1
 ROUNDING = 1e-9  # percentage points: 0.80 less 0.79 is one, but not in binary

@@ -41,7 +41,7 @@ class ExportJob:
 
     Attributes:
         folder: Where the files go.
-        stem: Their names begin with it (`utils.run_folder.file_stem`).
+        stem: Their names begin with it (`utils.runs.folder.file_stem`).
         classes: Class names in the order of the outputs.
         front_end: From samples to the network's input.
         calibration: (n, frames, features, 1), float32: features of training utterances

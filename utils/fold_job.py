@@ -12,7 +12,7 @@ from hyperparameters import Settings
 from utils.corpora.load import DataPaths
 from utils.model_file import FUSED
 from utils.protocols.folds import Fold
-from utils.run_folder import fold_folder
+from utils.runs.folder import fold_folder
 
 
 @dataclass(frozen=True, kw_only=True)

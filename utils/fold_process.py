@@ -22,7 +22,7 @@ from utils.files import locked
 from utils.fold_job import FoldJob, FoldTask
 from utils.processes import stderr_to
 from utils.protocols.folds import make_folds
-from utils.run_folder import fold_folder, run_hash
+from utils.runs.folder import fold_folder, run_hash
 from utils.workers import LOG_NAME, TRIES
 
 Events = Callable[[dict[str, Any]], None]

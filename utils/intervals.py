@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betaincinv, expit, logit, stdtrit
 
-from utils.records import Rows
+from utils.runs.records import Rows
 
 CONFIDENCE = 0.95
 TAIL = (1 - CONFIDENCE) / 2

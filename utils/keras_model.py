@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from hyperparameters import FrontEnd, InputError
 from utils.class_names import named_classes
-from utils.run_folder import (
+from utils.runs.folder import (
     CONFIG,
     CONFIG_NAME,
     read_config,

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from hyperparameters import InputError
 from utils.intervals import headline_intervals, reference_intervals
-from utils.records import Rows, Run
+from utils.runs.records import Rows, Run
 
 FIGURES = {
     "ua": "UA",

@@ -16,7 +16,7 @@ from utils.intervals import headline_intervals, interval_text
 from utils.metrics import FIGURES, confusion, figures, named
 from utils.model_file import Classifier, load_model, predict_utterance
 from utils.native_output import native_output_held_back
-from utils.records import Rows
+from utils.runs.records import Rows
 
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import binomtest
 
-from utils.records import Run
+from utils.runs.records import Run
 
 EXACT_UNITS = 20  # 2^20 sign vectors; beyond, this many of them at random:
 NUM_FLIPS = 100_000

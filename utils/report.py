@@ -14,9 +14,9 @@ from utils.files import write_atomic, write_json
 from utils.intervals import interval_text
 from utils.metrics import FIGURES, confusion, figures, named, summary
 from utils.plots.run import run_figures, save_figures, stem_of
-from utils.records import Run, load_run
 from utils.report_text import report_text
 from utils.run_models import place_models
+from utils.runs.records import Run, load_run
 from utils.tables import write_tables
 
 FORMAT = 1

@@ -7,8 +7,8 @@ from typing import Any
 from hyperparameters import to_flat
 from utils.metrics import FIGURES
 from utils.protocols.folds import PROTOCOLS
-from utils.records import Run
-from utils.run_folder import settings_of
+from utils.runs.folder import settings_of
+from utils.runs.records import Run
 from utils.table_text import text_table
 
 WIDTH = 88

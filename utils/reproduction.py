@@ -17,7 +17,6 @@ from utils.cli import Parser, run_main
 from utils.files import PROJECT, write_atomic
 from utils.plots.results import confusions_figure
 from utils.plots.style import save
-from utils.records import load_run
 from utils.reproduction_text import (
     Row,
     against_published,
@@ -28,7 +27,8 @@ from utils.reproduction_text import (
     picture_of,
     results_tables,
 )
-from utils.run_folder import CONFIG_NAME
+from utils.runs.folder import CONFIG_NAME
+from utils.runs.records import load_run
 from utils.suspicions import answers_another_question, suspicions
 
 MARKS = (

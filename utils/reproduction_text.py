@@ -12,7 +12,7 @@ from hyperparameters import Training
 from utils.intervals import interval_text
 from utils.plots.results import ConfusionPanel
 from utils.plots.run import stem_of
-from utils.records import Run
+from utils.runs.records import Run
 from utils.table_text import markdown_table
 
 SHORT_NAMES = {"ua": "UA", "wa": "WA", "weighted_f1": "F1"}

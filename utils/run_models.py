@@ -10,8 +10,8 @@ from utils.files import write_atomic
 from utils.model_file import NAMES, file_name
 from utils.model_metadata import attach_metadata, read_metadata, without_metadata
 from utils.plots.run import stem_of
-from utils.records import Run
-from utils.run_folder import fold_folder
+from utils.runs.folder import fold_folder
+from utils.runs.records import Run
 
 
 def chosen_fold(run: Run) -> tuple[int, str]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from utils.fold_job import FoldJob
 from utils.model_file import ask, load_model
 from utils.protocols.folds import Stream, random_state
-from utils.run_folder import file_stem
+from utils.runs.folder import file_stem
 
 CALIBRATION_UTTERANCES = 128
 Probabilities = npt.NDArray[np.float32]

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from hyperparameters import Settings, to_flat
 from utils.metrics import fold_scores
 from utils.paired import pair, sign_flip, unit_differences
-from utils.records import Run
+from utils.runs.records import Run
 from utils.table_text import markdown_table
 
 PUBLISHED = "published"

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from utils.files import write_atomic
-from utils.records import Run
-from utils.run_folder import record_path
+from utils.runs.folder import record_path
+from utils.runs.records import Run
 from utils.table_text import csv_text
 
 

@@ -18,7 +18,7 @@ from typing import IO, Any
 from utils.files import PROJECT
 from utils.fold_job import FoldTask
 from utils.processes import death_note
-from utils.run_folder import fold_folder
+from utils.runs.folder import fold_folder
 
 TRIES = 3
 LOG_NAME = "worker.log"

@@ -19,8 +19,8 @@ from utils.plots.results import (
     recall_figure,
 )
 from utils.plots.style import save, styled
-from utils.records import Run, load_run
-from utils.run_folder import file_stem, settings_of
+from utils.runs.folder import file_stem, settings_of
+from utils.runs.records import Run, load_run
 
 HEADING_SIZE = 10.0
 LETTERS_AN_INCH = 12.5  # of the heading

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hyperparameters import InputError
-from utils.run_folder import CONFIG, CONFIG_NAME, RECORD, read_config, read_object
+from utils.runs.folder import CONFIG, CONFIG_NAME, RECORD, read_config, read_object
 
 RECORD_NAME = re.compile(r"fold_(\d+)\.json")
 REPEATING_PROTOCOL = "paper"  # its hold-outs overlap: an utterance has several rows
