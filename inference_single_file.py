@@ -11,7 +11,6 @@ from pathlib import Path
 from threadpoolctl import threadpool_limits
 
 from hyperparameters import AUDIO_TYPES, INPUT_TYPES, LOSS_NAMES, InputError
-from utils import card
 from utils.answers import as_csv, as_json, as_text, many_as_text
 from utils.audio.decode import blocks
 from utils.audio.windows import Sliding
@@ -24,7 +23,8 @@ from utils.classify import (
     ordered_map,
 )
 from utils.cli import Parser, one_line, printable, run_main
-from utils.model_file import Classifier, load_model
+from utils.model_files import catalog as card
+from utils.model_files.tflite import Classifier, load_model
 from utils.processes import usable_cores
 from utils.sources import Source, open_sources
 
@@ -163,7 +163,7 @@ def model_path(arguments: argparse.Namespace) -> Path:
 def model_loader(path: Path, labels: str | None) -> Callable[[], Classifier]:
     """What loads the model once a thread; a Keras model is shared by all."""
     if path.suffix == ".keras":
-        from utils.keras_model import load_keras_model
+        from utils.model_files.keras_model import load_keras_model
 
         return functools.cache(lambda: load_keras_model(path, labels))
     return lambda: load_model(path, labels)

@@ -11,7 +11,7 @@ from dataio import load_dataset, steps_per_epoch
 from hyperparameters import Settings
 from utils.corpora.load import DataPaths
 from utils.fold_job import FoldJob, FoldOptions
-from utils.footprint import peak_memory_bytes
+from utils.model_files.footprint import peak_memory_bytes
 from utils.protocols.folds import make_folds
 from utils.runs.folder import run_hash
 

@@ -21,7 +21,7 @@ from utils.cli import Parser, run_main
 from utils.corpora import corpus_by_name, load_manifest
 from utils.corpora.manifest import Manifest
 from utils.files import PROJECT
-from utils.model_file import load_model
+from utils.model_files.tflite import load_model
 from utils.runs.folder import read_config
 
 SOURCE = "float32"  # the model, as the record names its predictions

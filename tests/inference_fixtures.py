@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from small_models import RATE_HZ, babble, write, write_models
 
-from utils import card
 from utils.classify import ModelPerThread
-from utils.model_file import load_model
+from utils.model_files import catalog as card
+from utils.model_files.tflite import load_model
 
 
 @pytest.fixture

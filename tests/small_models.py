@@ -13,10 +13,10 @@ from toy_tflite import toy_model
 
 import inference_single_file
 from hyperparameters import FrontEnd
-from utils.card import CARD_NAME, build_card
 from utils.cli import run_main
 from utils.files import write_json
-from utils.model_metadata import METADATA_FORMAT, attach_metadata
+from utils.model_files.catalog import CARD_NAME, build_card
+from utils.model_files.metadata import METADATA_FORMAT, attach_metadata
 
 CLASSES = ("neutral", "anxiety_fear", "anger")
 RATE_HZ = 16_000

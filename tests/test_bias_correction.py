@@ -6,7 +6,7 @@ from toy_tflite import toy_model
 
 from utils import export
 from utils.bias_correction import correct_bias, logits
-from utils.model_file import PRECISIONS
+from utils.model_files.tflite import PRECISIONS
 
 
 @pytest.fixture(scope="module")

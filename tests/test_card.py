@@ -9,11 +9,11 @@ from small_models import CLASSES, ask_for_error, small_model
 
 import inference_single_file
 from hyperparameters import FrontEnd, InputError
-from utils import card
 from utils.corpora.demo import utterance_samples
 from utils.corpora.emo_db import EMOTION_OF_LETTER
 from utils.files import PROJECT
 from utils.labelled import read_label
+from utils.model_files import catalog as card
 
 pytest_plugins = ["inference_fixtures"]
 

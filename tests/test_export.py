@@ -15,8 +15,8 @@ from hyperparameters import FrontEnd, Network, Settings
 from utils import export
 from utils.export import ExportJob, export_models
 from utils.files import PROJECT
-from utils.model_file import PRECISIONS, load_model, predict_utterance
-from utils.model_metadata import read_metadata, without_metadata
+from utils.model_files.metadata import read_metadata, without_metadata
+from utils.model_files.tflite import PRECISIONS, load_model, predict_utterance
 from utils.operators import check_ops
 
 CLASSES = ("boredom", "sadness", "happiness", "anxiety_fear", "disgust", "calm", "joy")

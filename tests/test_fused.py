@@ -9,7 +9,7 @@ from utils import fused
 from utils.audio.features import compute_features
 from utils.audio.prepare import cut, pad, prepare
 from utils.audio.wav import read_wav
-from utils.model_file import COUNTED_ZERO
+from utils.model_files.tflite import COUNTED_ZERO
 
 STEPS = 32768
 

@@ -28,7 +28,7 @@ LIGHT_MODULES = (
     "utils.audio.features",
     "utils.protocols.audit",
     "utils.options",
-    "utils.model_file",
+    "utils.model_files.tflite",
     "utils.report",
     "utils.compare",
     "utils.workers",

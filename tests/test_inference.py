@@ -28,7 +28,7 @@ from utils.answers import bar, class_of, clock
 from utils.audio.features import compute_features
 from utils.audio.prepare import from_pcm16, prepare
 from utils.audio.wav import read_wav
-from utils.model_file import load_model
+from utils.model_files.tflite import load_model
 
 pytest_plugins = ["inference_fixtures"]
 

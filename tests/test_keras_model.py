@@ -10,7 +10,7 @@ from hyperparameters import FrontEnd
 from utils.audio.features import compute_features
 from utils.audio.prepare import from_pcm16, prepare
 from utils.audio.wav import read_wav
-from utils.keras_model import load_keras_model
+from utils.model_files.keras_model import load_keras_model
 
 pytest_plugins = ["inference_fixtures"]
 

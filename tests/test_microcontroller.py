@@ -19,8 +19,8 @@ from utils.microcontroller import (
     micro_answers,
     smallest_arena_bytes,
 )
-from utils.model_file import LiteModel, model_inputs, quantise
-from utils.model_metadata import without_metadata
+from utils.model_files.metadata import without_metadata
+from utils.model_files.tflite import LiteModel, model_inputs, quantise
 
 CLASSES = test_export.CLASSES
 

@@ -20,14 +20,13 @@ from toy_tflite import (
 from hyperparameters import FrontEnd, InputError
 from utils.audio.features import compute_features
 from utils.audio.prepare import from_pcm16, prepare
-from utils.class_names import parse_labels
 from utils.files import PROJECT
-from utils.model_file import (
+from utils.model_files.metadata import attach_metadata, parse_labels
+from utils.model_files.tflite import (
     load_model,
     model_inputs,
     predict_utterance,
 )
-from utils.model_metadata import attach_metadata
 
 FRONT_END = FrontEnd(duration_s=0.1)  # 3 frames
 FEATURES_SHAPE = (1, *FRONT_END.input_shape)
@@ -260,7 +259,7 @@ def test_missing_file(tmp_path: Path) -> None:
 
 
 THREE_LINES = """
-from utils.audio.wav import read_wav; from utils.model_file import *
+from utils.audio.wav import read_wav; from utils.model_files.tflite import *
 model = load_model(Path(sys.argv[1]))
 print(model.classes, predict_utterance(model, read_wav(Path(sys.argv[2]), 16000)))
 """

@@ -9,7 +9,7 @@ import pytest
 from toy_tflite import toy_model
 
 from hyperparameters import FrontEnd, InputError
-from utils.model_metadata import (
+from utils.model_files.metadata import (
     MAX_METADATA_BYTES,
     METADATA_NAME,
     attach_metadata,

@@ -15,8 +15,8 @@ from trained_run import CLASSES, NOTE, VERDICT, make_run
 from hyperparameters import FrontEnd, InputError
 from utils.files import PROJECT, write_atomic
 from utils.metrics import summary
-from utils.model_file import file_name
-from utils.model_metadata import attach_metadata, read_metadata, without_metadata
+from utils.model_files.metadata import attach_metadata, read_metadata, without_metadata
+from utils.model_files.tflite import file_name
 from utils.plots.run import stem_of
 from utils.report import headline, metrics_of, render
 from utils.report_text import report_text

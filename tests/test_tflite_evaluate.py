@@ -15,8 +15,8 @@ from utils import evaluation
 from utils.corpora import load_manifest
 from utils.corpora.user_corpus import folder_corpus
 from utils.files import PROJECT, write_json
-from utils.model_file import ask, file_name, load_model
-from utils.model_metadata import attach_metadata
+from utils.model_files.metadata import attach_metadata
+from utils.model_files.tflite import ask, file_name, load_model
 from utils.runs.folder import file_stem, record_path
 from utils.runs.records import load_run
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from utils.model_file import dequantise, quantise
+from utils.model_files.tflite import dequantise, quantise
 
 Float32Array = npt.NDArray[np.float32]
 BIAS_INPUT = 2  # of a fully connected layer: values, weights, bias

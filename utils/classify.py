@@ -16,7 +16,7 @@ from utils.audio.bandwidth import Bandwidth, needed_hz
 from utils.audio.decode import blocks
 from utils.audio.prepare import cut
 from utils.audio.windows import SILENCE_DB, Sliding, Window, is_speech, level_db, slide
-from utils.model_file import Classifier, predict_utterance
+from utils.model_files.tflite import Classifier, predict_utterance
 from utils.native_output import native_output_held_back
 
 FloatArray = npt.NDArray[np.floating]

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hyperparameters import InputError
-from utils.footprint import footprint
 from utils.intervals import headline_intervals
 from utils.metrics import confusion, figures, named
-from utils.model_file import (
+from utils.model_files.footprint import footprint
+from utils.model_files.tflite import (
     NAMES,
     ask,
     file_name,

@@ -1,7 +1,7 @@
 """Keras to TFLite: float32, float16, dynamic-range and full int8, features or audio in.
 
 Each file is standalone, takes one segment a call, runs on built-in operators and
-carries its description (`utils.model_metadata`).
+carries its description (`utils.model_files.metadata`).
 """
 
 import tempfile
@@ -18,8 +18,8 @@ from hyperparameters import FrontEnd
 from utils import fused
 from utils.bias_correction import correct_bias
 from utils.files import write_atomic
-from utils.model_file import FUSED, PRECISIONS, file_name
-from utils.model_metadata import METADATA_FORMAT, attach_metadata
+from utils.model_files.metadata import METADATA_FORMAT, attach_metadata
+from utils.model_files.tflite import FUSED, PRECISIONS, file_name
 from utils.native_output import native_output_held_back
 
 FEATURES_CALLER_MUST = (

@@ -10,7 +10,7 @@ import numpy as np
 from dataio import Dataset
 from hyperparameters import Settings
 from utils.corpora.load import DataPaths
-from utils.model_file import FUSED
+from utils.model_files.tflite import FUSED
 from utils.protocols.folds import Fold
 from utils.runs.folder import fold_folder
 

@@ -17,7 +17,7 @@ from utils import checkpoint, scoring
 from utils.checkpoint import State
 from utils.files import write_atomic, write_json
 from utils.fold_job import FoldJob, has_audio_models, needs_export
-from utils.keras_model import read_keras
+from utils.model_files.keras_model import read_keras
 from utils.runs.folder import (
     FORMAT,
     WEIGHTS_NAME,

@@ -17,7 +17,7 @@ from ai_edge_litert import schema_py_generated as schema
 from hyperparameters import FrontEnd
 from utils.audio.features import dct_matrix, mel_matrix, window
 from utils.audio.wav import PCM16_SCALE
-from utils.model_metadata import IDENTIFIER
+from utils.model_files.metadata import IDENTIFIER
 
 FULL_SCALE = PCM16_SCALE - 1.0  # of `utils.audio.wav.to_pcm16`
 Builtin = schema.BuiltinOperator

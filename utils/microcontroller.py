@@ -19,13 +19,13 @@ from hyperparameters import InputError
 from utils.audio.wav import read_wav
 from utils.c_source import CModel, write_c_files
 from utils.cli import Parser, run_main
-from utils.model_file import (
+from utils.model_files.metadata import without_metadata
+from utils.model_files.tflite import (
     LiteModel,
     load_model,
     model_inputs,
     quantise,
 )
-from utils.model_metadata import without_metadata
 from utils.native_output import native_output_held_back
 from utils.operators import check_ops
 

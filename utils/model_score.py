@@ -11,10 +11,10 @@ from utils.audio.wav import Read
 from utils.corpora import have_same_recordings
 from utils.corpora.class_map import SharedClasses, shared_classes
 from utils.corpora.manifest import Manifest
-from utils.footprint import footprint
 from utils.intervals import headline_intervals, interval_text
 from utils.metrics import FIGURES, confusion, figures, named
-from utils.model_file import Classifier, load_model, predict_utterance
+from utils.model_files.footprint import footprint
+from utils.model_files.tflite import Classifier, load_model, predict_utterance
 from utils.native_output import native_output_held_back
 from utils.runs.records import Rows
 
@@ -81,7 +81,7 @@ def score_model(
 def _load(path: Path, labels: str | None) -> Classifier:
     """A Keras model needs Keras, a TFLite file does not."""
     if path.suffix == ".keras":
-        from utils.keras_model import load_keras_model
+        from utils.model_files.keras_model import load_keras_model
 
         model: Classifier = load_keras_model(path, labels)
         return model

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from utils.fold_job import FoldJob
-from utils.model_file import ask, load_model
+from utils.model_files.tflite import ask, load_model
 from utils.protocols.folds import Stream, random_state
 from utils.runs.folder import file_stem
 

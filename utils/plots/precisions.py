@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from utils.model_file import FUSED
+from utils.model_files.tflite import FUSED
 from utils.plots.style import BLUE, GREY, ORANGE, new_figure, styled
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hyperparameters import FrontEnd, InputError
-from utils.class_names import named_classes
+from utils.model_files.metadata import named_classes
 from utils.runs.folder import (
     CONFIG,
     CONFIG_NAME,
@@ -23,7 +23,7 @@ CONFIG_AT_MOST_ABOVE = 3  # <run>/folds/fold_00/weights.keras
 
 @dataclass(frozen=True, kw_only=True)
 class KerasModel:
-    """A `.keras` file, loaded; a `utils.model_file.Classifier`.
+    """A `.keras` file, loaded; a `utils.model_files.tflite.Classifier`.
 
     Attributes:
         model: From features to probabilities.
@@ -51,7 +51,7 @@ def load_keras_model(path: Path, labels: str | None = None) -> KerasModel:
 
     Args:
         path: `.keras` file, in its run folder or not.
-        labels: As for `utils.model_file.load_model`; needed outside a run folder,
+        labels: As for `utils.model_files.tflite.load_model`; needed outside a run folder,
             where the published front-end is assumed.
 
     Raises:

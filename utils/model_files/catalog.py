@@ -1,7 +1,7 @@
 """The card of a folder of models: what each file is, and which one is the default.
 
-python -m utils.card                        of inference_tests/
-python -m utils.card --default NAME.tflite
+python -m utils.model_files.catalog                        of inference_tests/
+python -m utils.model_files.catalog --default NAME.tflite
 """
 
 import argparse
@@ -14,7 +14,7 @@ from typing import Any
 from hyperparameters import InputError
 from utils.cli import Parser, run_main
 from utils.files import PROJECT, sha256, write_json
-from utils.model_metadata import read_metadata
+from utils.model_files.metadata import read_metadata
 
 CARD_NAME = "card.json"
 CARD_FORMAT = 1
@@ -97,7 +97,7 @@ def read_card(folder: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise InputError(
             f"{folder}: has no {CARD_NAME}, so no default model; give one with --model "
-            "or make the card with `python -m utils.card`"
+            "or make the card with `python -m utils.model_files.catalog`"
         ) from error
     except ValueError as error:
         raise InputError(f"{path}: is damaged ({error})") from error
@@ -136,7 +136,7 @@ def choose(folder: Path, wanted: Mapping[str, Any]) -> Path:
     if not path.is_file() or sha256(path) != chosen["sha256"]:
         raise InputError(
             f"{path}: is missing or not the file that {CARD_NAME} describes; restore "
-            "it, or make the card anew with `python -m utils.card`"
+            "it, or make the card anew with `python -m utils.model_files.catalog`"
         )
     return path
 
@@ -162,9 +162,9 @@ def _text(value: Any) -> str:
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Options of `python -m utils.card`."""
+    """Options of `python -m utils.model_files.catalog`."""
     parser = Parser(
-        prog="python -m utils.card",
+        prog="python -m utils.model_files.catalog",
         description="Write card.json, which says what each model of a folder is.",
     )
     parser.add_argument(

@@ -12,8 +12,7 @@ import numpy.typing as npt
 from hyperparameters import INPUT_TYPES, FrontEnd, InputError
 from utils.audio.features import compute_features
 from utils.audio.prepare import cut, from_pcm16, pad, prepare
-from utils.class_names import named_classes
-from utils.model_metadata import IDENTIFIER, read_metadata
+from utils.model_files.metadata import IDENTIFIER, named_classes, read_metadata
 
 FloatArray = npt.NDArray[np.floating]
 Float32Array = npt.NDArray[np.float32]

@@ -1,6 +1,6 @@
 """How fast a model file answers and how much memory it takes, in a process of its own.
 
-`python -m utils.footprint FILE` prints one JSON object.
+`python -m utils.model_files.footprint FILE` prints one JSON object.
 """
 
 import json
@@ -15,7 +15,7 @@ import numpy as np
 
 from utils.cli import Parser, run_main
 from utils.files import PROJECT
-from utils.model_file import load_model
+from utils.model_files.tflite import load_model
 
 WARM_UP_RUNS = 10
 RUNS = 200
@@ -42,7 +42,13 @@ def footprint(path: Path, labels: str | None = None) -> dict[str, Any]:
     if labels:
         options = [f"--labels={labels if ',' in labels else Path(labels).resolve()}"]
     done = subprocess.run(
-        [sys.executable, "-m", "utils.footprint", str(path.resolve()), *options],
+        [
+            sys.executable,
+            "-m",
+            "utils.model_files.footprint",
+            str(path.resolve()),
+            *options,
+        ],
         cwd=PROJECT,
         capture_output=True,
         text=True,
@@ -93,7 +99,7 @@ def peak_memory_bytes() -> int | None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure one file."""
-    parser = Parser(prog="python -m utils.footprint", description=__doc__)
+    parser = Parser(prog="python -m utils.model_files.footprint", description=__doc__)
     parser.add_argument("file", type=Path, help=".tflite file")
     parser.add_argument("--labels", metavar="NAMES", help="its classes")
     args = parser.parse_args(argv)
