@@ -4,8 +4,8 @@ import pytest
 import test_export
 from toy_tflite import toy_model
 
-from utils import export
-from utils.bias_correction import correct_bias, logits
+from utils.export import convert as export
+from utils.export.bias_correction import correct_bias, logits
 from utils.model_files.tflite import PRECISIONS
 
 

@@ -12,12 +12,12 @@ from conftest import tone
 
 import models
 from hyperparameters import FrontEnd, Network, Settings
-from utils import export
-from utils.export import ExportJob, export_models
+from utils.export import convert as export
+from utils.export.convert import ExportJob, export_models
+from utils.export.microcontroller import check_ops
 from utils.files import PROJECT
 from utils.model_files.metadata import read_metadata, without_metadata
 from utils.model_files.tflite import PRECISIONS, load_model, predict_utterance
-from utils.operators import check_ops
 
 CLASSES = ("boredom", "sadness", "happiness", "anxiety_fear", "disgust", "calm", "joy")
 NAMES = (*PRECISIONS, *(f"fuse_{precision}" for precision in PRECISIONS))
@@ -249,7 +249,7 @@ from pathlib import Path
 sys.path.insert(0, "tests")
 import keras
 import test_export
-from utils.export import export_models
+from utils.export.convert import export_models
 folder = Path(sys.argv[1])
 network = keras.models.load_model(folder / "weights.keras", compile=False)
 print("begin"); print("begin", file=sys.stderr)

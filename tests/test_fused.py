@@ -5,10 +5,10 @@ import pytest
 from conftest import tone
 
 from hyperparameters import INPUT_TYPES, FrontEnd
-from utils import fused
 from utils.audio.features import compute_features
 from utils.audio.prepare import cut, pad, prepare
 from utils.audio.wav import read_wav
+from utils.export import audio_front_end as fused
 from utils.model_files.tflite import COUNTED_ZERO
 
 STEPS = 32768

@@ -9,11 +9,11 @@ import pytest
 import test_export
 
 from hyperparameters import InputError
-from utils import microcontroller
 from utils.audio.wav import read_wav
-from utils.c_source import CModel, resolver_method, write_c_files
-from utils.export import export_models
-from utils.microcontroller import (
+from utils.export import microcontroller
+from utils.export.c_source import CModel, resolver_method, write_c_files
+from utils.export.convert import export_models
+from utils.export.microcontroller import (
     litert_answers,
     load_int8,
     micro_answers,

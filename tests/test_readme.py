@@ -43,7 +43,7 @@ EXEMPT = {
     "python -m utils.corpora.download EMO-DB --archive download.zip": "network",
     "KERAS_BACKEND=torch python train.py": "needs torch, for a GPU",
 }
-NEEDS_TFLITE_MICRO = "python -m utils.microcontroller"  # an optional pre-release
+NEEDS_TFLITE_MICRO = "python -m utils.export.microcontroller"  # an optional pre-release
 EXEMPT_PYTHON = "from dask_jobqueue import SLURMCluster"  # needs a SLURM cluster
 
 

@@ -56,7 +56,7 @@ def export_fold(
     Returns:
         Files by the name of their predictions in the record.
     """
-    from utils.export import ExportJob, export_models  # needs TensorFlow
+    from utils.export.convert import ExportJob, export_models  # needs TensorFlow
 
     data = job.data_of(calibration)
     assert data is not None, "a fold trains on at least one utterance"

@@ -25,7 +25,7 @@ def attach_metadata(model: bytes, metadata: dict[str, Any]) -> bytes:
 
     Args:
         model: A `.tflite` without associated files.
-        metadata: JSON-able; see `utils.export`.
+        metadata: JSON-able; see `utils.export.convert`.
 
     Returns:
         The same model, described; the same bytes for the same arguments.

@@ -15,8 +15,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from hyperparameters import FrontEnd
-from utils import fused
-from utils.bias_correction import correct_bias
+from utils.export import audio_front_end as fused
+from utils.export.bias_correction import correct_bias
 from utils.files import write_atomic
 from utils.model_files.metadata import METADATA_FORMAT, attach_metadata
 from utils.model_files.tflite import FUSED, PRECISIONS, file_name

@@ -1,6 +1,6 @@
 """The full-int8 network on a microcontroller: proof, memory, and C source.
 
-`python -m utils.microcontroller FILE_int8.tflite RECORDING.wav ...` runs the model on
+`python -m utils.export.microcontroller FILE_int8.tflite RECORDING.wav ...` runs the model on
 TensorFlow Lite Micro's own kernels (Linux on x86-64), compares every
 answer with LiteRT's, finds the smallest arena, and writes C files with the model.
 """
@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from hyperparameters import InputError
 from utils.audio.wav import read_wav
-from utils.c_source import CModel, write_c_files
 from utils.cli import Parser, run_main
+from utils.export.c_source import CModel, write_c_files
 from utils.model_files.metadata import without_metadata
 from utils.model_files.tflite import (
     LiteModel,
@@ -27,7 +27,6 @@ from utils.model_files.tflite import (
     quantise,
 )
 from utils.native_output import native_output_held_back
-from utils.operators import check_ops
 
 LARGEST_ARENA_BYTES = 2**26
 Int8Array = npt.NDArray[np.int8]
@@ -156,7 +155,7 @@ def load_int8(path: Path) -> LiteModel:
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """A model, recordings, and where the C files go."""
     parser = Parser(
-        prog="python -m utils.microcontroller",
+        prog="python -m utils.export.microcontroller",
         description="Run the full-int8 model on TensorFlow Lite Micro, find its "
         "memory, write it as C.",
     )
@@ -217,3 +216,23 @@ def describe(
 
 if __name__ == "__main__":
     sys.exit(run_main(main))
+
+
+def check_ops(path: Path) -> list[str]:
+    """The operators of a model file, in order, each as often as it is there.
+
+    Args:
+        path: `.tflite` file.
+
+    Returns:
+        Names as in the schema; a custom one as `CUSTOM:name` (Flex operators are).
+    """
+    names = {number: name for name, number in vars(schema.BuiltinOperator).items()}
+    model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
+    found = []
+    for operator in (o for graph in model.subgraphs for o in graph.operators):
+        code = model.operatorCodes[operator.opcodeIndex]
+        name = names[max(code.builtinCode, code.deprecatedBuiltinCode)]
+        custom = (code.customCode or b"").decode()
+        found.append(f"{name}:{custom}" if custom else name)
+    return found
