@@ -11,10 +11,11 @@ from pathlib import Path
 from threadpoolctl import threadpool_limits
 
 from hyperparameters import AUDIO_TYPES, INPUT_TYPES, LOSS_NAMES, InputError
-from utils.answers import as_csv, as_json, as_text, many_as_text
 from utils.audio.decode import blocks
 from utils.audio.windows import Sliding
-from utils.classify import (
+from utils.cli import Parser, one_line, printable, run_main
+from utils.inference.answers import as_csv, as_json, as_text, many_as_text
+from utils.inference.classify import (
     Answer,
     ModelPerThread,
     Refusal,
@@ -22,11 +23,10 @@ from utils.classify import (
     classify_windows,
     ordered_map,
 )
-from utils.cli import Parser, one_line, printable, run_main
+from utils.inference.sources import Source, open_sources
 from utils.model_files import catalog as card
 from utils.model_files.tflite import Classifier, load_model
 from utils.processes import usable_cores
-from utils.sources import Source, open_sources
 
 EXIT_SOME_REFUSED = 1
 NOT_FOUND = f"no such file, nor one of that name in {card.MODELS_DIR.name}/"
@@ -265,7 +265,7 @@ def plot(
 
 def listen(models: ModelPerThread, sliding: Sliding, device: str | None) -> int:
     """Classify what the microphone hears until Ctrl-C."""
-    from utils.microphone import Screen, live, microphone_blocks
+    from utils.inference.microphone import Screen, live, microphone_blocks
 
     stream = microphone_blocks(models.front_end.sample_rate_hz, device)
     try:

@@ -23,10 +23,15 @@ from threadpoolctl import threadpool_limits
 from inference_single_file import model_loader, model_path
 from inference_single_file import parse_args as parse_command
 from utils.audio.decode import ffmpeg_program
-from utils.classify import Answer, ModelPerThread, classify_centre, ordered_map
 from utils.cli import Parser, run_main
 from utils.files import PROJECT
-from utils.sources import Source, open_sources
+from utils.inference.classify import (
+    Answer,
+    ModelPerThread,
+    classify_centre,
+    ordered_map,
+)
+from utils.inference.sources import Source, open_sources
 from utils.table_text import markdown_row, markdown_table
 
 HEADS = ("stored as", "same class", "largest change", "mean change", "line told")

@@ -24,10 +24,10 @@ from threadpoolctl import threadpool_limits
 from inference_single_file import model_loader, model_path
 from inference_single_file import parse_args as parse_command
 from utils.audio.wav import read_any
-from utils.classify import ModelPerThread, classify_centre
 from utils.cli import Parser, run_main
 from utils.files import PROJECT
-from utils.sources import Source, open_sources
+from utils.inference.classify import ModelPerThread, classify_centre
+from utils.inference.sources import Source, open_sources
 from utils.table_text import markdown_row, markdown_table
 
 SCRIPT = PROJECT / "inference_single_file.py"

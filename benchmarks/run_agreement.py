@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from hyperparameters import InputError
-from utils.classify import ModelPerThread, classify_centre
 from utils.cli import Parser, run_main
 from utils.corpora import corpus_by_name, load_manifest
 from utils.corpora.manifest import Manifest
 from utils.files import PROJECT
+from utils.inference.classify import ModelPerThread, classify_centre
 from utils.model_files.tflite import load_model
 from utils.runs.folder import read_config
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from small_models import RATE_HZ, babble, write, write_models
 
-from utils.classify import ModelPerThread
+from utils.inference.classify import ModelPerThread
 from utils.model_files import catalog as card
 from utils.model_files.tflite import load_model
 

@@ -12,7 +12,7 @@ from hyperparameters import FrontEnd, InputError
 from utils.corpora.demo import utterance_samples
 from utils.corpora.emo_db import EMOTION_OF_LETTER
 from utils.files import PROJECT
-from utils.labelled import read_label
+from utils.inference.file_labels import read_label
 from utils.model_files import catalog as card
 
 pytest_plugins = ["inference_fixtures"]

@@ -9,7 +9,7 @@ import soundfile
 from small_models import RATE_HZ, ask_for_error, ask_json, babble, write
 
 from hyperparameters import InputError
-from utils.classify import classify_centre, ordered_map
+from utils.inference.classify import classify_centre, ordered_map
 
 pytest_plugins = ["inference_fixtures"]
 

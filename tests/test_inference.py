@@ -24,10 +24,10 @@ from small_models import (
 
 import inference_single_file
 from hyperparameters import FrontEnd
-from utils.answers import bar, class_of, clock
 from utils.audio.features import compute_features
 from utils.audio.prepare import from_pcm16, prepare
 from utils.audio.wav import read_wav
+from utils.inference.answers import bar, class_of, clock
 from utils.model_files.tflite import load_model
 
 pytest_plugins = ["inference_fixtures"]

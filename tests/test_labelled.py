@@ -4,9 +4,9 @@ import json
 
 from small_models import CLASSES, ask, ask_json, babble, write
 
-from utils.answers import as_text
-from utils.classify import classify_centre
-from utils.labelled import Label, read_label
+from utils.inference.answers import as_text
+from utils.inference.classify import classify_centre
+from utils.inference.file_labels import Label, read_label
 
 pytest_plugins = ["inference_fixtures"]
 

@@ -11,12 +11,12 @@ import pytest
 from small_models import CLASSES, RATE_HZ, ask_for_error, babble
 
 from hyperparameters import InputError
-from utils import microphone
-from utils.answers import class_of, clock
 from utils.audio.decode import blocks
 from utils.audio.windows import Sliding
-from utils.classify import classify_windows
-from utils.microphone import Screen, live, microphone_blocks
+from utils.inference import microphone
+from utils.inference.answers import class_of, clock
+from utils.inference.classify import classify_windows
+from utils.inference.microphone import Screen, live, microphone_blocks
 
 pytest_plugins = ["inference_fixtures"]
 

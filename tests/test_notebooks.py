@@ -15,8 +15,8 @@ from nbclient import NotebookClient
 from hyperparameters import InputError
 from tests.conftest import tone
 from utils.audio.wav import read_any
-from utils.colab import record, save_data_url
 from utils.files import PROJECT
+from utils.inference.colab import record, save_data_url
 from utils.missing import KEPT, constraints, missing
 
 SHORT = {"DATASET": "DEMO", "OPTIONS": "--epochs 1 --folds 0"}

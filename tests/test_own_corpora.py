@@ -19,7 +19,7 @@ from utils.corpora.manifest import Manifest
 from utils.corpora.reading import is_safe_name, unique_ids
 from utils.corpora.segments import segment_corpus
 from utils.corpora.user_corpus import conversion_line, find_corpus, own_corpus
-from utils.sources import open_sources
+from utils.inference.sources import open_sources
 
 RATE_HZ = 16_000
 

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from hyperparameters import InputError
-from utils.sources import open_sources
+from utils.inference.sources import open_sources
 
 
 def test_a_folder_list_and_names_are_found(tmp_path):

@@ -10,7 +10,7 @@ from small_models import CLASSES, RATE_HZ, ask, ask_for_error, ask_json, babble,
 
 from utils.audio.decode import blocks
 from utils.audio.windows import Sliding
-from utils.classify import classify_centre, classify_windows
+from utils.inference.classify import classify_centre, classify_windows
 
 pytest_plugins = ["inference_fixtures"]
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from utils.classify import Answer, Span
+from utils.inference.classify import Answer, Span
 from utils.plots.style import BLUE, GREEN, INK, ORANGE, PALE, RED, new_figure, styled
 
 # Okabe and Ito's eight, those of `style` first

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hyperparameters import InputError
-from utils.answers import NO_SPEECH, bars, class_of, clock
 from utils.audio.windows import Sliding, level_db, slide
-from utils.classify import Asked, to_spans
+from utils.inference.answers import NO_SPEECH, bars, class_of, clock
+from utils.inference.classify import Asked, to_spans
 from utils.model_files.tflite import Classifier, predict_utterance
 
 FloatArray = npt.NDArray[np.floating]

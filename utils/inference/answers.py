@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from utils.classify import Answer, Refusal, Span
-from utils.labelled import Label, Row, read_label, score, table
+from utils.inference.classify import Answer, Refusal, Span
+from utils.inference.file_labels import Label, Row, read_label, score, table
 from utils.table_text import csv_text
 
 Shares = Sequence[float] | npt.NDArray[np.floating]  # a probability a class
