@@ -26,8 +26,8 @@ from utils.model_score import score_model, score_text
 from utils.plots.precisions import size_figure
 from utils.plots.run import stem_of
 from utils.plots.style import save
-from utils.progress import terminal_bar
 from utils.runs.records import Run, load_run
+from utils.training.progress import terminal_bar
 
 EXIT_GATE_MISSED = 1
 GATE_POINTS = 1.0

@@ -16,15 +16,15 @@ from utils import options, report
 from utils.cli import EXIT_USER_ERROR, one_line, run_main
 from utils.corpora.load import DataPaths
 from utils.files import write_json
-from utils.fold_job import FoldOptions, FoldTask, needs_export
 from utils.processes import stops_as_interrupt, usable_cores
-from utils.progress import RunProgress, terminal_bar
 from utils.protocols.audit import audit
 from utils.protocols.folds import Fold, make_folds
 from utils.runs import folder as run_folder
 from utils.seeds import write_spread
 from utils.train_options import parse_args
-from utils.workers import BACKEND, run_tasks
+from utils.training.job import FoldOptions, FoldTask, needs_export
+from utils.training.progress import RunProgress, terminal_bar
+from utils.training.workers import BACKEND, run_tasks
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -10,10 +10,10 @@ from typing import Any
 from dataio import load_dataset, steps_per_epoch
 from hyperparameters import Settings
 from utils.corpora.load import DataPaths
-from utils.fold_job import FoldJob, FoldOptions
 from utils.model_files.footprint import peak_memory_bytes
 from utils.protocols.folds import make_folds
 from utils.runs.folder import run_hash
+from utils.training.job import FoldJob, FoldOptions
 
 MATRIX_SIZE = 2048
 MATRIX_REPEATS = 8
@@ -97,7 +97,7 @@ def epoch_operations(settings: Settings, data_paths: DataPaths, number: int) -> 
     """
     import keras
 
-    from utils.training import build_model
+    from utils.training.fit import build_model
 
     with tempfile.TemporaryDirectory() as folder:
         job = make_job(settings, data_paths, number, Path(folder))

@@ -9,7 +9,7 @@ from benchmarks.epoch import Clock, Measurement, make_job
 from dataio import steps_per_epoch
 from hyperparameters import Settings
 from utils.corpora.load import DataPaths
-from utils.fold_job import FoldJob
+from utils.training.job import FoldJob
 
 
 def measure_baseline(
@@ -19,7 +19,7 @@ def measure_baseline(
     import keras
 
     import models
-    from utils.backend import limit_threads
+    from utils.training.backend import limit_threads
 
     limit_threads(threads)
     clock = Clock()

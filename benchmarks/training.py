@@ -42,7 +42,7 @@ from utils.corpora.load import DataPaths
 from utils.processes import environment
 from utils.runs.folder import machine
 from utils.table_text import markdown_table
-from utils.workers import worker_environment
+from utils.training.workers import worker_environment
 
 SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)
 HEADS = (
@@ -59,8 +59,8 @@ def measure_program(
     settings: Settings, data_paths: DataPaths, number: int, threads: int
 ) -> Measurement:
     """Train a fold as `train.py` does, checkpoints among it."""
-    from utils.backend import limit_threads
-    from utils.training import fit_fold
+    from utils.training.backend import limit_threads
+    from utils.training.fit import fit_fold
 
     limit_threads(threads)
     clock = Clock()
@@ -75,7 +75,9 @@ def measure_own_norm(
     """The same, with Keras's batch norm instead of TensorFlow's kernel."""
     import keras
 
-    with patch("utils.training.batch_norm", lambda: keras.layers.BatchNormalization):
+    with patch(
+        "utils.training.fit.batch_norm", lambda: keras.layers.BatchNormalization
+    ):
         return measure_program(settings, data_paths, number, threads)
 
 
@@ -87,8 +89,8 @@ def measure_scale(
     Returns:
         Training utterances, and the measurement on one thread.
     """
-    from utils.backend import limit_threads
-    from utils.training import fit_fold
+    from utils.training.backend import limit_threads
+    from utils.training.fit import fit_fold
 
     limit_threads(1)
     clock = Clock()

@@ -20,7 +20,7 @@ import soundfile
 from training_runs import fold_worker, trained_demo  # noqa: F401
 
 from utils.files import PROJECT
-from utils.workers import has_loopback
+from utils.training.workers import has_loopback
 
 RATE_HZ = 16_000
 SET_INTERFACE_FLAGS = 0x8914  # SIOCSIFFLAGS of Linux

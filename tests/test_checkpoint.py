@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from hyperparameters import InputError
-from utils import checkpoint
-from utils.checkpoint import STATE_NAMES, State
+from utils.training import checkpoint
+from utils.training.checkpoint import STATE_NAMES, State
 
 KEY = "run/0/backend"
 # TensorFlow's variables under NumPy 2

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from hyperparameters import Settings
 from models import build_light_sernet
-from utils.fused_norm import FusedBatchNormalization
+from utils.training.fused_norm import FusedBatchNormalization
 
 SHAPE = (6, 5, 4, 3)
 

@@ -31,7 +31,7 @@ LIGHT_MODULES = (
     "utils.model_files.tflite",
     "utils.report",
     "utils.compare",
-    "utils.workers",
+    "utils.training.workers",
     "train",
     "inference_single_file",
 )

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from utils.progress import RunProgress
+from utils.training.progress import RunProgress
 
 
 def lines_of(capsys: pytest.CaptureFixture[str]) -> list[str]:
@@ -38,7 +38,7 @@ def test_the_time_left_counts_only_the_epochs_of_this_run(
 ) -> None:
     now_s = [0]
     monkeypatch.setattr("tqdm.std.time", lambda: now_s[0])
-    monkeypatch.setattr("utils.progress.LINE_INTERVAL_S", 0.0)
+    monkeypatch.setattr("utils.training.progress.LINE_INTERVAL_S", 0.0)
     progress = RunProgress(1, 300)
     for epoch in range(50, 60):
         now_s[0] += 10

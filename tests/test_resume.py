@@ -28,7 +28,7 @@ from training_runs import (
     wait_for,
 )
 
-from utils.workers import run_tasks
+from utils.training.workers import run_tasks
 
 KILLS_IN_PROOF = 100
 pytestmark = pytest.mark.skipif(

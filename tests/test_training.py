@@ -25,8 +25,8 @@ from training_runs import (
 
 from dataio import load_dataset
 from utils import report
-from utils.fold_job import FoldOptions, FoldTask
 from utils.runs import folder as run_folder
+from utils.training.job import FoldOptions, FoldTask
 
 
 def test_a_fold_stopped_twice_is_bit_equal(

@@ -28,7 +28,6 @@ from training_runs import (
 from dataio import load_dataset
 from hyperparameters import InputError
 from utils.corpora.load import DataPaths
-from utils.fold_job import FoldOptions, FoldTask
 from utils.processes import (
     environment,
     interrupts_blocked,
@@ -36,7 +35,13 @@ from utils.processes import (
     stops_as_interrupt,
 )
 from utils.runs import folder as run_folder
-from utils.workers import TRIES, child_environment, run_tasks, worker_environment
+from utils.training.job import FoldOptions, FoldTask
+from utils.training.workers import (
+    TRIES,
+    child_environment,
+    run_tasks,
+    worker_environment,
+)
 
 
 def test_a_screen_that_is_gone_ends_the_run(
@@ -140,7 +145,7 @@ def test_a_process_that_dies_three_times_is_reported_and_the_others_run(
         while len(killed) < TRIES and time.monotonic() < deadline:
             for child in psutil.Process().children():
                 with suppress(psutil.NoSuchProcess):
-                    if "utils.fold_process" in child.cmdline():
+                    if "utils.training.process" in child.cmdline():
                         child.kill()
                         killed.add(child.pid)
             time.sleep(0.01)
@@ -160,7 +165,7 @@ def test_a_process_that_dies_three_times_is_reported_and_the_others_run(
 def test_no_scheduler_at_the_address_is_one_line(
     trained_demo: TrainedDemo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("utils.cluster.CONNECT_TIMEOUT_S", 1)
+    monkeypatch.setattr("utils.training.cluster.CONNECT_TIMEOUT_S", 1)
     task = make_task(trained_demo.derived_dir, tmp_path)
     with pytest.raises(InputError, match="no Dask scheduler answers"):
         run_tasks([task], print, scheduler="tcp://127.0.0.1:9")

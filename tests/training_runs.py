@@ -21,11 +21,11 @@ from hyperparameters import from_flat
 from utils.corpora import corpus_by_name
 from utils.corpora.load import DataPaths
 from utils.files import PROJECT, write_json
-from utils.fold_job import FoldOptions, FoldTask
-from utils.fold_process import run_task
 from utils.processes import environment
 from utils.runs import folder as run_folder
-from utils.workers import worker_environment
+from utils.training.job import FoldOptions, FoldTask
+from utils.training.process import run_task
+from utils.training.workers import worker_environment
 
 EPOCHS = 4
 CHANGES = {"duration_s": 0.2, "num_folds": 2, "epochs": EPOCHS}  # of DEMO's defaults

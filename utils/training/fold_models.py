@@ -8,10 +8,10 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from utils.fold_job import FoldJob
 from utils.model_files.tflite import ask, load_model
 from utils.protocols.folds import Stream, random_state
 from utils.runs.folder import file_stem
+from utils.training.job import FoldJob
 
 CALIBRATION_UTTERANCES = 128
 Probabilities = npt.NDArray[np.float32]

@@ -1,6 +1,6 @@
 """The process that runs one fold: it may die at any moment, and dies with its parent.
 
-`utils.workers` starts `python -m utils.fold_process FD`. The task comes, pickled, from
+`utils.training.workers` starts `python -m utils.training.process FD`. The task comes, pickled, from
 stdin, which stays open while the parent lives; events go to the file descriptor.
 """
 
@@ -19,11 +19,11 @@ from dataio import load_dataset
 from hyperparameters import InputError
 from utils.cli import describe, one_line
 from utils.files import locked
-from utils.fold_job import FoldJob, FoldTask
 from utils.processes import stderr_to
 from utils.protocols.folds import make_folds
 from utils.runs.folder import fold_folder, run_hash
-from utils.workers import LOG_NAME, TRIES
+from utils.training.job import FoldJob, FoldTask
+from utils.training.workers import LOG_NAME, TRIES
 
 Events = Callable[[dict[str, Any]], None]
 
@@ -83,8 +83,8 @@ def _run_fold_with_retries(task: FoldTask, report: Events) -> str | None:
 
 def _run_fold(task: FoldTask, report: Events) -> None:
     """Load the data and train; imports Keras, which only workers need."""
-    from utils.backend import limit_threads
-    from utils.fold_record import train_fold
+    from utils.training.backend import limit_threads
+    from utils.training.record import train_fold
 
     limit_threads(task.threads)
     dataset = load_dataset(task.settings, task.data_paths)

@@ -4,8 +4,8 @@ from typing import Any
 
 import keras
 
-from utils.checkpoint import State
 from utils.runs.folder import commit
+from utils.training.checkpoint import State
 
 
 def limit_threads(threads: int) -> None:

@@ -15,9 +15,9 @@ from distributed.scheduler import KilledWorker
 from hyperparameters import InputError
 from utils.cli import one_line
 from utils.files import PROJECT
-from utils.fold_job import FoldTask
 from utils.processes import interrupts_blocked
-from utils.workers import TRIES, try_fold
+from utils.training.job import FoldTask
+from utils.training.workers import TRIES, try_fold
 
 Events = Callable[[dict[str, Any]], None]
 CONNECT_TIMEOUT_S = 15
@@ -137,7 +137,7 @@ def _by_value() -> Callable[[bytes], str | None]:
     def run(task: bytes) -> str | None:
         import pickle
 
-        from utils.cluster import run_on_worker
+        from utils.training.cluster import run_on_worker
 
         return run_on_worker(pickle.loads(task))
 

@@ -11,11 +11,11 @@ import numpy as np
 import models
 from dataio import steps_per_epoch, tensorflow_pipeline, training_batches
 from hyperparameters import InputError
-from utils import checkpoint
-from utils.backend import conditions, note_conditions
-from utils.checkpoint import State
-from utils.fold_job import FoldJob
 from utils.protocols.folds import Stream, random_state
+from utils.training import checkpoint
+from utils.training.backend import conditions, note_conditions
+from utils.training.checkpoint import State
+from utils.training.job import FoldJob
 
 TEST_CURVE = "test_accuracy"
 Report = Callable[[dict[str, Any]], None]
@@ -74,7 +74,7 @@ def batch_norm() -> type[keras.layers.Layer]:
     """The layer to train with: Keras's own, or with TensorFlow a faster one."""
     if keras.config.backend() != "tensorflow":
         return keras.layers.BatchNormalization
-    from utils.fused_norm import FusedBatchNormalization
+    from utils.training.fused_norm import FusedBatchNormalization
 
     return FusedBatchNormalization
 

@@ -13,10 +13,7 @@ import numpy as np
 
 import models
 from hyperparameters import InputError, to_flat
-from utils import checkpoint, scoring
-from utils.checkpoint import State
 from utils.files import write_atomic, write_json
-from utils.fold_job import FoldJob, has_audio_models, needs_export
 from utils.model_files.keras_model import read_keras
 from utils.runs.folder import (
     FORMAT,
@@ -26,7 +23,11 @@ from utils.runs.folder import (
     read_record,
     record_path,
 )
-from utils.training import Report, fit_fold
+from utils.training import checkpoint
+from utils.training import fold_models as scoring
+from utils.training.checkpoint import State
+from utils.training.fit import Report, fit_fold
+from utils.training.job import FoldJob, has_audio_models, needs_export
 
 # Backends and processors round differently; other weights differ by tenths.
 SAME_WEIGHTS_TOLERANCE = 0.02

@@ -16,9 +16,9 @@ from multiprocessing.connection import Connection
 from typing import IO, Any
 
 from utils.files import PROJECT
-from utils.fold_job import FoldTask
 from utils.processes import death_note
 from utils.runs.folder import fold_folder
+from utils.training.job import FoldTask
 
 TRIES = 3
 LOG_NAME = "worker.log"
@@ -75,7 +75,7 @@ def run_tasks(
     if scheduler is None and not has_loopback():
         on_event({"warning": "no loopback network: folds run one at a time"})
         return _run_in_children(tasks, on_event)
-    from utils.cluster import run_on_dask
+    from utils.training.cluster import run_on_dask
 
     return run_on_dask(tasks, on_event, jobs=min(jobs, len(tasks)), address=scheduler)
 
@@ -127,7 +127,7 @@ def _run_in_child(task: FoldTask, on_event: Events) -> str | None:
     """
     receiving, sending = multiprocessing.Pipe(duplex=False)
     child = subprocess.Popen(
-        [sys.executable, "-m", "utils.fold_process", str(sending.fileno())],
+        [sys.executable, "-m", "utils.training.process", str(sending.fileno())],
         cwd=PROJECT,
         env=child_environment(task),
         stdin=subprocess.PIPE,
