@@ -19,14 +19,14 @@ from hyperparameters import AUDIO_TYPES, InputError
 from utils import options
 from utils.cli import Parser, run_main
 from utils.corpora.load import DataPaths, read_corpus, reader_of, select_part
-from utils.evaluation import NAMES, Rescored, evaluate, has_files, rescore
-from utils.evaluation_text import LEGEND, markdown, screen_table
 from utils.files import PROJECT, write_atomic, write_json
-from utils.model_score import score_model, score_text
 from utils.plots.precisions import size_figure
 from utils.plots.run import stem_of
 from utils.plots.style import save
 from utils.runs.records import Run, load_run
+from utils.scores.evaluation import NAMES, Rescored, evaluate, has_files, rescore
+from utils.scores.evaluation_text import LEGEND, markdown, screen_table
+from utils.scores.model_score import score_model, score_text
 from utils.training.progress import terminal_bar
 
 EXIT_GATE_MISSED = 1

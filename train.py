@@ -20,7 +20,7 @@ from utils.processes import stops_as_interrupt, usable_cores
 from utils.protocols.audit import audit
 from utils.protocols.folds import Fold, make_folds
 from utils.runs import folder as run_folder
-from utils.seeds import write_spread
+from utils.scores.seeds import write_spread
 from utils.train_options import parse_args
 from utils.training.job import FoldOptions, FoldTask, needs_export
 from utils.training.progress import RunProgress, terminal_bar

@@ -24,8 +24,8 @@ from scipy.special import expit
 
 from utils.cli import Parser, run_main
 from utils.files import write_atomic
-from utils.intervals import TAIL, Limits, bootstrap, jackknife, logit_jackknife
-from utils.metrics import FIGURES, figures
+from utils.scores.intervals import TAIL, Limits, bootstrap, jackknife, logit_jackknife
+from utils.scores.metrics import FIGURES, figures
 from utils.table_text import csv_text, markdown_row, markdown_table
 
 FloatArray = npt.NDArray[np.floating]

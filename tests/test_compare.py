@@ -14,11 +14,11 @@ import scipy.stats
 from synthetic_run import Row, random_folds, write_run
 
 from hyperparameters import InputError
-from utils.compare import compare, main, to_csv
 from utils.files import PROJECT
-from utils.metrics import confusion, figures
-from utils.paired import Paired, mcnemar, pair, sign_flip, unit_differences
 from utils.runs.records import Run, load_run
+from utils.scores.compare import compare, main, to_csv
+from utils.scores.metrics import confusion, figures
+from utils.scores.paired import Paired, mcnemar, pair, sign_flip, unit_differences
 
 
 @pytest.fixture
@@ -268,7 +268,7 @@ def test_a_mistake_is_one_line_and_status_2(
     folders: list[Path], arguments: list[str], message: str
 ) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "utils.compare", *arguments],
+        [sys.executable, "-m", "utils.scores.compare", *arguments],
         cwd=folders[0].parent,
         env={**os.environ, "PYTHONPATH": str(PROJECT)},
         capture_output=True,

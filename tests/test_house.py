@@ -30,7 +30,7 @@ LIGHT_MODULES = (
     "utils.options",
     "utils.model_files.tflite",
     "utils.report",
-    "utils.compare",
+    "utils.scores.compare",
     "utils.training.workers",
     "train",
     "inference_single_file",

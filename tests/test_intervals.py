@@ -23,7 +23,8 @@ from benchmarks.interval_coverage import (
     utterance_bootstrap,
 )
 from utils.corpora.emo_db import CORPUS
-from utils.intervals import (
+from utils.runs.records import Rows, load_run
+from utils.scores.intervals import (
     bootstrap,
     headline_intervals,
     jackknife,
@@ -33,8 +34,7 @@ from utils.intervals import (
     unit_counts,
     unit_of,
 )
-from utils.metrics import accuracy, figures
-from utils.runs.records import Rows, load_run
+from utils.scores.metrics import accuracy, figures
 
 HEADLINE = "logit jackknife t (headline)"
 

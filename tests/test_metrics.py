@@ -16,7 +16,8 @@ from sklearn.metrics import (
 from synthetic_run import CLASSES, random_folds, write_run
 
 from hyperparameters import InputError
-from utils.metrics import (
+from utils.runs.records import Rows, load_run
+from utils.scores.metrics import (
     FIGURES,
     confusion,
     figures,
@@ -26,7 +27,6 @@ from utils.metrics import (
     per_speaker,
     summary,
 )
-from utils.runs.records import Rows, load_run
 
 
 def rows_of(true: list[int], predicted: list[int], num_classes: int = 3) -> Rows:

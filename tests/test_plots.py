@@ -13,7 +13,6 @@ from trained_run import CLASSES, NOTE, VERDICT, make_run
 import utils.plots.__main__ as command
 from hyperparameters import FrontEnd, InputError
 from utils.audio.features import compute_features
-from utils.metrics import summary
 from utils.plots.clip import clip_figure, read_clip
 from utils.plots.results import (
     ConfusionPanel,
@@ -27,6 +26,7 @@ from utils.plots.results import (
 from utils.plots.run import draw_run, run_figures
 from utils.plots.style import save, styled
 from utils.runs.records import load_run
+from utils.scores.metrics import summary
 
 COUNTS = [[3, 1, 0], [0, 0, 0], [2, 2, 4]]
 STEM = "DEMO_3.0s_Segmented_cross_entropy"

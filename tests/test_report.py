@@ -14,7 +14,6 @@ from trained_run import CLASSES, NOTE, VERDICT, make_run
 
 from hyperparameters import FrontEnd, InputError
 from utils.files import PROJECT, write_atomic
-from utils.metrics import summary
 from utils.model_files.metadata import attach_metadata, read_metadata, without_metadata
 from utils.model_files.tflite import file_name
 from utils.plots.run import stem_of
@@ -23,6 +22,7 @@ from utils.report_text import report_text
 from utils.run_models import place_models
 from utils.runs.folder import fold_folder
 from utils.runs.records import load_run
+from utils.scores.metrics import summary
 
 STEM = "DEMO_3.0s_Segmented_cross_entropy"
 

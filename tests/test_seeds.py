@@ -9,9 +9,9 @@ from synthetic_run import random_folds, write_run
 
 import train
 from hyperparameters import InputError
-from utils.metrics import confusion, figures
 from utils.runs.records import load_run
-from utils.seeds import write_spread
+from utils.scores.metrics import confusion, figures
+from utils.scores.seeds import write_spread
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from toy_tflite import toy_model
 
 import tflite_evaluate
 from hyperparameters import FrontEnd, InputError, from_flat, to_flat
-from utils import evaluation
 from utils.corpora import load_manifest
 from utils.corpora.user_corpus import folder_corpus
 from utils.files import PROJECT, write_json
@@ -19,6 +18,7 @@ from utils.model_files.metadata import attach_metadata
 from utils.model_files.tflite import ask, file_name, load_model
 from utils.runs.folder import file_stem, record_path
 from utils.runs.records import load_run
+from utils.scores import evaluation
 
 CLASSES = ("grief", "joy", "rage")
 SETTINGS = from_flat({"dataset_name": "TOYS", "duration_s": 0.1})

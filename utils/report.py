@@ -1,7 +1,7 @@
 """A run's report, metrics and figures, from its configuration and records alone.
 
 `python -m utils.report FOLDER` renders them again, also where only the records were
-copied. The figures come from `utils.metrics`.
+copied. The figures come from `utils.scores.metrics`.
 """
 
 import sys
@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 from utils.cli import Parser, run_main
 from utils.files import write_atomic, write_json
-from utils.intervals import interval_text
-from utils.metrics import FIGURES, confusion, figures, named, summary
 from utils.plots.run import run_figures, save_figures, stem_of
 from utils.report_text import report_text
 from utils.run_models import place_models
 from utils.runs.records import Run, load_run
+from utils.scores.intervals import interval_text
+from utils.scores.metrics import FIGURES, confusion, figures, named, summary
 from utils.tables import write_tables
 
 FORMAT = 1

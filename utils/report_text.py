@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from hyperparameters import to_flat
-from utils.metrics import FIGURES
 from utils.protocols.folds import PROTOCOLS
 from utils.runs.folder import settings_of
 from utils.runs.records import Run
+from utils.scores.metrics import FIGURES
 from utils.table_text import text_table
 
 WIDTH = 88

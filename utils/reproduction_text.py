@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hyperparameters import Training
-from utils.intervals import interval_text
 from utils.plots.results import ConfusionPanel
 from utils.plots.run import stem_of
 from utils.runs.records import Run
+from utils.scores.intervals import interval_text
 from utils.table_text import markdown_table
 
 SHORT_NAMES = {"ua": "UA", "wa": "WA", "weighted_f1": "F1"}

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hyperparameters import Settings, to_flat
-from utils.metrics import fold_scores
-from utils.paired import pair, sign_flip, unit_differences
 from utils.runs.records import Run
+from utils.scores.metrics import fold_scores
+from utils.scores.paired import pair, sign_flip, unit_differences
 from utils.table_text import markdown_table
 
 PUBLISHED = "published"

@@ -15,7 +15,7 @@ def size_figure(content: Mapping[str, Any]) -> Figure | None:
     """UA with its interval against bytes, a point a file; Keras float32 as a line.
 
     Args:
-        content: From `utils.evaluation.evaluate`.
+        content: From `utils.scores.evaluation.evaluate`.
 
     Returns:
         A figure; None where no file was both scored and measured.

@@ -9,7 +9,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from hyperparameters import InputError, to_flat
-from utils.metrics import summary
 from utils.plots.results import (
     Interval,
     RecallPanel,
@@ -21,6 +20,7 @@ from utils.plots.results import (
 from utils.plots.style import save, styled
 from utils.runs.folder import file_stem, settings_of
 from utils.runs.records import Run, load_run
+from utils.scores.metrics import summary
 
 HEADING_SIZE = 10.0
 LETTERS_AN_INCH = 12.5  # of the heading
@@ -64,7 +64,7 @@ def run_figures(run: Run, scores: Mapping[str, Any]) -> dict[str, Figure]:
 
     Args:
         run: A run, complete or not.
-        scores: As from `utils.metrics.summary`.
+        scores: As from `utils.scores.metrics.summary`.
 
     Returns:
         Figures, each headed by what was run; without test set learning curves alone.

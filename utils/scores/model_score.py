@@ -11,12 +11,12 @@ from utils.audio.wav import Read
 from utils.corpora import have_same_recordings
 from utils.corpora.class_map import SharedClasses, shared_classes
 from utils.corpora.manifest import Manifest
-from utils.intervals import headline_intervals, interval_text
-from utils.metrics import FIGURES, confusion, figures, named
 from utils.model_files.footprint import footprint
 from utils.model_files.tflite import Classifier, load_model, predict_utterance
 from utils.native_output import native_output_held_back
 from utils.runs.records import Rows
+from utils.scores.intervals import headline_intervals, interval_text
+from utils.scores.metrics import FIGURES, confusion, figures, named
 
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 

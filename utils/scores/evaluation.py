@@ -9,8 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from hyperparameters import InputError
-from utils.intervals import headline_intervals
-from utils.metrics import confusion, figures, named
 from utils.model_files.footprint import footprint
 from utils.model_files.tflite import (
     NAMES,
@@ -22,6 +20,8 @@ from utils.native_output import native_output_held_back
 from utils.plots.run import stem_of
 from utils.runs.folder import fold_folder, machine, versions
 from utils.runs.records import Rows, Run
+from utils.scores.intervals import headline_intervals
+from utils.scores.metrics import confusion, figures, named
 
 FORMAT = 1
 ROUNDING = 1e-9  # percentage points: 0.80 less 0.79 is one, but not in binary

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hyperparameters import InputError
-from utils.intervals import headline_intervals, reference_intervals
 from utils.runs.records import Rows, Run
+from utils.scores.intervals import headline_intervals, reference_intervals
 
 FIGURES = {
     "ua": "UA",

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from hyperparameters import InputError
 from utils.files import digest, write_atomic, write_json
-from utils.metrics import FIGURES, over_seeds
 from utils.runs.records import Run, load_run
+from utils.scores.metrics import FIGURES, over_seeds
 from utils.table_text import markdown_table
 
 FORMAT = 1

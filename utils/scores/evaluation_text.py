@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from utils.intervals import interval_text
+from utils.scores.intervals import interval_text
 from utils.table_text import markdown_table, text_table
 
 ABSENT = "–"

@@ -1,6 +1,6 @@
 """Compare runs: one table, and paired tests against the first on the same utterances.
 
-    python -m utils.compare RUN RUN [...] [--allow_different] [--csv FILE] ...
+    python -m utils.scores.compare RUN RUN [...] [--allow_different] [--csv FILE] ...
 
 Runs whose protocols or utterances differ are refused unless `--allow_different` is
 given, and then the table says so.
@@ -15,10 +15,10 @@ from typing import Any
 from hyperparameters import InputError
 from utils.cli import Parser, run_main
 from utils.files import write_atomic
-from utils.intervals import headline_intervals, interval_text
-from utils.metrics import FIGURES, figures, named
-from utils.paired import Paired, mcnemar, pair, sign_flip, unit_differences
 from utils.runs.records import Run, load_run
+from utils.scores.intervals import headline_intervals, interval_text
+from utils.scores.metrics import FIGURES, figures, named
+from utils.scores.paired import Paired, mcnemar, pair, sign_flip, unit_differences
 from utils.table_text import csv_text, markdown_table
 
 SHOWN = ("ua", "wa", "weighted_f1")
@@ -181,7 +181,7 @@ def _flat(line: dict[str, Any]) -> dict[str, Any]:
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """Command line."""
     parser = Parser(
-        prog="python -m utils.compare",
+        prog="python -m utils.scores.compare",
         description="A table of runs, with paired tests.",
     )
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders")
