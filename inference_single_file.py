@@ -253,8 +253,8 @@ def plot(
     """Draw one recording's timeline."""
     if isinstance(result, Refusal):
         return
-    from utils.plots.style import save
-    from utils.plots.timeline import envelope, timeline_figure
+    from utils.report.plots.style import save
+    from utils.report.plots.timeline import envelope, timeline_figure
 
     rate_hz = models.front_end.sample_rate_hz
     samples = round(result.duration_s * rate_hz)

@@ -20,9 +20,9 @@ from utils import options
 from utils.cli import Parser, run_main
 from utils.corpora.load import DataPaths, read_corpus, reader_of, select_part
 from utils.files import PROJECT, write_atomic, write_json
-from utils.plots.precisions import size_figure
-from utils.plots.run import stem_of
-from utils.plots.style import save
+from utils.report.plots.precisions import size_figure
+from utils.report.plots.run import stem_of
+from utils.report.plots.style import save
 from utils.runs.records import Run, load_run
 from utils.scores.evaluation import NAMES, Rescored, evaluate, has_files, rescore
 from utils.scores.evaluation_text import LEGEND, markdown, screen_table

@@ -12,13 +12,14 @@ from pathlib import Path
 
 from dataio import Dataset, load_dataset
 from hyperparameters import InputError, Settings
-from utils import options, report
+from utils import options
 from utils.cli import EXIT_USER_ERROR, one_line, run_main
 from utils.corpora.load import DataPaths
 from utils.files import write_json
 from utils.processes import stops_as_interrupt, usable_cores
 from utils.protocols.audit import audit
 from utils.protocols.folds import Fold, make_folds
+from utils.report import render as report
 from utils.runs import folder as run_folder
 from utils.scores.seeds import write_spread
 from utils.train_options import parse_args

@@ -29,7 +29,7 @@ LIGHT_MODULES = (
     "utils.protocols.audit",
     "utils.options",
     "utils.model_files.tflite",
-    "utils.report",
+    "utils.report.render",
     "utils.scores.compare",
     "utils.training.workers",
     "train",

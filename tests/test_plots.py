@@ -10,11 +10,11 @@ import soundfile
 from matplotlib.figure import Figure
 from trained_run import CLASSES, NOTE, VERDICT, make_run
 
-import utils.plots.__main__ as command
+import utils.report.plots.__main__ as command
 from hyperparameters import FrontEnd, InputError
 from utils.audio.features import compute_features
-from utils.plots.clip import clip_figure, read_clip
-from utils.plots.results import (
+from utils.report.plots.clip import clip_figure, read_clip
+from utils.report.plots.results import (
     ConfusionPanel,
     RecallPanel,
     accuracy_by_epoch_figure,
@@ -23,8 +23,8 @@ from utils.plots.results import (
     curves_figure,
     recall_figure,
 )
-from utils.plots.run import draw_run, run_figures
-from utils.plots.style import save, styled
+from utils.report.plots.run import draw_run, run_figures
+from utils.report.plots.style import save, styled
 from utils.runs.records import load_run
 from utils.scores.metrics import summary
 
@@ -270,7 +270,7 @@ def test_exactly_one_picture_must_be_asked_for(
 def test_the_network_picture_shows_the_real_network(tmp_path: Path) -> None:
     import models
     from hyperparameters import Settings
-    from utils.plots.network import network_figure, stages_of
+    from utils.report.plots.network import network_figure, stages_of
 
     model = models.build_light_sernet(Settings(), num_classes=7)
     stages = stages_of(model)

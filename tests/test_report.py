@@ -16,10 +16,10 @@ from hyperparameters import FrontEnd, InputError
 from utils.files import PROJECT, write_atomic
 from utils.model_files.metadata import attach_metadata, read_metadata, without_metadata
 from utils.model_files.tflite import file_name
-from utils.plots.run import stem_of
-from utils.report import headline, metrics_of, render
-from utils.report_text import report_text
-from utils.run_models import place_models
+from utils.report.chosen_models import place_models
+from utils.report.plots.run import stem_of
+from utils.report.render import headline, metrics_of, render
+from utils.report.text import report_text
 from utils.runs.folder import fold_folder
 from utils.runs.records import load_run
 from utils.scores.metrics import summary
@@ -262,7 +262,7 @@ def test_a_damaged_history_is_refused(
     assert not list(tmp_path.glob("*Report.txt"))
 
 
-@pytest.mark.parametrize("module", ["utils.report", "utils.plots"])
+@pytest.mark.parametrize("module", ["utils.report", "utils.report.plots"])
 def test_a_folder_without_records_is_one_line_and_status_2(
     tmp_path: Path, module: str
 ) -> None:

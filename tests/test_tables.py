@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from trained_run import make_run
 
+from utils.report.csv_files import write_tables
 from utils.runs.records import load_run
-from utils.tables import write_tables
 
 
 def read(path: Path) -> list[dict[str, str]]:

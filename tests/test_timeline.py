@@ -76,7 +76,7 @@ def test_a_timeline_is_drawn(models_dir, talk, capsys):
 
 
 def test_the_drawing_holds_waveform_classes_and_pauses(plain, talk):
-    from utils.plots.timeline import envelope, timeline_figure
+    from utils.report.plots.timeline import envelope, timeline_figure
 
     sliding = Sliding.build(plain.front_end, length_s=None, hop_s=1.0)
     answer = classify_windows(talk, "talk", plain, sliding=sliding, jobs=1)

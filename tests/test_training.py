@@ -24,7 +24,7 @@ from training_runs import (
 )
 
 from dataio import load_dataset
-from utils import report
+from utils.report import render as report
 from utils.runs import folder as run_folder
 from utils.training.job import FoldOptions, FoldTask
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hyperparameters import InputError
-from utils import report
 from utils.cli import Parser, run_main
 from utils.files import PROJECT, write_atomic
-from utils.plots.results import confusions_figure
-from utils.plots.style import save
+from utils.report import render as report
+from utils.report.plots.results import confusions_figure
+from utils.report.plots.style import save
 from utils.reproduction_text import (
     Row,
     against_published,

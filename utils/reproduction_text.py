@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hyperparameters import Training
-from utils.plots.results import ConfusionPanel
-from utils.plots.run import stem_of
+from utils.report.plots.results import ConfusionPanel
+from utils.report.plots.run import stem_of
 from utils.runs.records import Run
 from utils.scores.intervals import interval_text
 from utils.table_text import markdown_table

@@ -17,7 +17,7 @@ from utils.model_files.tflite import (
     load_model,
 )
 from utils.native_output import native_output_held_back
-from utils.plots.run import stem_of
+from utils.report.plots.run import stem_of
 from utils.runs.folder import fold_folder, machine, versions
 from utils.runs.records import Rows, Run
 from utils.scores.intervals import headline_intervals

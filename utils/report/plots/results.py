@@ -9,7 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from utils.plots.style import BLUE, GREEN, GREY, INK, ORANGE, RED, new_figure, styled
+from utils.report.plots.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    RED,
+    new_figure,
+    styled,
+)
 
 History = Mapping[str, Sequence[float]]
 Interval = tuple[float, float, float]  # estimate, low, high

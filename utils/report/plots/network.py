@@ -12,7 +12,16 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Polygon
 
-from utils.plots.style import BLUE, GREEN, GREY, INK, ORANGE, RED, new_figure, styled
+from utils.report.plots.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    RED,
+    new_figure,
+    styled,
+)
 
 if TYPE_CHECKING:
     import keras

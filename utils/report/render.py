@@ -4,20 +4,19 @@
 copied. The figures come from `utils.scores.metrics`.
 """
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from utils.cli import Parser, run_main
+from utils.cli import Parser
 from utils.files import write_atomic, write_json
-from utils.plots.run import run_figures, save_figures, stem_of
-from utils.report_text import report_text
-from utils.run_models import place_models
+from utils.report.chosen_models import place_models
+from utils.report.csv_files import write_tables
+from utils.report.plots.run import run_figures, save_figures, stem_of
+from utils.report.text import report_text
 from utils.runs.records import Run, load_run
 from utils.scores.intervals import interval_text
 from utils.scores.metrics import FIGURES, confusion, figures, named, summary
-from utils.tables import write_tables
 
 FORMAT = 1
 
@@ -122,7 +121,3 @@ def main(argv: Sequence[str] | None = None) -> int:
         rendered = render(folder)
         print(f"{rendered.report}: {rendered.headline}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(run_main(main))

@@ -9,7 +9,7 @@ from hyperparameters import InputError
 from utils.files import write_atomic
 from utils.model_files.metadata import attach_metadata, read_metadata, without_metadata
 from utils.model_files.tflite import NAMES, file_name
-from utils.plots.run import stem_of
+from utils.report.plots.run import stem_of
 from utils.runs.folder import fold_folder
 from utils.runs.records import Run
 

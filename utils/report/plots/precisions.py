@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from utils.model_files.tflite import FUSED
-from utils.plots.style import BLUE, GREY, ORANGE, new_figure, styled
+from utils.report.plots.style import BLUE, GREY, ORANGE, new_figure, styled
 
 
 @styled()

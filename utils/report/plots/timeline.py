@@ -9,7 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from utils.inference.classify import Answer, Span
-from utils.plots.style import BLUE, GREEN, INK, ORANGE, PALE, RED, new_figure, styled
+from utils.report.plots.style import (
+    BLUE,
+    GREEN,
+    INK,
+    ORANGE,
+    PALE,
+    RED,
+    new_figure,
+    styled,
+)
 
 # Okabe and Ito's eight, those of `style` first
 COLOURS = (BLUE, ORANGE, GREEN, RED, "#CC79A7", "#56B4E9", INK, "#F0E442")

@@ -8,23 +8,25 @@ from pathlib import Path
 
 from hyperparameters import INPUT_TYPES, FrontEnd, Settings
 from utils.cli import Parser, run_main
-from utils.plots.clip import clip_figure, read_clip
-from utils.plots.network import network_figure, stages_of
-from utils.plots.run import draw_run
-from utils.plots.style import save
+from utils.report.plots.clip import clip_figure, read_clip
+from utils.report.plots.network import network_figure, stages_of
+from utils.report.plots.run import draw_run
+from utils.report.plots.style import save
 
 EXAMPLES = """\
 examples:
-  python -m utils.plots --run result/DEMO_1.5s_all_mfcc_…_1a2b3c4d
-  python -m utils.plots --clip recording.wav
-  python -m utils.plots --network --output_dir images
+  python -m utils.report.plots --run result/DEMO_1.5s_all_mfcc_…_1a2b3c4d
+  python -m utils.report.plots --clip recording.wav
+  python -m utils.report.plots --network --output_dir images
 """
 NUM_CLASSES = 7  # EMO-DB's
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """Options of this command."""
-    parser = Parser(prog="python -m utils.plots", description=__doc__, epilog=EXAMPLES)
+    parser = Parser(
+        prog="python -m utils.report.plots", description=__doc__, epilog=EXAMPLES
+    )
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument(
         "--run",

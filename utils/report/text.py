@@ -22,7 +22,7 @@ def report_text(run: Run, metrics: Mapping[str, Any]) -> str:
 
     Args:
         run: A run, complete or not.
-        metrics: As from `utils.report.metrics_of`.
+        metrics: As from `utils.report.render.metrics_of`.
 
     Returns:
         Text of several sections, a newline at the end.

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from hyperparameters import InputError, to_flat
-from utils.plots.results import (
+from utils.report.plots.results import (
     Interval,
     RecallPanel,
     accuracy_by_epoch_figure,
@@ -17,7 +17,7 @@ from utils.plots.results import (
     curves_figure,
     recall_figure,
 )
-from utils.plots.style import save, styled
+from utils.report.plots.style import save, styled
 from utils.runs.folder import file_stem, settings_of
 from utils.runs.records import Run, load_run
 from utils.scores.metrics import summary

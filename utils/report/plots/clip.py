@@ -11,7 +11,7 @@ from hyperparameters import FrontEnd, InputError
 from utils.audio.features import FloatArray, compute_features, hz_to_mel
 from utils.audio.prepare import from_pcm16, prepare
 from utils.audio.wav import read_any
-from utils.plots.style import BLUE, new_figure, styled
+from utils.report.plots.style import BLUE, new_figure, styled
 
 QUIETEST_DB = -80.0  # under the loudest bin; what is quieter is drawn as this
 LONGEST_PICTURE_S = 120
