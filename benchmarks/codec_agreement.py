@@ -32,7 +32,7 @@ from utils.inference.classify import (
     ordered_map,
 )
 from utils.inference.sources import Source, open_sources
-from utils.table_text import markdown_row, markdown_table
+from utils.tables import markdown_row, markdown_table
 
 HEADS = ("stored as", "same class", "largest change", "mean change", "line told")
 

@@ -28,7 +28,7 @@ from utils.cli import Parser, run_main
 from utils.files import PROJECT
 from utils.inference.classify import ModelPerThread, classify_centre
 from utils.inference.sources import Source, open_sources
-from utils.table_text import markdown_row, markdown_table
+from utils.tables import markdown_row, markdown_table
 
 SCRIPT = PROJECT / "inference_single_file.py"
 COLD_STARTS = 15

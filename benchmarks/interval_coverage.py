@@ -26,7 +26,7 @@ from utils.cli import Parser, run_main
 from utils.files import write_atomic
 from utils.scores.intervals import TAIL, Limits, bootstrap, jackknife, logit_jackknife
 from utils.scores.metrics import FIGURES, figures
-from utils.table_text import csv_text, markdown_row, markdown_table
+from utils.tables import csv_text, markdown_row, markdown_table
 
 FloatArray = npt.NDArray[np.floating]
 

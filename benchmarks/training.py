@@ -41,7 +41,7 @@ from utils.cli import Parser, run_main
 from utils.corpora.load import DataPaths
 from utils.processes import environment
 from utils.runs.folder import machine
-from utils.table_text import markdown_table
+from utils.tables import markdown_table
 from utils.training.workers import worker_environment
 
 SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)

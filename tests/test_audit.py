@@ -270,5 +270,6 @@ def test_the_command_refuses_in_one_line(tmp_path: Path) -> None:
     assert done.stdout == ""
     [line] = done.stderr.splitlines()
     assert line.startswith(
-        "python -m utils.protocols.audit: error: --dataset_name must be one of DEMO, EMO-DB"
+        "python -m utils.protocols.audit: error: "
+        "--dataset_name must be one of DEMO, EMO-DB"
     )

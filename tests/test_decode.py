@@ -245,7 +245,10 @@ def test_bad_files_say_why_in_one_line(tmp_path, name, make, message):
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root, to become another user")
 def test_no_permission_as_another_user(nobody: int) -> None:
     """Root may read anything, so another user tries."""
-    code = "import sys; from pathlib import Path; from utils.audio.decode import check_file\n"
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from utils.audio.decode import check_file\n"
+    )
     code += "try: check_file(Path(sys.argv[1]))\nexcept ValueError as e: print(e)"
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)

@@ -2,7 +2,7 @@
 
 import csv
 
-from utils.table_text import csv_text, markdown_row, markdown_table, text_table
+from utils.tables import csv_text, markdown_row, markdown_table, text_table
 
 
 def test_a_markdown_table_has_a_cell_for_each_heading() -> None:

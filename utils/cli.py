@@ -92,7 +92,7 @@ def run_main(main: Callable[[Sequence[str] | None], int]) -> int:
 
 
 def program_name() -> str:
-    """What was typed to start this program: `train.py`, or `python -m utils.protocols.audit`."""
+    """What was typed to start this program: `train.py` or `python -m utils.report`."""
     spec = sys.modules["__main__"].__spec__
     if spec is None:
         return os.path.basename(sys.argv[0])

@@ -4,10 +4,13 @@ import contextlib
 import os
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from types import FrameType
 from typing import BinaryIO
+
+from hyperparameters import InputError
 
 
 def usable_cores() -> int:
@@ -97,3 +100,22 @@ def death_note(exit_code: int | None) -> str:
         why = ", memory may be short" if name == "SIGKILL" else ""
         return f"its process was ended by {name}{why}; going on from its last epoch"
     return f"its process ended with status {exit_code}; going on from its last epoch"
+
+
+@contextlib.contextmanager
+def capture_stderr() -> Iterator[None]:
+    """Hold back file descriptor 2 (LiteRT greets on it); show it all if a bug shows.
+
+    A user's mistake is told in one line, so then too it stays hidden. Not for use in
+    several threads at a time: the descriptor is the process's.
+    """
+    with tempfile.TemporaryFile() as notes:
+        try:
+            with stderr_to(notes):
+                yield
+        except InputError:
+            raise
+        except BaseException:
+            notes.seek(0)
+            os.write(2, notes.read())
+            raise

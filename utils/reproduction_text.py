@@ -13,7 +13,7 @@ from utils.report.plots.results import ConfusionPanel
 from utils.report.plots.run import stem_of
 from utils.runs.records import Run
 from utils.scores.intervals import interval_text
-from utils.table_text import markdown_table
+from utils.tables import markdown_table
 
 SHORT_NAMES = {"ua": "UA", "wa": "WA", "weighted_f1": "F1"}
 # one table for each question; the protocol that stands there while none was run

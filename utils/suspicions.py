@@ -15,7 +15,7 @@ from hyperparameters import Settings, to_flat
 from utils.runs.records import Run
 from utils.scores.metrics import fold_scores
 from utils.scores.paired import pair, sign_flip, unit_differences
-from utils.table_text import markdown_table
+from utils.tables import markdown_table
 
 PUBLISHED = "published"
 QUESTION = ("dataset_name", "protocol", "select", "loss_name", "seed")

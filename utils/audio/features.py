@@ -91,7 +91,7 @@ def compute_features(
     """The network's input for prepared segments.
 
     Args:
-        samples: (..., duration_samples), normalised and padded (`utils.corpora.segments`).
+        samples: (..., duration_samples), from `utils.audio.prepare`.
         front_end: Input type and its constants.
 
     Returns:

@@ -1,6 +1,6 @@
 """A folder tree of recordings to the same tree of mono WAV files.
 
-Decoding and resampling are those of `utils.audio.decode`, so that a converted file and one
+`utils.audio.decode` decodes and resamples, so that a converted file and one
 converted on the way give the network the same samples.
 """
 
@@ -222,7 +222,8 @@ def _write_wav(file: BinaryIO, source: Path, sample_rate_hz: int) -> int:
             frames += len(block)
             if 2 * frames > MAX_WAV_BYTES:
                 raise InputError(
-                    f"{printable(source)}: would be too long for a WAV file (4 GiB); cut it"
+                    f"{printable(source)}: would be too long for a WAV file (4 GiB); "
+                    "cut it"
                 )
             rounded = np.rint(block * PCM16_SCALE)
             clipped = np.clip(rounded, -PCM16_SCALE, PCM16_SCALE - 1)

@@ -26,10 +26,10 @@ QUANTIZE, DEQUANTIZE = (Builtin.QUANTIZE, 1), (Builtin.DEQUANTIZE, 2)
 
 
 def normalise(samples: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:
-    """`utils.corpora.segments.normalise` and the rounding to 16 bits, after the padding.
+    """`utils.audio.prepare.normalise` and the rounding to 16 bits, after padding.
 
-    The percentile is that of the samples between the zeros that `utils.audio.prepare.pad`
-    put there, half on each side, the odd one at the end. Zeros of the recording itself
+    The percentile is that of the samples between the zeros that
+    `utils.audio.prepare.pad` put there, half on each side, the odd one at the end. Zeros of the recording itself
     count as padding where it both begins and ends with them.
 
     Plain float32 would round one sample in 7,000 to the next of its 65,536 steps, and

@@ -142,7 +142,8 @@ def inference_loop(model: CModel) -> str:
     return f"""// Features of one segment to a class, on TensorFlow Lite Micro.
 //
 // Call LightSernetSetUp once, then LightSernetClassify for each segment. Features are
-// what `utils.audio.prepare.prepare` (centre, padding, level) and `utils.audio.features.compute_features`
+// what `utils.audio.prepare.prepare` (centre, padding, level) and
+// `utils.audio.features.compute_features`
 // give, ported: row after row, LIGHT_SERNET_NUM_FRAMES rows.
 
 #include "{STEM}.h"

@@ -20,10 +20,11 @@ from utils.export.bias_correction import correct_bias
 from utils.files import write_atomic
 from utils.model_files.metadata import METADATA_FORMAT, attach_metadata
 from utils.model_files.tflite import FUSED, PRECISIONS, file_name
-from utils.native_output import native_output_held_back
+from utils.processes import capture_stderr
 
 FEATURES_CALLER_MUST = (
-    "Give the features of one segment, {shape}: `utils.audio.features.compute_features` of what "
+    "Give the features of one segment, {shape}: "
+    "`utils.audio.features.compute_features` of what "
     "`utils.audio.prepare.prepare` cuts, normalises, pads and rounds to 16 bits."
 )
 AUDIO_CALLER_MUST = (
@@ -78,7 +79,7 @@ def export_models(model: keras.Model, job: ExportJob) -> dict[str, Path]:
     """
     models = convert(model, job.calibration)
     if job.with_audio:
-        with native_output_held_back():
+        with capture_stderr():
             front = fused.convert_front_end(job.front_end)
         audio_models = {
             f"{FUSED}{name}": fused.join(front, content)
@@ -128,7 +129,7 @@ def convert(
         Flatbuffers by precision; of `int8` weights, activations and both ends are
         int8 and the last bias is corrected, the ends of the others are float32.
     """
-    with tempfile.TemporaryDirectory() as folder, native_output_held_back():
+    with tempfile.TemporaryDirectory() as folder, capture_stderr():
         # one segment, not a batch of unknown size: microcontrollers allocate ahead
         shape = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name="features")
         in_float32(model).export(folder, verbose=False, input_signature=[shape])

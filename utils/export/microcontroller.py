@@ -1,7 +1,7 @@
 """The full-int8 network on a microcontroller: proof, memory, and C source.
 
-`python -m utils.export.microcontroller FILE_int8.tflite RECORDING.wav ...` runs the model on
-TensorFlow Lite Micro's own kernels (Linux on x86-64), compares every
+`python -m utils.export.microcontroller FILE_int8.tflite RECORDING.wav ...` runs the
+model on TensorFlow Lite Micro's own kernels (Linux on x86-64), compares every
 answer with LiteRT's, finds the smallest arena, and writes C files with the model.
 """
 
@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from ai_edge_litert import schema_py_generated as schema
 
 from hyperparameters import InputError
 from utils.audio.wav import read_wav
@@ -26,7 +27,7 @@ from utils.model_files.tflite import (
     model_inputs,
     quantise,
 )
-from utils.native_output import native_output_held_back
+from utils.processes import capture_stderr
 
 LARGEST_ARENA_BYTES = 2**26
 Int8Array = npt.NDArray[np.int8]
@@ -64,7 +65,7 @@ def smallest_arena_bytes(model: bytes) -> int:
     Raises:
         InputError: `tflite-micro` is not installed, or cannot run this model.
     """
-    with native_output_held_back():  # every failure is told on file descriptor 2
+    with capture_stderr():  # every failure is told on file descriptor 2
         sizes = range(LARGEST_ARENA_BYTES + 1)
         if not _fits(model, sizes[-1]):
             raise InputError(
@@ -138,7 +139,7 @@ def load_int8(path: Path) -> LiteModel:
     Raises:
         InputError: Its input or output is not int8, or it takes audio.
     """
-    with native_output_held_back():
+    with capture_stderr():
         model = load_model(path)
     ends = (
         *model.interpreter.get_input_details(),

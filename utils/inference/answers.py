@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from utils.inference.classify import Answer, Refusal, Span
 from utils.inference.file_labels import Label, Row, read_label, score, table
-from utils.table_text import csv_text
+from utils.tables import csv_text
 
 Shares = Sequence[float] | npt.NDArray[np.floating]  # a probability a class
 

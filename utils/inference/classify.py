@@ -17,7 +17,7 @@ from utils.audio.decode import blocks
 from utils.audio.prepare import cut
 from utils.audio.windows import SILENCE_DB, Sliding, Window, is_speech, level_db, slide
 from utils.model_files.tflite import Classifier, predict_utterance
-from utils.native_output import native_output_held_back
+from utils.processes import capture_stderr
 
 FloatArray = npt.NDArray[np.floating]
 Item = TypeVar("Item")
@@ -94,7 +94,7 @@ class ModelPerThread:
             load: Makes a model; called once in each thread that asks.
         """
         self._load, self._local = load, threading.local()
-        with native_output_held_back():
+        with capture_stderr():
             first = self.get()
         self.front_end: FrontEnd = first.front_end
         self.classes: tuple[str, ...] = first.classes

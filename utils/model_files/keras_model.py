@@ -51,7 +51,7 @@ def load_keras_model(path: Path, labels: str | None = None) -> KerasModel:
 
     Args:
         path: `.keras` file, in its run folder or not.
-        labels: As for `utils.model_files.tflite.load_model`; needed outside a run folder,
+        labels: As for `load_model` of `tflite.py`; needed outside a run folder,
             where the published front-end is assumed.
 
     Raises:

@@ -1,6 +1,7 @@
 """The leak audit: what a protocol's test sets share with what trained and chose.
 
-`python -m utils.protocols.audit -dn EMO-DB --protocol published` prints it without training.
+`python -m utils.protocols.audit -dn EMO-DB --protocol published` prints it without
+training.
 """
 
 import argparse

@@ -45,7 +45,7 @@ def place_models(run: Run, scores: dict[str, Any]) -> list[Path]:
 
     Args:
         run: A run, complete or not.
-        scores: `utils.scores.metrics.summary` of the run: its headline goes into each file.
+        scores: `summary` of `utils.scores.metrics`: its headline goes into each file.
 
     Returns:
         The files written; none where no fold's own were copied here.

@@ -8,7 +8,7 @@ from typing import Any
 from utils.files import write_atomic
 from utils.runs.folder import record_path
 from utils.runs.records import Run
-from utils.table_text import csv_text
+from utils.tables import csv_text
 
 
 def write_tables(run: Run) -> list[Path]:

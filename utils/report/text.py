@@ -9,7 +9,7 @@ from utils.protocols.folds import PROTOCOLS
 from utils.runs.folder import settings_of
 from utils.runs.records import Run
 from utils.scores.metrics import FIGURES
-from utils.table_text import text_table
+from utils.tables import text_table
 
 WIDTH = 88
 LABEL_WIDTH = 12  # of the header's left column

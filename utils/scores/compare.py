@@ -19,7 +19,7 @@ from utils.runs.records import Run, load_run
 from utils.scores.intervals import headline_intervals, interval_text
 from utils.scores.metrics import FIGURES, figures, named
 from utils.scores.paired import Paired, mcnemar, pair, sign_flip, unit_differences
-from utils.table_text import csv_text, markdown_table
+from utils.tables import csv_text, markdown_table
 
 SHOWN = ("ua", "wa", "weighted_f1")
 

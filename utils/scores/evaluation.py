@@ -16,7 +16,7 @@ from utils.model_files.tflite import (
     file_name,
     load_model,
 )
-from utils.native_output import native_output_held_back
+from utils.processes import capture_stderr
 from utils.report.plots.run import stem_of
 from utils.runs.folder import fold_folder, machine, versions
 from utils.runs.records import Rows, Run
@@ -73,7 +73,7 @@ def rescore(run: Run, read: ReadUtterance, progress: Progress = iter) -> Rescore
     records, folds = [], {name: list[int]() for name in NAMES}
     for record in progress(run.records):
         paths = fold_files(run, record["fold"]) if record["test"] else {}
-        with native_output_held_back():
+        with capture_stderr():
             models = {name: load_model(path) for name, path in paths.items()}
         for name, model in models.items():
             if model.classes != run.classes:

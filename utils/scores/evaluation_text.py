@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from utils.scores.intervals import interval_text
-from utils.table_text import markdown_table, text_table
+from utils.tables import markdown_table, text_table
 
 ABSENT = "–"
 Row = Mapping[str, Any]

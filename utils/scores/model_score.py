@@ -13,7 +13,7 @@ from utils.corpora.class_map import SharedClasses, shared_classes
 from utils.corpora.manifest import Manifest
 from utils.model_files.footprint import footprint
 from utils.model_files.tflite import Classifier, load_model, predict_utterance
-from utils.native_output import native_output_held_back
+from utils.processes import capture_stderr
 from utils.runs.records import Rows
 from utils.scores.intervals import headline_intervals, interval_text
 from utils.scores.metrics import FIGURES, confusion, figures, named
@@ -85,7 +85,7 @@ def _load(path: Path, labels: str | None) -> Classifier:
 
         model: Classifier = load_keras_model(path, labels)
         return model
-    with native_output_held_back():
+    with capture_stderr():
         return load_model(path, labels)
 
 

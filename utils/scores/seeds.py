@@ -8,7 +8,7 @@ from hyperparameters import InputError
 from utils.files import digest, write_atomic, write_json
 from utils.runs.records import Run, load_run
 from utils.scores.metrics import FIGURES, over_seeds
-from utils.table_text import markdown_table
+from utils.tables import markdown_table
 
 FORMAT = 1
 MOST_NAMED = 8  # seeds in a file's name, which has a limit; the hash tells the rest
