@@ -10,21 +10,21 @@ from typing import Any
 import pytest
 
 from hyperparameters import InputError, from_flat, to_flat
-from tests.synthetic_run import random_folds, write_run
-from utils.files import PROJECT
-from utils.reproduction import (
+from reproduction.__main__ import (
     MARKS,
     Texts,
     add_run,
     put_between,
     reproduce,
 )
-from utils.reproduction_text import (
+from reproduction.tables import (
     NOT_RUN,
     SHORT_NAMES,
     against_published,
     expected_scores,
 )
+from tests.synthetic_run import random_folds, write_run
+from utils.files import PROJECT
 from utils.runs.records import RECORD_NAME, load_run
 
 # rendered when a run was finished, from weights that are not committed

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from hyperparameters import from_flat, to_flat
-from tests.synthetic_run import Row, write_run
-from utils.runs.records import Run, load_run
-from utils.suspicions import (
+from reproduction.suspicions import (
     Curves,
     answers_another_question,
     change_row,
     curve_rows,
     suspicions,
 )
+from tests.synthetic_run import Row, write_run
+from utils.runs.records import Run, load_run
 
 
 def rows(fold: int, answers: list[int]) -> list[Row]:
@@ -61,7 +61,7 @@ def base(tmp_path: Path) -> Run:
 def test_what_the_choice_of_an_epoch_is_worth(
     base: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("utils.suspicions.SHORTER", (2, 100))
+    monkeypatch.setattr("reproduction.suspicions.SHORTER", (2, 100))
     (
         published,
         ties,

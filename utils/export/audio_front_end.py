@@ -29,8 +29,8 @@ def normalise(samples: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:
     """`utils.audio.prepare.normalise` and the rounding to 16 bits, after padding.
 
     The percentile is that of the samples between the zeros that
-    `utils.audio.prepare.pad` put there, half on each side, the odd one at the end. Zeros of the recording itself
-    count as padding where it both begins and ends with them.
+    `utils.audio.prepare.pad` put there, half on each side, the odd one at the end.
+    Zeros of the recording itself count as padding if it begins and ends with them.
 
     Plain float32 would round one sample in 7,000 to the next of its 65,536 steps, and
     move an MFCC of a quiet frame by up to 0.008: the gain is a sum of two float32.

@@ -1,7 +1,8 @@
 """The process that runs one fold: it may die at any moment, and dies with its parent.
 
 `utils.training.workers` starts `python -m utils.training.process FD`. The task comes,
-pickled, from stdin, which stays open while the parent lives; events go to the file descriptor.
+pickled, from stdin, which stays open while the parent lives; events go to the
+file descriptor.
 """
 
 import os

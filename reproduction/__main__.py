@@ -1,6 +1,6 @@
 """The published results beside ours, from the committed records alone.
 
-`python -m utils.reproduction` renders every run in `reproduction/` again and writes its
+`python -m reproduction` renders every run in `reproduction/` again and writes its
 tables into README.md, REPRODUCTION.md and MODEL_CARD.md. `--add RUN` first copies a run
 folder's configuration and records there.
 """
@@ -12,12 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hyperparameters import InputError
-from utils.cli import Parser, run_main
-from utils.files import PROJECT, write_atomic
-from utils.report import render as report
-from utils.report.plots.results import confusions_figure
-from utils.report.plots.style import save
-from utils.reproduction_text import (
+from reproduction.suspicions import answers_another_question, suspicions
+from reproduction.tables import (
     Row,
     against_published,
     confusion_panels,
@@ -27,12 +23,16 @@ from utils.reproduction_text import (
     picture_of,
     results_tables,
 )
+from utils.cli import Parser, run_main
+from utils.files import PROJECT, write_atomic
+from utils.report import render as report
+from utils.report.plots.results import confusions_figure
+from utils.report.plots.style import save
 from utils.runs.folder import CONFIG_NAME
 from utils.runs.records import load_run
-from utils.suspicions import answers_another_question, suspicions
 
 MARKS = (
-    "<!-- {}: written by `python -m utils.reproduction` -->",
+    "<!-- {}: written by `python -m reproduction` -->",
     "<!-- end of {} -->",
 )
 
@@ -136,7 +136,7 @@ def add_run(source: Path, folder: Path) -> Path:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Rebuild tables and plots from the records."""
-    parser = Parser(prog="python -m utils.reproduction", description=__doc__)
+    parser = Parser(prog="python -m reproduction", description=__doc__)
     parser.add_argument(
         "--add",
         type=Path,
