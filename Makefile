@@ -6,7 +6,7 @@ DATA_DIR ?= data
 TRAIN_OPTIONS ?=
 BIN := .venv/bin
 # TensorFlow Lite Micro is tried with too small memories: in a process of its own
-MICRO := tests/test_microcontroller.py
+MICRO := tests/export/test_microcontroller.py
 
 .PHONY: train test proof lint clean
 

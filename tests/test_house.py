@@ -17,7 +17,7 @@ SOURCES = sorted(
     for pattern in ("*.py", "utils/**/*.py", "benchmarks/**/*.py")
     for path in PROJECT.glob(pattern)
 )
-WITH_TESTS = [*SOURCES, *sorted(PROJECT.glob("tests/*.py"))]
+WITH_TESTS = [*SOURCES, *sorted(PROJECT.glob("tests/**/*.py"))]
 # What none of these may import: seconds, or a machine without it.
 HEAVY = ("tensorflow", "keras", "torch", "jax", "librosa", "distributed")
 LIGHT_MODULES = (

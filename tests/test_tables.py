@@ -1,56 +1,33 @@
-"""CSV tables of a run's folds."""
+"""Tables as text, read back."""
 
 import csv
-from pathlib import Path
 
-import pytest
-from trained_run import make_run
-
-from utils.report.csv_files import write_tables
-from utils.runs.records import load_run
+from utils.tables import csv_text, markdown_row, markdown_table, text_table
 
 
-def read(path: Path) -> list[dict[str, str]]:
-    """A CSV file's rows by column."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def test_tables_hold_every_epoch_and_every_answer(tmp_path: Path) -> None:
-    run = load_run(make_run(tmp_path, folds_done=(1, 3)))
-    paths = write_tables(run)
-    assert [path.name for path in paths] == [
-        f"fold_{fold:02d}_{name}.csv"
-        for fold in (1, 3)
-        for name in ("history", "predictions")
-    ]
-    record = run.records[0]
-    history = read(tmp_path / "folds" / "fold_01_history.csv")
-    assert [float(row["loss"]) for row in history] == record["history"]["loss"]
-    kept = [row["epoch"] for row in history if row["is_kept"] == "1"]
-    assert kept == [str(record["epoch_kept"])]
-    answers = read(tmp_path / "folds" / "fold_01_predictions.csv")
-    for model in ("keras", "int8"):
-        rows = [row for row in answers if row["model"] == model]
-        assert [row["utterance"] for row in rows] == record["test"]
-        for row, values, label in zip(
-            rows, record["probabilities"][model], record["labels"], strict=True
-        ):
-            found = [float(row[f"probability_{name}"]) for name in run.classes]
-            assert found == pytest.approx(values)
-            assert row["true"] == run.classes[label]
-            assert row["predicted"] == run.classes[values.index(max(values))]
-
-
-def test_a_fold_that_tests_nobody_has_a_history_alone(tmp_path: Path) -> None:
-    folder = make_run(tmp_path, protocol="all", chosen_on="none", folds_done=(0,))
-    assert [path.name for path in write_tables(load_run(folder))] == [
-        "fold_00_history.csv"
+def test_a_markdown_table_has_a_cell_for_each_heading() -> None:
+    assert markdown_table(("class", "n"), [("anger", 3), ("fear", 4)]) == [
+        "| class | n |",
+        "| --- | --- |",
+        "| anger | 3 |",
+        "| fear | 4 |",
     ]
 
 
-def test_an_unspoken_speaker_is_an_empty_cell(tmp_path: Path) -> None:
-    run = load_run(make_run(tmp_path, folds_done=(0,)))
-    run.records[0]["speakers"] = [None] * len(run.records[0]["test"])
-    rows = read(write_tables(run)[1])
-    assert {row["speaker"] for row in rows} == {""}
+def test_a_bar_in_a_cell_does_not_end_it() -> None:
+    assert markdown_row(["max |Δp|", 1]) == r"| max \|Δp\| | 1 |"
+
+
+def test_columns_stand_in_line() -> None:
+    assert text_table(("class", "n"), [("anger", 3), ("fear", 14)]) == [
+        "class   n",
+        "anger   3",
+        "fear   14",
+    ]
+
+
+def test_csv_is_read_back_as_written() -> None:
+    rows = [["a, b", 'say "no"'], ["two\nlines", "ä"]]
+    text = csv_text(rows)
+    assert list(csv.reader(text.splitlines(keepends=True))) == rows
+    assert "\r" not in text

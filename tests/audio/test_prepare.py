@@ -266,8 +266,8 @@ def test_two_processes_at_once(tmp_path: Path) -> None:
     program = """
 import sys
 from pathlib import Path
-sys.path[:0] = [{project!r}, {project!r} + "/tests"]
-from test_segment import toy_settings, written_corpus
+sys.path[:0] = [{project!r}, {project!r} + "/tests/audio"]
+from test_prepare import toy_settings, written_corpus
 from utils.corpora.segments import segment_corpus
 folder = Path({folder!r})
 manifest = written_corpus(folder / sys.argv[1])

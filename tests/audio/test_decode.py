@@ -12,9 +12,11 @@ import soundfile
 import soxr
 
 from hyperparameters import InputError
+from utils.audio import decode
 from utils.audio.decode import BLOCK_VALUES, blocks, ffmpeg_program
-from utils.audio.wav import decode, read_any, read_wav
+from utils.audio.wav import read_any, read_wav
 from utils.cli import printable
+from utils.files import PROJECT
 
 RATE_HZ = 16_000
 
@@ -258,7 +260,7 @@ def test_no_permission_as_another_user(nobody: int) -> None:
         become = ["setpriv", f"--reuid={nobody}", f"--regid={nobody}", "--clear-groups"]
         result = subprocess.run(
             [*become, sys.executable, "-c", code, str(path)],
-            cwd=Path(__file__).parent.parent,
+            cwd=PROJECT,
             capture_output=True,
             text=True,
         )

@@ -16,8 +16,8 @@ STEPS = 32768
 
 def in_graph(samples: np.ndarray, front_end: FrontEnd) -> np.ndarray:
     """16-bit steps of one utterance, normalised in the graph after padding."""
-    [cut] = cut(samples, front_end.duration_samples)
-    padded = pad(cut, front_end.duration_samples).astype(np.float32)
+    [centre] = cut(samples, front_end.duration_samples)
+    padded = pad(centre, front_end.duration_samples).astype(np.float32)
     return fused.normalise(padded[None], front_end).numpy()[0] * STEPS
 
 
