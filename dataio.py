@@ -19,8 +19,8 @@ from utils.audio.features import compute_features
 from utils.audio.wav import Read, read_wav
 from utils.corpora.load import DataPaths, read_segments, select_part
 from utils.corpora.manifest import Manifest
-from utils.corpora.segments import Progress, SegmentedCorpus, quiet
-from utils.files import digest, locked, remove_parts, write_atomic
+from utils.corpora.segments import Progress, SegmentedCorpus, no_progress
+from utils.files import json_sha256, locked, remove_parts, write_atomic
 from utils.protocols.folds import Fold, Stream, random_state
 
 # Raised where the same settings and segments give other features than before: files
@@ -121,7 +121,7 @@ class Dataset:
 
 
 def load_dataset(
-    settings: Settings, data_paths: DataPaths, progress: Progress = quiet
+    settings: Settings, data_paths: DataPaths, progress: Progress = no_progress
 ) -> Dataset:
     """Read a corpus, segment it and make its features, or find them made.
 
@@ -151,7 +151,7 @@ def cache_features(
     settings: Settings,
     derived_dir: Path,
     *,
-    progress: Progress = quiet,
+    progress: Progress = no_progress,
 ) -> Path:
     """Write the features of every segment to one `.npy` file, or find it written.
 
@@ -169,7 +169,7 @@ def cache_features(
         InputError: Another run replaced the segments meanwhile.
     """
     made_from = [FEATURES_FORMAT, segments.key, asdict(settings.front_end)]
-    key = digest(made_from)[:12]
+    key = json_sha256(made_from)[:12]
     name = f"{segments.folder.name}_{settings.front_end.input_type}_{key}.npy"
     path = derived_dir / "features" / name
     rows = ComputedFeatures(segments.paths, settings)

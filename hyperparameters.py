@@ -340,7 +340,7 @@ def from_flat(values: dict[str, Any]) -> Settings:
     return Settings(**made)
 
 
-def changed(settings: Settings) -> dict[str, Any]:
+def non_default(settings: Settings) -> dict[str, Any]:
     """The settings that differ from the published values, by name."""
     published = to_flat(Settings())
     return {k: v for k, v in to_flat(settings).items() if v != published[k]}

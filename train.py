@@ -16,7 +16,7 @@ from utils import options
 from utils.cli import EXIT_USER_ERROR, Parser, one_line, run_main, true_or_false
 from utils.corpora.load import DataPaths
 from utils.files import PROJECT, write_json
-from utils.processes import stops_as_interrupt, usable_cores
+from utils.processes import sigterm_as_interrupt, usable_cores
 from utils.protocols.audit import audit
 from utils.protocols.folds import Fold, make_folds
 from utils.report import render as report
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = shlex.join(["python", "train.py", *arguments])
     command = os.fsencode(words).decode("utf-8", "backslashreplace")  # for the record
     try:
-        with stops_as_interrupt():
+        with sigterm_as_interrupt():
             return run(args, command)
     except KeyboardInterrupt as stop:
         print(f"stopped; this goes on where it stopped: {command}", file=sys.stderr)

@@ -25,7 +25,7 @@ from scipy.special import expit
 from utils.cli import Parser, run_main
 from utils.files import write_atomic
 from utils.scores.intervals import TAIL, Limits, bootstrap, jackknife, logit_jackknife
-from utils.scores.metrics import FIGURES, figures
+from utils.scores.metrics import SCORES, scores_of
 from utils.tables import csv_text, markdown_row, markdown_table
 
 FloatArray = npt.NDArray[np.floating]
@@ -67,8 +67,8 @@ EFFECTS = ((0, 0), (0.3, 0), (0.6, 0), (1, 0), (0, 0.5), (0.3, 0.5), (0.6, 1), (
 SPEAKER_LIMITS: dict[str, Callable[..., Limits]] = {
     "logit jackknife t (headline)": logit_jackknife,
     "jackknife t": jackknife,
-    "bootstrap over speakers": lambda counts, figures: bootstrap(
-        counts, figures, num_resamples=500
+    "bootstrap over speakers": lambda counts, scores_of: bootstrap(
+        counts, scores_of, num_resamples=500
     ),
 }
 OVER_UTTERANCES = "bootstrap over utterances"
@@ -162,7 +162,7 @@ def simulate(
 def true_figures(case: Case) -> FloatArray:
     """The figures over all possible speakers, (4,)."""
     _, recalls = class_logits(case)
-    return figures(answer_shares(recalls) * EMO_DB_COUNTS.sum(axis=0)[:, None])
+    return scores_of(answer_shares(recalls) * EMO_DB_COUNTS.sum(axis=0)[:, None])
 
 
 def covered(limits: Limits, truth: FloatArray) -> FloatArray:
@@ -188,7 +188,7 @@ def utterance_bootstrap(pooled: npt.NDArray[Any], num_resamples: int = 500) -> L
     for counts in pooled:
         shares = counts.ravel() / counts.sum()
         drawn = random.multinomial(counts.sum(), shares, num_resamples)
-        values = figures(drawn.reshape(-1, *counts.shape))
+        values = scores_of(drawn.reshape(-1, *counts.shape))
         limits.append(np.quantile(values, [TAIL, 1 - TAIL], axis=0))
     low, high = np.stack(limits, axis=1)
     return low, high
@@ -207,7 +207,7 @@ def coverage(
         seed: Of the draws.
 
     Returns:
-        By method, the share of intervals that hold the truth, (4,) as `FIGURES`.
+        By method, the share of intervals that hold the truth, (4,) as `SCORES`.
     """
     counts = simulate(case, num_datasets, np.random.RandomState(seed))
     truth = true_figures(case)
@@ -218,7 +218,7 @@ def coverage(
             result[method] = covered(utterance_bootstrap(pooled), truth)
             continue
         parts = np.array_split(counts, -(-num_datasets // CHUNK))
-        limits = [SPEAKER_LIMITS[method](part, figures) for part in parts]
+        limits = [SPEAKER_LIMITS[method](part, scores_of) for part in parts]
         low, high = (np.concatenate(side) for side in zip(*limits, strict=True))
         result[method] = covered((low, high), truth)
     return result
@@ -260,7 +260,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print the coverage of every interval in every cell, in percent."""
     arguments = parse_args(argv)
     methods = [*SPEAKER_LIMITS, OVER_UTTERANCES]
-    head = ["level", "speaker sd", "class sd", "effects", "interval", *FIGURES.values()]
+    head = ["level", "speaker sd", "class sd", "effects", "interval", *SCORES.values()]
     lines = [head]
     print(*markdown_table(head), sep="\n")
     for number, case in enumerate(grid()):

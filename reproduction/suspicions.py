@@ -14,7 +14,7 @@ import numpy.typing as npt
 from hyperparameters import Settings, to_flat
 from utils.runs.records import Run
 from utils.scores.metrics import fold_scores
-from utils.scores.paired import pair, sign_flip, unit_differences
+from utils.scores.paired import common_utterances, sign_flip, unit_differences
 from utils.tables import markdown_table
 
 PUBLISHED = "published"
@@ -196,7 +196,7 @@ def change_row(base: Run, other: Run) -> list[str]:
         for name, (value, before) in changes(other, base.settings).items()
     )
     folds = other.progress.removesuffix(" folds")
-    paired = pair(base, other)
+    paired = common_utterances(base, other)
     if paired is None:
         return [text, folds, "0", *["–"] * 4]
     _, contributions = unit_differences(paired)

@@ -44,8 +44,8 @@ def results_tables(rows: Sequence[Row], published: Mapping[str, Any]) -> str:
     parts = []
     scored = [row for row in rows if row[0].protocol != "all"]
     for question, protocol in QUESTIONS.items():
-        lines = theirs(published) if protocol == "published" else []
-        own = [ours(*row) for row in scored if question_of(row[0]) == question]
+        lines = published_rows(published) if protocol == "published" else []
+        own = [our_row(*row) for row in scored if question_of(row[0]) == question]
         lines += own or [["ours", protocol, "–", *[NOT_RUN] * 3, "–"]]
         parts += [f"**{question}**", "", *markdown_table(HEADS, lines), ""]
     parts.append(
@@ -71,7 +71,9 @@ def against_published(rows: Sequence[Row], published: Mapping[str, Any]) -> str:
         if question_of(run) != AS_PUBLISHED or headline is None:
             continue
         for source, scores in published["scores_percent"][loss].items():
-            cells = [place_of(scores[name], headline[name]) for name in SHORT_NAMES]
+            cells = [
+                position_text(scores[name], headline[name]) for name in SHORT_NAMES
+            ]
             lines.append([protocol_of(run, "**"), loss, source, *cells])
     if not lines:
         return ""
@@ -79,7 +81,7 @@ def against_published(rows: Sequence[Row], published: Mapping[str, Any]) -> str:
     return "\n".join([title, "", *markdown_table(AGAINST_HEADS, lines)])
 
 
-def place_of(percent: float, figure: Mapping[str, Any]) -> str:
+def position_text(percent: float, figure: Mapping[str, Any]) -> str:
     """`94.15 inside`, `above` or `below`, to the two places that are printed.
 
     Args:
@@ -99,7 +101,7 @@ def question_of(run: Run) -> str:
     return held_out if run.protocol in HELD_OUT else shared
 
 
-def theirs(published: Mapping[str, Any]) -> list[list[str]]:
+def published_rows(published: Mapping[str, Any]) -> list[list[str]]:
     """The published figures as rows of a results table."""
     lines = []
     for loss, sources in published["scores_percent"].items():
@@ -109,14 +111,14 @@ def theirs(published: Mapping[str, Any]) -> list[list[str]]:
     return lines
 
 
-def ours(run: Run, metrics: Mapping[str, Any]) -> list[str]:
+def our_row(run: Run, metrics: Mapping[str, Any]) -> list[str]:
     """A run as a row of the results table."""
     settings, scores = run.settings, metrics["keras"]
     cells = ["–"] * len(SHORT_NAMES)
     if "headline" in scores:
         cells = [interval_text(scores["headline"][name]) for name in SHORT_NAMES]
     made = (
-        f"seed {settings['seed']}, {settings['epochs']} epochs, {took(run)}: "
+        f"seed {settings['seed']}, {settings['epochs']} epochs, {cost_text(run)}: "
         f"[report](reproduction/{run.folder.name}/{stem_of(run)}_Report.txt)"
     )
     return ["ours", protocol_of(run, "**"), settings["loss_name"], *cells, made]
@@ -137,7 +139,7 @@ def protocol_of(run: Run, emphasis: str = "") -> str:
     return ", ".join(parts)
 
 
-def took(run: Run) -> str:
+def cost_text(run: Run) -> str:
     """CPU-hours and machine of a run."""
     hours = sum(record["cpu_seconds"] for record in run.records) / 3600
     machines = sorted({record["machine"] for record in run.records})
@@ -149,9 +151,9 @@ def confusion_panels(
 ) -> dict[str, list[ConfusionPanel]]:
     """By loss: the published confusion counts, then ours."""
     panels = {}
-    for loss, theirs in published["confusion"].items():
+    for loss, published_rows in published["confusion"].items():
         title = "published (paper: 1070 rows)"
-        panels[loss] = [ConfusionPanel(title, published["classes"], theirs)]
+        panels[loss] = [ConfusionPanel(title, published["classes"], published_rows)]
         for run, metrics in rows:
             scores = metrics["keras"]
             if run.settings["loss_name"] == loss and "confusion" in scores:
@@ -209,7 +211,7 @@ def expected_scores(rows: Sequence[Row]) -> str:
         figures = [interval_text(entry[name]) for name in ("ua", "wa")]
         speakers.append([entry["speaker"], entry["n"], *figures])
     tables = [
-        markdown_table(HEADS, [ours(run, metrics)]),
+        markdown_table(HEADS, [our_row(run, metrics)]),
         markdown_table(CLASS_HEADS, classes),
         markdown_table(("speaker", "utterances", "UA %", "WA %"), speakers),
     ]

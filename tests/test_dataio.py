@@ -32,7 +32,7 @@ from utils.corpora import segments as segment
 from utils.corpora.load import CACHES, DataPaths, read_corpus, select_part
 from utils.corpora.manifest import Manifest, Utterance
 from utils.corpora.segments import segment_corpus
-from utils.files import PROJECT, digest
+from utils.files import PROJECT, json_sha256
 from utils.protocols.folds import Fold, make_folds
 
 RATE_HZ = 16_000
@@ -118,7 +118,7 @@ def test_the_order_stays() -> None:
     orders = [
         epoch_batches(np.arange(481), Settings(), 3, e).tolist() for e in (0, 299)
     ]
-    assert digest(orders)[:12] == "c299705e6352"
+    assert json_sha256(orders)[:12] == "c299705e6352"
 
 
 def test_steps_are_the_released_code_s() -> None:

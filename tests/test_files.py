@@ -292,5 +292,7 @@ def test_sha256_and_digest(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"abc")
     assert files.sha256(path) == hashlib.sha256(b"abc").hexdigest()
-    assert files.digest({"a": 1, "b": [2]}) == files.digest({"b": [2], "a": 1})
-    assert files.digest({"a": 1}) != files.digest({"a": 2})
+    assert files.json_sha256({"a": 1, "b": [2]}) == files.json_sha256(
+        {"b": [2], "a": 1}
+    )
+    assert files.json_sha256({"a": 1}) != files.json_sha256({"a": 2})

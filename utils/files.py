@@ -140,7 +140,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def digest(content: Any) -> str:
+def json_sha256(content: Any) -> str:
     """SHA-256 of a JSON-able object, independent of the order of its keys."""
     text = json.dumps(content, sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()

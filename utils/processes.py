@@ -50,7 +50,7 @@ def interrupts_blocked() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def stops_as_interrupt() -> Iterator[None]:
+def sigterm_as_interrupt() -> Iterator[None]:
     """Let SIGTERM end the block as Ctrl-C does, with its own exit status.
 
     Raises:
@@ -93,7 +93,7 @@ def stderr_to(file: BinaryIO) -> Iterator[None]:
         os.close(screen)
 
 
-def death_note(exit_code: int | None) -> str:
+def exit_reason(exit_code: int | None) -> str:
     """A line on how a worker process ended."""
     if exit_code is not None and exit_code < 0:
         name = signal.Signals(-exit_code).name

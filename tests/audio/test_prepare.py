@@ -132,7 +132,7 @@ def test_16_bit_samples_are_what_wav_readers_give(tmp_path: Path) -> None:
 )
 def test_folder_names(duration_s: float, mode: int, name: str) -> None:
     settings = from_flat({"duration_s": duration_s, "segment_mode": mode})
-    assert segment.stem("EMO-DB", settings) == name
+    assert segment.segments_name("EMO-DB", settings) == name
 
 
 @pytest.fixture

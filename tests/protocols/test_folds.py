@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hyperparameters import InputError, Settings, from_flat
 from utils.corpora.emo_db import CORPUS
 from utils.corpora.manifest import Manifest, Utterance
-from utils.files import digest
+from utils.files import json_sha256
 from utils.protocols.folds import (
     PROTOCOLS,
     Fold,
@@ -226,7 +226,7 @@ def test_folds_of_emo_db(emo_db: Manifest) -> None:
 def test_folds_of_emo_db_stay(emo_db: Manifest, protocol: str, expected: str) -> None:
     """Stored results are of these folds: a draw that changes would orphan them."""
     folds = make_folds(emo_db.utterances, protocol_settings(protocol))
-    assert digest([dataclasses.asdict(fold) for fold in folds])[:12] == expected
+    assert json_sha256([dataclasses.asdict(fold) for fold in folds])[:12] == expected
 
 
 def speakers_of(count: int) -> list[Utterance]:

@@ -17,8 +17,14 @@ from hyperparameters import InputError
 from utils.files import PROJECT
 from utils.runs.records import Run, load_run
 from utils.scores.compare import compare, main, to_csv
-from utils.scores.metrics import confusion, figures
-from utils.scores.paired import Paired, mcnemar, pair, sign_flip, unit_differences
+from utils.scores.metrics import confusion, scores_of
+from utils.scores.paired import (
+    Paired,
+    common_utterances,
+    mcnemar,
+    sign_flip,
+    unit_differences,
+)
 
 
 @pytest.fixture
@@ -87,10 +93,10 @@ def test_sign_flip_of_many_units_is_drawn() -> None:
 
 def test_differences_are_those_of_the_figures(runs: list[Run]) -> None:
     """The speakers' contributions sum to the differences of the pooled UA and WA."""
-    found = pair(*runs)
+    found = common_utterances(*runs)
     assert found is not None
     unit, contributions = unit_differences(found)
-    first, second = (figures(confusion(run.rows()))[:2] for run in runs)
+    first, second = (scores_of(confusion(run.rows()))[:2] for run in runs)
     assert unit == "speaker"
     assert contributions.shape == (2, 10)
     np.testing.assert_allclose(contributions.sum(axis=1), second - first, rtol=1e-12)
@@ -105,7 +111,7 @@ def test_swapping_one_speakers_answers_flips_one_sign(
         load_run(write_run(tmp_path / f"swapped{i}", folds))
         for i, folds in enumerate(swapped)
     ]
-    before, after = pair(*runs), pair(*others)
+    before, after = common_utterances(*runs), common_utterances(*others)
     assert before is not None
     assert after is not None
     signs = np.where(np.arange(10) == 4, -1, 1)
@@ -154,7 +160,7 @@ def test_repeated_utterances_enter_once_with_their_mean(tmp_path: Path) -> None:
         load_run(write_run(tmp_path / name, rows, settings={"protocol": "paper"}))
         for name, rows in (("first", folds), ("second", better))
     ]
-    found = pair(*runs)
+    found = common_utterances(*runs)
     assert found is not None
     assert found.right.tolist() == [[0.5, 1, 0], [1, 1, 1]]
     line = compare(runs)[1]

@@ -34,7 +34,7 @@ from utils.scores.intervals import (
     unit_counts,
     unit_of,
 )
-from utils.scores.metrics import accuracy, figures
+from utils.scores.metrics import accuracy, scores_of
 
 HEADLINE = "logit jackknife t (headline)"
 
@@ -71,14 +71,14 @@ def test_logit_jackknife_by_hand() -> None:
 def test_leaving_each_speaker_out_by_hand(rows: Rows) -> None:
     """The error of every figure from rows that are really left out."""
     without = [
-        figures(
+        scores_of(
             unit_counts(rows.take(rows.speakers != speaker), "utterance").sum(axis=0)
         )
         for speaker in sorted(set(rows.speakers))
     ]
     expected = np.std(without, axis=0) * (10 - 1) ** 0.5
     np.testing.assert_allclose(
-        jackknife_error(unit_counts(rows, "speaker"), figures), expected, rtol=1e-12
+        jackknife_error(unit_counts(rows, "speaker"), scores_of), expected, rtol=1e-12
     )
 
 
@@ -86,11 +86,11 @@ def test_intervals_stay_within_their_range_and_hold_their_value() -> None:
     counts = simulate(
         Case(level=0.95, speaker_sd=1, class_sd=1), 500, np.random.RandomState(0)
     )
-    value = figures(counts.sum(axis=1))
+    value = scores_of(counts.sum(axis=1))
     for limits in (logit_jackknife, jackknife):
-        low, high = limits(counts, figures)
+        low, high = limits(counts, scores_of)
         assert ((low >= 0) & (low <= value) & (value <= high) & (high <= 1)).all()
-    low, high = jackknife(counts, figures)
+    low, high = jackknife(counts, scores_of)
     assert (high == 1).any()  # the plain one needs the clip, the headline does not
 
 
@@ -131,13 +131,15 @@ def test_rows_of_one_utterance_belong_together(rows: Rows) -> None:
 
 
 def test_an_interval_names_its_method_and_unit(rows: Rows) -> None:
-    ua, wa, *_ = headline_intervals(rows, figures)
+    ua, wa, *_ = headline_intervals(rows, scores_of)
     assert ua["method"] == "delete-one-speaker jackknife, logit scale, t(9)"
     assert (ua["unit"], ua["units"]) == ("speaker", 10)
     assert wa["value"] == np.mean(rows.true == rows.predicted)
     right = rows.take(rows.true == rows.predicted)
-    assert headline_intervals(right, figures)[0]["method"].startswith("exact binomial")
-    references = reference_intervals(rows, figures)
+    assert headline_intervals(right, scores_of)[0]["method"].startswith(
+        "exact binomial"
+    )
+    references = reference_intervals(rows, scores_of)
     assert [reference["units"] for reference in references] == [10, 120]
 
 
@@ -165,7 +167,7 @@ def test_bootstrap_over_utterances_of_the_simulation_is_the_same() -> None:
     ).sum(axis=1)
     units = np.eye(49)[np.repeat(np.arange(49), pooled.ravel())].reshape(-1, 7, 7)
     quick = np.concatenate(utterance_bootstrap(pooled, num_resamples=4000))
-    direct = np.stack(bootstrap(units, figures, num_resamples=4000))
+    direct = np.stack(bootstrap(units, scores_of, num_resamples=4000))
     np.testing.assert_allclose(quick, direct, atol=0.005)
 
 
@@ -188,7 +190,7 @@ def test_the_table_of_counts_has_535_utterances() -> None:
 def test_the_simulation_draws_around_its_truth(is_skewed: bool) -> None:
     """UA and WA are means over speakers: unbiased, and right at the stated level."""
     case = Case(level=0.8, speaker_sd=0.6, class_sd=0.5, is_skewed=is_skewed)
-    values = figures(simulate(case, 4000, np.random.RandomState(0)).sum(axis=1))
+    values = scores_of(simulate(case, 4000, np.random.RandomState(0)).sum(axis=1))
     truth = true_figures(case)
     assert truth[0] == pytest.approx(0.8, abs=1e-6)
     error = values.std(axis=0) / 4000**0.5
@@ -237,7 +239,7 @@ def test_the_benchmark_prints_every_interval(
 def test_recalls_of_0_and_1_do_not_make_an_interval_of_no_width() -> None:
     """One class all right, the other all wrong: UA 0.5 whoever is left out."""
     answers = [[[1, 0], [0, 0]]] * 6 + [[[0, 0], [1, 0]]] * 4
-    low, high = logit_jackknife(np.array(answers), figures)
+    low, high = logit_jackknife(np.array(answers), scores_of)
     exact = scipy.stats.binomtest(5, 10).proportion_ci(0.95)
     np.testing.assert_allclose([low[0], high[0]], [exact.low, exact.high], rtol=1e-9)
     assert low[1] < 0.6 < high[1]  # WA has an error of its own
@@ -248,7 +250,7 @@ def test_an_exact_interval_says_so(rows: Rows) -> None:
     """One speaker whose recalls are 1, 0 and 0: the unit is the utterance."""
     one = rows.take(rows.speakers == "s03")
     alike = Rows(**{**vars(one), "probabilities": np.tile([0.8, 0.1, 0.1], (12, 1))})
-    ua = headline_intervals(alike, figures)[0]
+    ua = headline_intervals(alike, scores_of)[0]
     assert ua["value"] == pytest.approx(1 / 3)
     assert ua["low"] < 0.2 < 0.5 < ua["high"]
     assert ua["method"].startswith("exact binomial over utterances: leaving any")

@@ -18,13 +18,13 @@ from synthetic_run import CLASSES, random_folds, write_run
 from hyperparameters import InputError
 from utils.runs.records import Rows, load_run
 from utils.scores.metrics import (
-    FIGURES,
+    SCORES,
     confusion,
-    figures,
     fold_scores,
     over_seeds,
     per_class,
     per_speaker,
+    scores_of,
     summary,
 )
 
@@ -59,7 +59,7 @@ def test_figures_by_hand() -> None:
     rows = rows_of([0, 0, 0, 1, 1, 2], [0, 0, 2, 0, 1, 2])
     assert confusion(rows).tolist() == [[2, 0, 1], [1, 1, 0], [0, 0, 1]]
     np.testing.assert_allclose(
-        figures(confusion(rows)), [13 / 18, 4 / 6, 2 / 3, 2 / 3], rtol=1e-15
+        scores_of(confusion(rows)), [13 / 18, 4 / 6, 2 / 3, 2 / 3], rtol=1e-15
     )
 
 
@@ -77,15 +77,15 @@ def test_figures_equal_scikit_learn(seed: int) -> None:
         counts.tolist() == confusion_matrix(true, predicted, labels=range(7)).tolist()
     )
     np.testing.assert_allclose(
-        figures(counts), by_scikit_learn(true, predicted), rtol=1e-13
+        scores_of(counts), by_scikit_learn(true, predicted), rtol=1e-13
     )
 
 
 def test_figures_of_many_matrices_at_once() -> None:
     counts = np.random.RandomState(0).randint(0, 9, (4, 5, 3, 3))
-    together = figures(counts)
-    assert together.shape == (4, 5, len(FIGURES))
-    np.testing.assert_array_equal(together[2, 3], figures(counts[2, 3]))
+    together = scores_of(counts)
+    assert together.shape == (4, 5, len(SCORES))
+    np.testing.assert_array_equal(together[2, 3], scores_of(counts[2, 3]))
 
 
 def test_the_published_matrix_gives_the_published_figures() -> None:
@@ -102,7 +102,7 @@ def test_the_published_matrix_gives_the_published_figures() -> None:
         ]
     )
     published = [94.15, 94.21, 94.16]
-    np.testing.assert_allclose(100 * figures(counts)[:3], published, atol=0.006)
+    np.testing.assert_allclose(100 * scores_of(counts)[:3], published, atol=0.006)
 
 
 def test_a_fold_averages_over_the_classes_it_has(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_a_summary_pools_the_rows_of_all_folds(tmp_path: Path) -> None:
     run = load_run(write_run(tmp_path / "run", random_folds(3)))
     content = summary(run)
     rows = run.rows()
-    pooled = [content["headline"][figure]["value"] for figure in FIGURES]
+    pooled = [content["headline"][figure]["value"] for figure in SCORES]
     np.testing.assert_allclose(
         pooled, by_scikit_learn(rows.true, rows.predicted), rtol=1e-13
     )

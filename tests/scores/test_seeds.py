@@ -10,7 +10,7 @@ from synthetic_run import random_folds, write_run
 import train
 from hyperparameters import InputError
 from utils.runs.records import load_run
-from utils.scores.metrics import confusion, figures
+from utils.scores.metrics import confusion, scores_of
 from utils.scores.seeds import write_spread
 
 
@@ -31,7 +31,7 @@ def runs(tmp_path: Path) -> list[Path]:
 def test_spread_is_that_of_the_pooled_figures(runs: list[Path], tmp_path: Path) -> None:
     spread = write_spread(runs, tmp_path / "out")
     content = json.loads(spread.files[0].read_text())
-    table = np.stack([figures(confusion(load_run(run).rows())) for run in runs])
+    table = np.stack([scores_of(confusion(load_run(run).rows())) for run in runs])
     assert content["seeds"] == [42, 43, 44]
     assert content["ua"]["mean"] == pytest.approx(table[:, 0].mean())
     assert content["wa"]["sd"] == pytest.approx(table[:, 1].std(ddof=1))

@@ -15,7 +15,7 @@ from utils.corpora import load_manifest
 from utils.corpora.user_corpus import folder_corpus
 from utils.files import PROJECT, write_json
 from utils.model_files.metadata import attach_metadata
-from utils.model_files.tflite import ask, file_name, load_model
+from utils.model_files.tflite import file_name, load_model, predict_recordings
 from utils.runs.folder import file_stem, record_path
 from utils.runs.records import load_run
 from utils.scores import evaluation
@@ -122,7 +122,7 @@ def test_files_are_asked_again_and_the_rest_is_recorded(run: ToyRun) -> None:
     right = 0
     for utterance in run.utterances[0::2]:
         samples, _ = soundfile.read(utterance.path)
-        answers = ask({"int8": model}, [samples])["int8"]
+        answers = predict_recordings({"int8": model}, [samples])["int8"]
         right += CLASSES[answers[0].argmax()] == utterance.label
     right += sum(u.label == "grief" for u in run.utterances[1::2])  # as recorded
     int8 = content["by_name"]["int8"]
@@ -262,7 +262,7 @@ def test_model_on_a_corpus(
     model, right = load_model(path), 0
     for name in CLASSES:
         for wav in (data_dir / "TOYS" / name).iterdir():
-            [answer] = ask({"m": model}, [soundfile.read(wav)[0]])["m"]
+            [answer] = predict_recordings({"m": model}, [soundfile.read(wav)[0]])["m"]
             right += CLASSES[answer.argmax()] == name
     assert f" {100 * right / 12:.2f} [" in shown.splitlines()[2]  # WA
     assert "12 utterances of TOYS" in shown

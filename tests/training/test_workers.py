@@ -31,8 +31,8 @@ from utils.corpora.load import DataPaths
 from utils.processes import (
     environment,
     interrupts_blocked,
+    sigterm_as_interrupt,
     stderr_to,
-    stops_as_interrupt,
 )
 from utils.runs import folder as run_folder
 from utils.training.job import FoldOptions, FoldTask
@@ -190,7 +190,7 @@ def test_environment_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_end_the_block_with_their_status(number: signal.Signals) -> None:
     before = signal.getsignal(number)
-    with pytest.raises(KeyboardInterrupt) as stop, stops_as_interrupt():
+    with pytest.raises(KeyboardInterrupt) as stop, sigterm_as_interrupt():
         signal.raise_signal(number)
     assert stop.value.args == (128 + number,)
     assert signal.getsignal(number) is before

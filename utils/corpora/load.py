@@ -7,7 +7,12 @@ from hyperparameters import InputError, Settings
 from utils.audio.wav import Read, read_any, read_wav
 from utils.corpora import Corpus, load_manifest
 from utils.corpora.manifest import Manifest
-from utils.corpora.segments import Progress, SegmentedCorpus, quiet, segment_corpus
+from utils.corpora.segments import (
+    Progress,
+    SegmentedCorpus,
+    no_progress,
+    segment_corpus,
+)
 from utils.corpora.user_corpus import conversion_line, find_corpus
 from utils.files import PROJECT
 
@@ -54,7 +59,7 @@ class DataPaths:
 
 
 def read_segments(
-    settings: Settings, data_paths: DataPaths, progress: Progress = quiet
+    settings: Settings, data_paths: DataPaths, progress: Progress = no_progress
 ) -> tuple[Manifest, SegmentedCorpus, Read]:
     """A whole corpus and its segments, written now or before; and what reads a file.
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hyperparameters import InputError
-from utils.files import digest, sha256
+from utils.files import json_sha256, sha256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,4 +101,4 @@ class Manifest:
             [u.id, u.label, u.speaker, u.sentence, u.part, u.session, hashes[u.id]]
             for u in self.utterances
         ]
-        return digest([self.classes, rows])
+        return json_sha256([self.classes, rows])

@@ -11,14 +11,14 @@ from hyperparameters import InputError, Settings
 from utils.audio.prepare import prepare
 from utils.audio.wav import Read, read_wav, write_wav
 from utils.corpora.manifest import Manifest, Utterance
-from utils.files import building, digest, locked, write_json
+from utils.files import building, json_sha256, locked, write_json
 
 INDEX_NAME = "segments.json"
 INDEX_FORMAT = 1
 Progress = Callable[..., Iterable[Any]]
 
 
-def quiet(items: Iterable[Any], **_: Any) -> Iterable[Any]:
+def no_progress(items: Iterable[Any], **_: Any) -> Iterable[Any]:
     """No progress bar; takes tqdm's options."""
     return items
 
@@ -65,7 +65,7 @@ def duration_text(duration_s: float) -> str:
     return text if float(text) == duration_s else repr(duration_s)
 
 
-def stem(corpus_name: str, settings: Settings) -> str:
+def segments_name(corpus_name: str, settings: Settings) -> str:
     """`EMO-DB_3.0s_Segmented`, the start of folder and file names; mode 0 is named."""
     mode = "_mode0" if settings.data.segment_mode == 0 else ""
     text = duration_text(settings.front_end.duration_s)
@@ -78,7 +78,7 @@ def segment_corpus(
     derived_dir: Path,
     *,
     read: Read = read_wav,
-    progress: Progress = quiet,
+    progress: Progress = no_progress,
 ) -> SegmentedCorpus:
     """Write the segments of a corpus, or find them written from the same source.
 
@@ -94,7 +94,7 @@ def segment_corpus(
         InputError: An unreadable file, silence, NaN, another rate or stereo.
         OSError: The disk is full or the folder not writable.
     """
-    folder = derived_dir / stem(manifest.corpus, settings)
+    folder = derived_dir / segments_name(manifest.corpus, settings)
     front_end = settings.front_end
     made_from = {
         "format": INDEX_FORMAT,
@@ -104,7 +104,7 @@ def segment_corpus(
         "normalise_percentile": front_end.normalise_percentile,
         "segment_mode": settings.data.segment_mode,
     }
-    key = digest(made_from)
+    key = json_sha256(made_from)
     with locked(folder):
         index = _read_index(folder, key)
         if index is None:

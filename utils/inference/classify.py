@@ -75,7 +75,7 @@ class Refusal:
     reason: str
 
 
-class Asked(NamedTuple):
+class ScoredWindow(NamedTuple):
     """A window and what the model says of it; whether it is speech comes later."""
 
     start: int
@@ -127,7 +127,7 @@ def ordered_map(
             yield waiting.popleft().result()
 
 
-class Heard:
+class RecordingStats:
     """What is learnt of a recording while its blocks pass through."""
 
     def __init__(self, sample_rate_hz: int) -> None:
@@ -196,7 +196,7 @@ def classify_centre(path: Path, name: str, models: ModelPerThread) -> Answer:
         InputError: The file cannot be used; one line that names it.
     """
     front_end = models.front_end
-    heard = Heard(front_end.sample_rate_hz)
+    heard = RecordingStats(front_end.sample_rate_hz)
     centre = _centre(path, front_end, heard)
     heard.check(name, front_end)
     if level_db(centre) <= SILENCE_DB:
@@ -219,7 +219,7 @@ def classify_centre(path: Path, name: str, models: ModelPerThread) -> Answer:
     )
 
 
-def _centre(path: Path, front_end: FrontEnd, heard: Heard) -> FloatArray:
+def _centre(path: Path, front_end: FrontEnd, heard: RecordingStats) -> FloatArray:
     """The centre segment as `cut` gives it; a long file is decoded a second time."""
     rate_hz, length = front_end.sample_rate_hz, front_end.duration_samples
     limit = max(2 * length, int(MAX_KEPT_S * rate_hz))
@@ -262,13 +262,13 @@ def classify_windows(
         InputError: The file cannot be used; one line that names it.
     """
     front_end = models.front_end
-    heard = Heard(front_end.sample_rate_hz)
+    heard = RecordingStats(front_end.sample_rate_hz)
     stream = heard.listen(blocks(path, front_end.sample_rate_hz))
 
-    def ask(window: Window) -> Asked:
+    def ask(window: Window) -> ScoredWindow:
         answer = predict_utterance(models.get(), window.samples)
         end = window.start + len(window.samples)
-        return Asked(window.start, end, level_db(window.samples), answer)
+        return ScoredWindow(window.start, end, level_db(window.samples), answer)
 
     asked = list(ordered_map(ask, slide(stream, sliding), jobs))
     heard.check(name, front_end)
@@ -285,7 +285,7 @@ def classify_windows(
     )
 
 
-def to_spans(asked: Sequence[Asked], sample_rate_hz: int) -> tuple[Span, ...]:
+def to_spans(asked: Sequence[ScoredWindow], sample_rate_hz: int) -> tuple[Span, ...]:
     """Tell speech from the rest by the level of all windows together."""
     speech = is_speech([window.level_db for window in asked])
     return tuple(

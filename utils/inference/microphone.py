@@ -12,7 +12,7 @@ import numpy.typing as npt
 from hyperparameters import InputError
 from utils.audio.windows import Sliding, level_db, slide
 from utils.inference.answers import NO_SPEECH, bars, class_of, clock
-from utils.inference.classify import Asked, to_spans
+from utils.inference.classify import ScoredWindow, to_spans
 from utils.model_files.tflite import Classifier, predict_utterance
 
 FloatArray = npt.NDArray[np.floating]
@@ -98,11 +98,11 @@ def live(
         sliding: Window and hop.
         show: Called with the lines for each window as soon as it is complete.
     """
-    asked: list[Asked] = []
+    asked: list[ScoredWindow] = []
     for window in slide(blocks, sliding):
         answer = predict_utterance(model, window.samples)
         end = window.start + len(window.samples)
-        asked.append(Asked(window.start, end, level_db(window.samples), answer))
+        asked.append(ScoredWindow(window.start, end, level_db(window.samples), answer))
         del asked[:-LEVELS_KEPT]
         span = to_spans(asked, model.front_end.sample_rate_hz)[-1]
         has_speech = span.is_speech and span.level_db > ROOM_DB

@@ -289,7 +289,7 @@ def predict_utterance(
     return model.predict(model_inputs(model, samples, mode)).mean(axis=0)
 
 
-def ask(
+def predict_recordings(
     models: Mapping[str, Classifier], recordings: Iterable[FloatArray], mode: int = 1
 ) -> dict[str, Float32Array]:
     """Ask several models about several recordings, each read once.

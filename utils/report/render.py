@@ -16,7 +16,7 @@ from utils.report.plots.run import run_figures, save_figures, stem_of
 from utils.report.text import report_text
 from utils.runs.records import Run, load_run
 from utils.scores.intervals import interval_text
-from utils.scores.metrics import FIGURES, confusion, figures, named, summary
+from utils.scores.metrics import SCORES, by_name, confusion, scores_of, summary
 
 FORMAT = 1
 
@@ -93,7 +93,7 @@ def _precisions(run: Run) -> dict[str, dict[str, Any]]:
     for source in run.sources:
         rows = run.rows(source)
         differing = int((rows.predicted != reference.predicted).sum())
-        values = named(figures(confusion(rows)).tolist())
+        values = by_name(scores_of(confusion(rows)).tolist())
         scores[source] = values | {"answers_unlike_keras": differing}
     return scores
 
@@ -104,7 +104,7 @@ def headline(metrics: Mapping[str, Any]) -> str:
     parts = [metrics["corpus"]["name"]]
     if scores := metrics["keras"].get("headline"):
         parts += [
-            f"{FIGURES[name]} % {interval_text(scores[name])}" for name in ("ua", "wa")
+            f"{SCORES[name]} % {interval_text(scores[name])}" for name in ("ua", "wa")
         ]
     else:
         parts.append("no score, by design")

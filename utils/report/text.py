@@ -8,7 +8,7 @@ from hyperparameters import to_flat
 from utils.protocols.folds import PROTOCOLS
 from utils.runs.folder import settings_of
 from utils.runs.records import Run
-from utils.scores.metrics import FIGURES
+from utils.scores.metrics import SCORES
 from utils.tables import text_table
 
 WIDTH = 88
@@ -165,7 +165,7 @@ def _pooled(scores: Mapping[str, Any]) -> list[str]:
             _limits(headline[name]),
             *(_bracket(other["low"][name], other["high"][name]) for other in others),
         )
-        for name, label in FIGURES.items()
+        for name, label in SCORES.items()
     ]
     count = f"{scores['n']:,} test rows"
     if scores["utterances"] != scores["n"]:
@@ -202,15 +202,15 @@ def _folds(run: Run, scores: Mapping[str, Any]) -> list[str]:
         (
             row["fold"],
             row["n"],
-            *(f"{100 * row[name]:.2f}" for name in FIGURES),
+            *(f"{100 * row[name]:.2f}" for name in SCORES),
             epochs[row["fold"]],
         )
         for row in folds["scores"]
     ]
-    rows.append(("mean", "", *(f"{100 * folds['mean'][k]:.2f}" for k in FIGURES), ""))
+    rows.append(("mean", "", *(f"{100 * folds['mean'][k]:.2f}" for k in SCORES), ""))
     if folds["sd"]["ua"] is not None:
-        rows.append(("sd", "", *(f"{100 * folds['sd'][k]:.2f}" for k in FIGURES), ""))
-    header = ("fold", "rows", *FIGURES.values(), "epoch kept (from 0)")
+        rows.append(("sd", "", *(f"{100 * folds['sd'][k]:.2f}" for k in SCORES), ""))
+    header = ("fold", "rows", *SCORES.values(), "epoch kept (from 0)")
     table = text_table(header, rows)
     return [*_title("By fold, in %"), *table, *_wrapped(folds["note"])]
 
@@ -271,10 +271,10 @@ def _exported(precisions: Mapping[str, Mapping[str, Any]]) -> list[str]:
     if len(precisions) < 2:
         return []
     rows = [
-        (source, *(f"{100 * row[k]:.2f}" for k in FIGURES), row["answers_unlike_keras"])
+        (source, *(f"{100 * row[k]:.2f}" for k in SCORES), row["answers_unlike_keras"])
         for source, row in precisions.items()
     ]
-    header = ("model", *FIGURES.values(), "answers unlike keras")
+    header = ("model", *SCORES.values(), "answers unlike keras")
     return [*_title("Exported models, in %"), *text_table(header, rows)]
 
 

@@ -20,11 +20,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hyperparameters import InputError, Settings, changed, from_flat, to_flat
+from hyperparameters import InputError, Settings, from_flat, non_default, to_flat
 from utils.corpora.manifest import Manifest
 from utils.corpora.reading import SAFE_NAME_SAID, is_safe_name
-from utils.corpora.segments import duration_text, stem
-from utils.files import PROJECT, digest
+from utils.corpora.segments import duration_text, segments_name
+from utils.files import PROJECT, json_sha256
 from utils.processes import usable_cores
 
 FORMAT = 1
@@ -54,7 +54,7 @@ PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy", "ai-edge-litert")
 
 def run_hash(settings: Settings, manifest: Manifest) -> str:
     """Eight hexadecimal digits over all that affects the run's results."""
-    return digest([FORMAT, changed(settings), manifest.digest])[:8]
+    return json_sha256([FORMAT, non_default(settings), manifest.digest])[:8]
 
 
 def run_name(settings: Settings, manifest: Manifest) -> str:
@@ -72,7 +72,7 @@ def run_name(settings: Settings, manifest: Manifest) -> str:
 
 def file_stem(corpus_name: str, settings: Settings) -> str:
     """`EMO-DB_3.0s_Segmented_cross_entropy`, the original's start of file names."""
-    return f"{stem(corpus_name, settings)}_{settings.network.loss_name}"
+    return f"{segments_name(corpus_name, settings)}_{settings.network.loss_name}"
 
 
 def record_path(folder: Path, fold: int) -> Path:
@@ -217,7 +217,7 @@ def make_config(
         "format": FORMAT,
         "hash": run_hash(settings, manifest),
         "settings": to_flat(settings),
-        "changed": changed(settings),
+        "changed": non_default(settings),
         "classes": list(manifest.classes),
         "corpus": describe_corpus(manifest),
         "num_folds": num_folds,

@@ -17,8 +17,14 @@ from utils.cli import Parser, run_main
 from utils.files import write_atomic
 from utils.runs.records import Run, load_run
 from utils.scores.intervals import headline_intervals, interval_text
-from utils.scores.metrics import FIGURES, figures, named
-from utils.scores.paired import Paired, mcnemar, pair, sign_flip, unit_differences
+from utils.scores.metrics import SCORES, by_name, scores_of
+from utils.scores.paired import (
+    Paired,
+    common_utterances,
+    mcnemar,
+    sign_flip,
+    unit_differences,
+)
 from utils.tables import csv_text, markdown_table
 
 SHOWN = ("ua", "wa", "weighted_f1")
@@ -71,7 +77,11 @@ def compare(
             )
         line = _describe(other, source)
         lines.append(
-            line | {"differs": differs, "paired": _tests(pair(first, other, source))}
+            line
+            | {
+                "differs": differs,
+                "paired": _tests(common_utterances(first, other, source)),
+            }
         )
     return lines
 
@@ -94,7 +104,7 @@ def _describe(run: Run, source: str) -> dict[str, Any]:
         "epochs": settings.get("epochs"),
         "folds": f"{len(run.records)}/{run.num_folds}",
         "rows": len(rows),
-        **named(headline_intervals(rows, figures)),
+        **by_name(headline_intervals(rows, scores_of)),
     }
 
 
@@ -118,7 +128,7 @@ def to_markdown(lines: Sequence[dict[str, Any]]) -> str:
     """The comparison as a Markdown table with its legend; scores in percent."""
     fixed = ("run", "protocol", "select", "chosen_on", "seed", "epochs", "folds")
     head = [name.replace("_", " ") for name in (*fixed, "rows")]
-    head += [f"{FIGURES[figure]} % [95 % interval]" for figure in SHOWN]
+    head += [f"{SCORES[figure]} % [95 % interval]" for figure in SHOWN]
     head += ["ΔUA (p)", "ΔWA (p)", "McNemar p", "differs in"]
     table = []
     for line in lines:
@@ -170,8 +180,8 @@ def to_csv(lines: Sequence[dict[str, Any]]) -> str:
 
 def _flat(line: dict[str, Any]) -> dict[str, Any]:
     """One level of keys: `ua`, `ua_low`, `ua_high`, ..., `paired_mcnemar_p`."""
-    flat = {k: v for k, v in line.items() if k not in (*FIGURES, "paired", "differs")}
-    for figure in FIGURES:
+    flat = {k: v for k, v in line.items() if k not in (*SCORES, "paired", "differs")}
+    for figure in SCORES:
         flat[figure] = line[figure]["value"]
         flat |= {f"{figure}_{key}": line[figure][key] for key in ("low", "high")}
     flat |= {"method": line["ua"]["method"], "differs": ";".join(line["differs"])}

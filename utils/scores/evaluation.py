@@ -12,16 +12,16 @@ from hyperparameters import InputError
 from utils.model_files.footprint import footprint
 from utils.model_files.tflite import (
     NAMES,
-    ask,
     file_name,
     load_model,
+    predict_recordings,
 )
 from utils.processes import capture_stderr
 from utils.report.plots.run import stem_of
 from utils.runs.folder import fold_folder, machine, versions
 from utils.runs.records import Rows, Run
 from utils.scores.intervals import headline_intervals
-from utils.scores.metrics import confusion, figures, named
+from utils.scores.metrics import by_name, confusion, scores_of
 
 FORMAT = 1
 ROUNDING = 1e-9  # percentage points: 0.80 less 0.79 is one, but not in binary
@@ -82,7 +82,11 @@ def rescore(run: Run, read: ReadUtterance, progress: Progress = iter) -> Rescore
                     f"run's are {', '.join(run.classes)}"
                 )
             folds[name].append(record["fold"])
-        answers = ask(models, map(read, record["test"]), mode) if models else {}
+        answers = (
+            predict_recordings(models, map(read, record["test"]), mode)
+            if models
+            else {}
+        )
         tables = {name: rows.tolist() for name, rows in answers.items()}
         records.append(record | {"probabilities": record["probabilities"] | tables})
     return Rescored(run=replace(run, records=tuple(records)), folds=folds)
@@ -152,8 +156,8 @@ def compare(rows: Rows, reference: Rows) -> dict[str, Any]:
         far UA is below the reference, percentage points; `agreement`, the share of
         the same classes; `max_probability_difference`.
     """
-    scores = named(headline_intervals(rows, figures))
-    reference_ua = named(figures(confusion(reference)))["ua"]
+    scores = by_name(headline_intervals(rows, scores_of))
+    reference_ua = by_name(scores_of(confusion(reference)))["ua"]
     difference = np.abs(rows.probabilities - reference.probabilities)
     return {figure: scores[figure] for figure in SHOWN} | {
         "ua_loss_points": float(100 * (reference_ua - scores["ua"]["value"])),

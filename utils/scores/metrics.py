@@ -16,7 +16,7 @@ from hyperparameters import InputError
 from utils.runs.records import Rows, Run
 from utils.scores.intervals import headline_intervals, reference_intervals
 
-FIGURES = {
+SCORES = {
     "ua": "UA",
     "wa": "WA",
     "weighted_f1": "weighted F1",
@@ -39,7 +39,7 @@ def _ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> FloatArray:
     return np.divide(part, whole, out=np.zeros(shape), where=whole > 0)
 
 
-def figures(counts: npt.NDArray[Any]) -> FloatArray:
+def scores_of(counts: npt.NDArray[Any]) -> FloatArray:
     """UA, WA, weighted F1 and macro F1 of confusion matrices.
 
     As in scikit-learn UA averages over the classes present among the true labels
@@ -50,7 +50,7 @@ def figures(counts: npt.NDArray[Any]) -> FloatArray:
         counts: (..., classes, classes), rows true, columns predicted; any weights.
 
     Returns:
-        (..., 4) in the order of `FIGURES`, within 0..1.
+        (..., 4) in the order of `SCORES`, within 0..1.
     """
     right = np.diagonal(counts, axis1=-2, axis2=-1)
     true, predicted = counts.sum(axis=-1), counts.sum(axis=-2)  # (..., classes)
@@ -69,12 +69,12 @@ def figures(counts: npt.NDArray[Any]) -> FloatArray:
 
 def accuracy(counts: npt.NDArray[Any]) -> FloatArray:
     """WA alone, (..., 1): on the rows of one class it is that class's recall."""
-    return figures(counts)[..., 1:2]
+    return scores_of(counts)[..., 1:2]
 
 
-def named(values: Sequence[Any] | FloatArray) -> dict[str, Any]:
+def by_name(values: Sequence[Any] | FloatArray) -> dict[str, Any]:
     """Four values by the figures' short names."""
-    return dict(zip(FIGURES, values, strict=True))
+    return dict(zip(SCORES, values, strict=True))
 
 
 def fold_scores(rows: Rows) -> dict[str, Any]:
@@ -90,16 +90,16 @@ def fold_scores(rows: Rows) -> dict[str, Any]:
     scores, table = [], []
     for fold in np.unique(rows.folds):
         counts = confusion(rows.take(rows.folds == fold))
-        table.append(figures(counts))
-        values = named(table[-1].tolist())
+        table.append(scores_of(counts))
+        values = by_name(table[-1].tolist())
         scores.append({"fold": int(fold), "n": int(counts.sum()), **values})
     several = len(table) > 1
     spread = np.std(table, axis=0, ddof=1).tolist() if several else [None] * 4
     return {
         "note": FOLD_NOTE,
         "scores": scores,
-        "mean": named(np.mean(table, axis=0).tolist()),
-        "sd": named(spread),
+        "mean": by_name(np.mean(table, axis=0).tolist()),
+        "sd": by_name(spread),
     }
 
 
@@ -144,7 +144,7 @@ def per_speaker(rows: Rows) -> list[dict[str, Any]]:
     table = []
     for speaker in sorted(set(rows.speakers)):
         own = rows.take(rows.speakers == speaker)
-        ua, wa, *_ = headline_intervals(own, figures)
+        ua, wa, *_ = headline_intervals(own, scores_of)
         table.append({"speaker": speaker, "n": len(own), "ua": ua, "wa": wa})
     return table
 
@@ -178,10 +178,11 @@ def summary(run: Run, source: str = "keras") -> dict[str, Any]:
         return content
     counts = confusion(rows)
     return content | {
-        "headline": named(headline_intervals(rows, figures)),
+        "headline": by_name(headline_intervals(rows, scores_of)),
         "reference_intervals": [
-            interval | {"low": named(interval["low"]), "high": named(interval["high"])}
-            for interval in reference_intervals(rows, figures)
+            interval
+            | {"low": by_name(interval["low"]), "high": by_name(interval["high"])}
+            for interval in reference_intervals(rows, scores_of)
         ],
         "folds": fold_scores(rows),
         "per_class": per_class(rows, run.classes),
@@ -219,7 +220,7 @@ def over_seeds(runs: Sequence[Run], source: str = "keras") -> dict[str, Any]:
             f"{unfinished[0].folder}: {unfinished[0].progress} done; finish the run "
             "first"
         )
-    table = np.stack([figures(confusion(run.rows(source))) for run in runs])
+    table = np.stack([scores_of(confusion(run.rows(source))) for run in runs])
     spread = {
         "mean": table.mean(axis=0),
         "sd": table.std(axis=0, ddof=1),
@@ -228,7 +229,7 @@ def over_seeds(runs: Sequence[Run], source: str = "keras") -> dict[str, Any]:
     }
     return {"seeds": seeds} | {
         figure: {name: float(values[index]) for name, values in spread.items()}
-        for index, figure in enumerate(FIGURES)
+        for index, figure in enumerate(SCORES)
     }
 
 

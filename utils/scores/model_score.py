@@ -16,7 +16,7 @@ from utils.model_files.tflite import Classifier, load_model, predict_utterance
 from utils.processes import capture_stderr
 from utils.runs.records import Rows
 from utils.scores.intervals import headline_intervals, interval_text
-from utils.scores.metrics import FIGURES, confusion, figures, named
+from utils.scores.metrics import SCORES, by_name, confusion, scores_of
 
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
@@ -71,7 +71,7 @@ def score_model(
         "corpus": manifest.corpus,
         "classes": model.classes,
         "n": len(rows),
-        "headline": named(headline_intervals(rows, figures)),
+        "headline": by_name(headline_intervals(rows, scores_of)),
         "confusion": confusion(rows).tolist(),
         "notes": _notes(model.trained_on, manifest, shared),
         "footprint": None if path.suffix == ".keras" else footprint(path, labels),
@@ -116,7 +116,7 @@ def score_text(content: dict[str, Any]) -> str:
     lines = [
         f"{content['model']} on {content['n']:,} utterances of {content['corpus']}"
     ]
-    for name, title in FIGURES.items():
+    for name, title in SCORES.items():
         lines.append(f"{title:12}{interval_text(content['headline'][name])} %")
     lines.append("confusion (rows true, columns answered):")
     width = max(map(len, content["classes"]))

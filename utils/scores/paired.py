@@ -38,7 +38,7 @@ class Paired:
     right: FloatArray
 
 
-def pair(first: Run, other: Run, source: str = "keras") -> Paired | None:
+def common_utterances(first: Run, other: Run, source: str = "keras") -> Paired | None:
     """The utterances both runs tested, in order of their ids.
 
     Args:

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hyperparameters import InputError
-from utils.files import digest, write_atomic, write_json
+from utils.files import json_sha256, write_atomic, write_json
 from utils.runs.records import Run, load_run
-from utils.scores.metrics import FIGURES, over_seeds
+from utils.scores.metrics import SCORES, over_seeds
 from utils.tables import markdown_table
 
 FORMAT = 1
@@ -53,7 +53,7 @@ def write_spread(folders: Sequence[Path], output_dir: Path) -> SeedSpread:
     text = spread_text(runs, content)
     seeds = "-".join(str(seed) for seed in spread["seeds"][:MOST_NAMED])
     what = folders[0].name.rsplit("_seed", 1)[0]
-    hashes = digest([run.config["hash"] for run in runs])[:8]
+    hashes = json_sha256([run.config["hash"] for run in runs])[:8]
     path = output_dir / f"{what}_seeds{seeds}_{hashes}.json"
     write_json(path, content)
     write_atomic(path.with_suffix(".md"), text)
@@ -64,7 +64,7 @@ def spread_text(runs: Sequence[Run], content: Mapping[str, Any]) -> str:
     """The spread as Markdown: a table in percent, the runs, what the scores mean."""
     rows = [
         (name, *(f"{100 * content[key][kind]:.2f}" for kind in SPREAD))
-        for key, name in FIGURES.items()
+        for key, name in SCORES.items()
     ]
     lines = markdown_table([f"% over {len(runs)} seeds", *SPREAD], rows)
     lines += ["", f"Protocol {content['protocol']}. Runs:", ""]

@@ -28,7 +28,7 @@ def limit_threads(threads: int) -> None:
         tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
-def conditions(threads: int) -> dict[str, Any]:
+def environment_of_training(threads: int) -> dict[str, Any]:
     """What a fold's numbers depend on besides settings and data.
 
     Args:
@@ -70,7 +70,7 @@ def note_conditions(state: State, now: dict[str, Any]) -> list[str]:
 
     Args:
         state: Fresh or restored.
-        now: As `conditions` has them.
+        now: As `environment_of_training` has them.
 
     Returns:
         A warning where other conditions trained the epochs before; else nothing.

@@ -13,7 +13,7 @@ from dataio import steps_per_epoch, tensorflow_pipeline, training_batches
 from hyperparameters import InputError
 from utils.protocols.folds import Stream, random_state
 from utils.training import checkpoint
-from utils.training.backend import conditions, note_conditions
+from utils.training.backend import environment_of_training, note_conditions
 from utils.training.checkpoint import State
 from utils.training.job import FoldJob
 
@@ -41,7 +41,7 @@ def fit_fold(job: FoldJob, report: Report = print) -> tuple[keras.Model, State]:
     state, warnings = checkpoint.restore(job.fold_folder, _state_key(job), model)
     epochs = range(state.epochs_done, job.settings.training.epochs)
     if epochs:
-        warnings += note_conditions(state, conditions(job.threads))
+        warnings += note_conditions(state, environment_of_training(job.threads))
     for line in warnings:
         report({"fold": job.fold.number, "warning": line})
     if epochs:

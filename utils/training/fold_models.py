@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from utils.model_files.tflite import ask, load_model
+from utils.model_files.tflite import load_model, predict_recordings
 from utils.protocols.folds import Stream, random_state
 from utils.runs.folder import file_stem
 from utils.training.job import FoldJob
@@ -104,7 +104,7 @@ def predict_files(job: FoldJob, paths: dict[str, Path]) -> dict[str, Probabiliti
     """
     by_id = {utterance.id: utterance for utterance in job.dataset.manifest.utterances}
     rate_hz = job.settings.front_end.sample_rate_hz
-    return ask(
+    return predict_recordings(
         {name: load_model(path) for name, path in paths.items()},
         (job.dataset.read(by_id[name].path, rate_hz) for name in job.fold.test),
         job.settings.data.segment_mode,

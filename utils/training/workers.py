@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection
 from typing import IO, Any
 
 from utils.files import PROJECT
-from utils.processes import death_note
+from utils.processes import exit_reason
 from utils.runs.folder import fold_folder
 from utils.training.job import FoldTask
 
@@ -152,7 +152,7 @@ def _run_in_child(task: FoldTask, on_event: Events) -> str | None:
         with contextlib.suppress(OSError):
             _input_of(child).close()
     if result is None:
-        raise ChildProcessError(death_note(status))
+        raise ChildProcessError(exit_reason(status))
     error: str | None = result.get("error")
     return error
 
