@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from hyperparameters import AUDIO_TYPES, InputError
 from utils import options
-from utils.cli import Parser, run_main
+from utils.cli import Parser, run_main, terminal_bar
 from utils.corpora.load import DataPaths, read_corpus, reader_of, select_part
 from utils.files import PROJECT, write_atomic, write_json
 from utils.report.plots.precisions import size_figure
@@ -27,7 +27,6 @@ from utils.runs.records import Run, load_run
 from utils.scores.evaluation import NAMES, Rescored, evaluate, has_files, rescore
 from utils.scores.evaluation_text import LEGEND, markdown, screen_table
 from utils.scores.model_score import score_model, score_text
-from utils.training.progress import terminal_bar
 
 EXIT_GATE_MISSED = 1
 GATE_POINTS = 1.0

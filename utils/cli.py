@@ -4,8 +4,9 @@ import argparse
 import io
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from hyperparameters import InputError
 
@@ -108,6 +109,13 @@ def describe(error: OSError) -> str:
     """An operating-system error as `file: reason`."""
     reason = error.strerror or one_line(error)
     return f"{error.filename}: {reason}" if error.filename else reason
+
+
+def terminal_bar(items: Iterable[Any], **options: Any) -> Iterable[Any]:
+    """`items` with a tqdm bar if stderr is a terminal; takes tqdm's options."""
+    from tqdm import tqdm  # not needed to classify
+
+    return tqdm(items, disable=None, **options)
 
 
 def printable(path: Path | str) -> str:

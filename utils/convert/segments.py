@@ -7,9 +7,8 @@ import sys
 from collections.abc import Sequence
 
 from utils import options
-from utils.cli import Parser, run_main
+from utils.cli import Parser, run_main, terminal_bar
 from utils.corpora.load import read_segments
-from utils.training.progress import terminal_bar
 
 
 def main(argv: Sequence[str] | None = None) -> int:
