@@ -17,6 +17,7 @@ LOSS_NAMES = ("cross_entropy", "focal")
 AUDIO_TYPES = ("all", "impro", "script")
 WINDOWS = ("hann", "hamming")
 SELECTIONS = ("best", "last")
+PROTOCOL_NAMES = ("published", "paper", "random", "speaker", "session", "all")
 
 
 def option(default: Any, help_text: str, **constraint: Any) -> Any:
@@ -272,7 +273,7 @@ class Data:
     segment_mode: int = option(
         1, "1: the centre of an utterance; 0: every whole segment", choices=(0, 1)
     )
-    protocol: str = option("published", "who tests whom")
+    protocol: str = option("published", "how folds are made", choices=PROTOCOL_NAMES)
     select: str = option(
         "best", "epoch kept, where there is a choice", choices=SELECTIONS
     )

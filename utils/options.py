@@ -1,8 +1,8 @@
-"""The command line's settings: an option for every published value.
+"""Command-line options: one for every setting, and those for data folders.
 
-The original's short and long names work; every other field of `hyperparameters` is an
-option of its own name. A corpus may replace published values by its own defaults; what
-the user gives wins over both.
+Settings that the released code had keep its short and long option names; the others are
+called as their field in `hyperparameters`. A corpus may have defaults that differ from
+the published values; what the user gives overrides both.
 """
 
 import argparse
@@ -25,28 +25,28 @@ from utils.corpora import MODULES, corpus_by_name
 from utils.corpora.load import CACHES, DataPaths
 from utils.corpora.user_corpus import find_corpus
 from utils.files import PROJECT
-from utils.protocols.folds import PROTOCOLS
 
-# The options that plain --help shows, in groups; --help_all shows the rest, too.
+# The options that --help shows, by group; --help_all shows all.
 COMMON = {
     "data": ("dataset_name", "duration_s", "audio_type", "segment_mode"),
     "model": ("input_type", "loss_name"),
     "training": ("epochs", "batch_size", "learning_rate", "seed"),
     "protocol": ("protocol", "select", "num_folds"),
 }
-RARE_GROUP = {"data": "protocol", "training": "training"}  # of settings; else model
+# Group of all other options, by the part of the settings they belong to; else model
+RARE_GROUP = {"data": "protocol", "training": "training"}
 SHOW_ALL = "--help_all"
-Group = argparse._ArgumentGroup  # what `add_argument_group` gives; it has no other name
+Group = argparse._ArgumentGroup  # what `add_argument_group` returns; no public name
 
 
 def add_settings(
     parser: argparse.ArgumentParser, argv: Sequence[str]
 ) -> dict[str, Group]:
-    """Add every setting as an option, unset unless given.
+    """Add an option for every setting; options that are not given stay unset.
 
     Args:
         parser: Gets the groups.
-        argv: With `--help_all` in it, the rarer options are shown too.
+        argv: The command line; with `--help_all` in it, help shows the rarer options.
 
     Returns:
         The groups data, model, training, protocol.
@@ -63,7 +63,7 @@ def add_settings(
                 dest=item.name,
                 default=argparse.SUPPRESS,
                 type=_parser_of(item.name, item.type),
-                choices=_choices(item),
+                choices=item.metadata.get("choices"),
                 metavar=_metavar(item),
                 help=_help(item) if is_shown else argparse.SUPPRESS,
             )
@@ -73,13 +73,13 @@ def add_settings(
 def _help(item: Any) -> str:
     """Choices, meaning and published value, in one line."""
     text = f"{item.metadata['help']} [{item.default}]"
-    if choices := _choices(item):
+    if choices := item.metadata.get("choices"):
         text = f"{', '.join(map(str, choices))}: {text}"
     return text.replace("%", "%%")
 
 
 def _parser_of(name: str, declared: Any) -> Any:
-    """What turns an option's text into its value; several seeds are allowed."""
+    """The function that turns an option's text into its value."""
     if name == "seed":
         return _seeds
     return true_or_false if declared is bool else declared
@@ -95,28 +95,21 @@ def _seeds(text: str) -> list[int]:
         ) from None
 
 
-def _choices(item: Any) -> list[Any] | None:
-    """Allowed values, where they are a closed list."""
-    if item.name == "protocol":
-        return list(PROTOCOLS)
-    return list(item.metadata["choices"]) if "choices" in item.metadata else None
-
-
 def _metavar(item: Any) -> str:
-    """A word for the value."""
+    """The placeholder for the value."""
     if item.type is bool:
         return "true|false"
     return "NAME" if item.type is str else "X"
 
 
 def settings_from(args: argparse.Namespace) -> list[Settings]:
-    """Published values, the corpus's own defaults, what was given: the last wins.
+    """The published values, overridden by the corpus's defaults, then by the options.
 
     Args:
-        args: From a parser that `add_settings` and `add_data_paths` filled.
+        args: From a parser with the options of `add_settings` and `add_data_paths`.
 
     Returns:
-        Complete settings, one for each seed.
+        Complete settings, one per seed.
 
     Raises:
         InputError: A value out of its limits, or an unknown corpus.
@@ -126,36 +119,36 @@ def settings_from(args: argparse.Namespace) -> list[Settings]:
     name = given.get("dataset_name", published["dataset_name"])
     seeds = given.pop("seed", [published["seed"]])
     if len(set(seeds)) < len(seeds):
-        raise InputError(f"--seed holds a number twice: {seeds}")
+        raise InputError(f"--seed must not repeat a number, got {seeds}")
     defaults = find_corpus(name, args.data_dir, args.manifest).defaults
     values = {**defaults, **given, "dataset_name": name}
     return [from_flat({**values, "seed": seed}) for seed in seeds]
 
 
 def refuse_other_settings(args: argparse.Namespace, settings: Settings) -> None:
-    """Hold what was given to the settings of a run that is there.
+    """Reject options that contradict the settings stored with a run.
 
     Raises:
-        InputError: A setting was given with another value.
+        InputError: An option differs from the stored setting.
     """
-    own = to_flat(settings)
-    own["seed"] = [own["seed"]]  # as the option gives it
+    stored = to_flat(settings)
+    stored["seed"] = [stored["seed"]]  # the option takes several
     for name, value in vars(args).items():
-        if name in own and value != own[name]:
+        if name in stored and value != stored[name]:
             raise InputError(
-                f"the run has its own settings: {name} is {own[name]} there, got "
-                f"{value}; leave it out"
+                f"{name} must be that of the run, {stored[name]}, got {value}; leave "
+                "the option out"
             )
 
 
 def add_data_paths(
     group: Group, derived: str = "segments and features are written here"
 ) -> None:
-    """Add the options that say where things are.
+    """Add the options for folders and files of a corpus.
 
     Args:
         group: Gets them.
-        derived: What the command writes to `--derived_dir`.
+        derived: Help text: what the command writes to `--derived_dir`.
     """
     group.add_argument(
         "--data_dir",
@@ -180,12 +173,12 @@ def add_data_paths(
     group.add_argument(
         "--accept_altered",
         action="store_true",
-        help="go on with files that differ from the published corpus",
+        help="accept files that differ from the published corpus",
     )
 
 
 def add_cache(group: Group) -> None:
-    """Add how training gets its features."""
+    """Add the option for the cache of features."""
     group.add_argument(
         "-c",
         "--cache",
@@ -197,21 +190,19 @@ def add_cache(group: Group) -> None:
 
 
 def data_paths_from(args: argparse.Namespace) -> DataPaths:
-    """Folders, and where a command has that option the cache, as given."""
+    """Folders and files, absolute, and the cache if the command has that option."""
     return DataPaths(
-        data_dir=args.data_dir,
-        derived_dir=args.derived_dir,
+        data_dir=args.data_dir.absolute(),
+        derived_dir=args.derived_dir.absolute(),
         cache=getattr(args, "cache", DataPaths.cache),
         accept_altered=args.accept_altered,
-        manifest_path=args.manifest,
+        manifest_path=args.manifest and args.manifest.absolute(),
     )
 
 
 def corpora_lines() -> str:
-    """The corpora there are, and which settings the default one brings, for help."""
-    own = corpus_by_name(Settings().data.dataset_name)
-    brought = ", ".join(f"{name} {value:g}" for name, value in own.defaults.items())
-    values = (
-        f"In [brackets]: the published values; {own.name} brings its own: {brought}."
-    )
+    """The names of the corpora, and the settings of the default one, for help."""
+    corpus = corpus_by_name(Settings().data.dataset_name)
+    changes = ", ".join(f"{name} {value:g}" for name, value in corpus.defaults.items())
+    values = f"In [brackets]: the published values; with {corpus.name}: {changes}."
     return f"Corpora: {', '.join(MODULES)}.\n{textwrap.fill(values, HELP_WIDTH)}"
