@@ -37,7 +37,8 @@ lint: .venv/dev.stamp
 	$(BIN)/python -m pip install --quiet -r requirements.txt
 	@touch $@
 
-.venv/dev.stamp: requirements.txt requirements-dev.txt requirements-microcontroller.txt | .venv/bin/python
+.venv/dev.stamp: requirements.txt requirements-dev.txt requirements-cluster.txt \
+  requirements-microcontroller.txt | .venv/bin/python
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
 	@touch $@ .venv/train.stamp
 
