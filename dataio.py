@@ -1,15 +1,15 @@
-"""From a manifest to batches: the corpus, its features, the stream that trains.
+"""From a manifest to batches: the corpus, its features, the batches that train.
 
-The stream is the released code's: utterances are shuffled, repeated and then batched,
-so every step has a full batch and the passes run on from epoch to epoch. Here the
-order is a function of (seed, fold, epoch) alone, so that a run can stop anywhere.
+The order of batches is the released code's: utterances are shuffled, repeated and then
+batched, so every step has a full batch and a pass may end in the middle of an epoch.
+Here the order depends on (seed, fold, epoch) alone, so a run can stop anywhere.
 """
 
 import functools
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -23,29 +23,18 @@ from utils.corpora.segments import Progress, SegmentedCorpus, no_progress
 from utils.files import json_sha256, locked, remove_parts, write_atomic
 from utils.protocols.folds import Fold, Stream, random_state
 
-# Raised where the same settings and segments give other features than before: files
-# that are there already are then not taken.
+# To be raised when the same settings and segments give other features than before:
+# files of an older format are then ignored.
 FEATURES_FORMAT = 1
 FloatBatch = npt.NDArray[np.float32]
 
 
-class Features(Protocol):
-    """Network inputs by segment number: an array, or something that computes them."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, numbers: npt.NDArray[np.integer]) -> FloatBatch: ...
-
-
 @dataclass(frozen=True)
 class ComputedFeatures:
-    """Features made from the segments each time they are asked for (`-c None`)."""
+    """Features computed from the segments at each access (`-c None`)."""
 
     paths: tuple[Path, ...]
     settings: Settings
-
-    def __len__(self) -> int:
-        return len(self.paths)
 
     def __getitem__(self, numbers: npt.NDArray[np.integer]) -> FloatBatch:
         """(len(numbers), frames, features, 1), float32."""
@@ -58,15 +47,44 @@ class ComputedFeatures:
 
 
 @dataclass(frozen=True)
+class StoredFeatures:
+    """Features in a `.npy` file, opened by the process that first reads them.
+
+    Attributes:
+        path: As from `cache_features`.
+        in_memory: Load the file; otherwise map it.
+    """
+
+    path: Path
+    in_memory: bool = False
+
+    @functools.cached_property
+    def array(self) -> FloatBatch:
+        """(segments, frames, features, 1), float32."""
+        return np.load(self.path, mmap_mode=None if self.in_memory else "r")
+
+    def __getitem__(self, numbers: npt.NDArray[np.integer]) -> FloatBatch:
+        """(len(numbers), frames, features, 1), float32."""
+        return np.asarray(self.array[numbers])
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled: the file's name, not its content."""
+        return {"path": self.path, "in_memory": self.in_memory}
+
+
+Features = ComputedFeatures | StoredFeatures
+
+
+@dataclass(frozen=True)
 class Dataset:
-    """A corpus ready to train on.
+    """A corpus ready to train on; small when pickled.
 
     Attributes:
         manifest: The utterances of the chosen part.
         settings: What the features were made with.
         features: Network inputs of every segment of the corpus.
-        segments: Where they came from.
-        read: Path and rate in Hz to an utterance's samples.
+        segments: What the features were made from.
+        read: Function from path and rate in Hz to an utterance's samples.
     """
 
     manifest: Manifest
@@ -88,7 +106,7 @@ class Dataset:
     def labels(self) -> npt.NDArray[np.int32]:
         """(segments,) class index of every segment; −1 outside the chosen part."""
         index = {name: i for i, name in enumerate(self.manifest.classes)}
-        labels = np.full(len(self.features), -1, np.int32)
+        labels = np.full(len(self.segments.utterance_ids), -1, np.int32)
         for utterance in self.manifest.utterances:
             labels[self.segment_numbers[utterance.id]] = index[utterance.label]
         return labels
@@ -111,10 +129,10 @@ class Dataset:
         return np.stack([part.mean(axis=0) for part in parts])
 
     def check_segments(self) -> None:
-        """Hold features that are computed from segments to these, after a read.
+        """Check that uncached features were computed from this run's segments.
 
         Raises:
-            InputError: Another run replaced the segments.
+            InputError: Another run has replaced the segments since they were read.
         """
         if isinstance(self.features, ComputedFeatures):
             self.segments.check_current()
@@ -123,7 +141,7 @@ class Dataset:
 def load_dataset(
     settings: Settings, data_paths: DataPaths, progress: Progress = no_progress
 ) -> Dataset:
-    """Read a corpus, segment it and make its features, or find them made.
+    """Read a corpus; make its segments and features, or find them made.
 
     Args:
         settings: Corpus, part, segments and front-end.
@@ -131,7 +149,7 @@ def load_dataset(
         progress: Wraps long loops, as tqdm does.
 
     Raises:
-        InputError: The corpus is missing or damaged, or a file of it is.
+        InputError: The corpus is missing or damaged, or one of its files is.
         OSError: A derived file cannot be written.
     """
     whole, segments, read = read_segments(settings, data_paths, progress)
@@ -142,7 +160,7 @@ def load_dataset(
         path = cache_features(
             segments, settings, data_paths.derived_dir, progress=progress
         )
-        features = np.load(path, mmap_mode="r" if data_paths.cache == "disk" else None)
+        features = StoredFeatures(path, in_memory=data_paths.cache == "ram")
     return Dataset(manifest, settings, features, segments, read)
 
 
@@ -157,13 +175,13 @@ def cache_features(
 
     Args:
         segments: The segmented corpus.
-        settings: The front-end's settings count here.
+        settings: Only the front-end's settings count.
         derived_dir: The file goes to its folder `features`.
         progress: Wraps the loop over segments.
 
     Returns:
-        File of a float32 array (segments, frames, features, 1), written whole. A file
-        that was cut short since, or holds another shape, is made anew.
+        File of a float32 array (segments, frames, features, 1). It is written again if
+        it was cut short or holds another shape.
 
     Raises:
         InputError: Another run replaced the segments meanwhile.
@@ -173,12 +191,12 @@ def cache_features(
     name = f"{segments.folder.name}_{settings.front_end.input_type}_{key}.npy"
     path = derived_dir / "features" / name
     rows = ComputedFeatures(segments.paths, settings)
-    shape = (len(rows), *settings.front_end.input_shape)
+    shape = (len(segments.paths), *settings.front_end.input_shape)
 
     def write(file: BinaryIO) -> None:
         header = {"descr": "<f4", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)
-        for number in progress(range(len(rows)), desc="features", unit="segment"):
+        for number in progress(range(shape[0]), desc="features", unit="segment"):
             file.write(rows[np.array([number])].astype("<f4").tobytes())
         segments.check_current()
 
@@ -190,7 +208,7 @@ def cache_features(
 
 
 def _is_whole(path: Path, shape: tuple[int, ...]) -> bool:
-    """Whether a features file is there, and as long as it must be."""
+    """Whether a features file exists and has the right shape and length."""
     try:
         features = np.load(path, mmap_mode="r")
     except (FileNotFoundError, EOFError, ValueError):  # none, empty, cut short
@@ -206,7 +224,7 @@ def steps_per_epoch(num_segments: int, batch_size: int) -> int:
 def epoch_batches(
     numbers: npt.NDArray[np.int64], settings: Settings, fold: int, epoch: int
 ) -> npt.NDArray[np.int64]:
-    """The batches of one epoch: a window on the endless stream of shuffled passes.
+    """The batches of one epoch: a window on an endless sequence of shuffled passes.
 
     Args:
         numbers: Training segments.
@@ -232,12 +250,12 @@ def epoch_batches(
 def training_batches(
     dataset: Dataset, fold: Fold, epochs: range
 ) -> Iterator[tuple[FloatBatch, npt.NDArray[np.int32]]]:
-    """The stream that trains, from one epoch to another.
+    """The batches of some epochs, one after another.
 
     Args:
         dataset: Features and labels.
-        fold: Its training utterances.
-        epochs: Which epochs, 0-based.
+        fold: Its training utterances are used.
+        epochs: 0-based epoch numbers.
 
     Yields:
         Features (batch, frames, features, 1) and class indices (batch,).
@@ -245,15 +263,14 @@ def training_batches(
     numbers = dataset.numbers_of(fold.train)
     for epoch in epochs:
         for batch in epoch_batches(numbers, dataset.settings, fold.number, epoch):
-            yield np.asarray(dataset.features[batch]), dataset.labels[batch]
+            yield dataset.features[batch], dataset.labels[batch]
 
 
 def tensorflow_pipeline(dataset: Dataset, fold: Fold, epochs: range) -> Any:
     """`training_batches` as a prefetching `tf.data.Dataset`, the same values.
 
-    `Dataset.from_generator` would do, but TensorFlow's sets glibc's mmap threshold to
-    128 KiB for the whole process: unless mapping is off, larger activations are then
-    mapped and faulted in anew at every step.
+    Not by `Dataset.from_generator`: TensorFlow's sets glibc's mmap threshold to 128 KiB
+    for the whole process, and larger activations would be mapped at every step.
     """
     import tensorflow as tf
 
@@ -265,7 +282,7 @@ def tensorflow_pipeline(dataset: Dataset, fold: Fold, epochs: range) -> Any:
 
     def load(batch: Any) -> tuple[Any, Any]:
         features = tf.numpy_function(
-            lambda rows: np.asarray(dataset.features[rows]), [batch], tf.float32
+            lambda rows: dataset.features[rows], [batch], tf.float32
         )
         return tf.ensure_shape(features, shape), tf.gather(dataset.labels, batch)
 

@@ -12,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from filelock import FileLock
@@ -21,11 +22,11 @@ from hyperparameters import from_flat
 from utils.corpora import corpus_by_name
 from utils.corpora.load import DataPaths
 from utils.files import PROJECT, write_json
-from utils.processes import environment
 from utils.runs import folder as run_folder
-from utils.training.job import FoldOptions, FoldTask
-from utils.training.process import run_task
-from utils.training.workers import worker_environment
+from utils.protocols.folds import make_folds
+from utils.training.job import FoldJob, FoldOptions
+from utils.training.process import run_job, worker_environment
+from utils.training.run import make_jobs
 
 EPOCHS = 4
 CHANGES = {"duration_s": 0.2, "num_folds": 2, "epochs": EPOCHS}  # of DEMO's defaults
@@ -74,7 +75,7 @@ def trained_demo(tmp_path_factory: pytest.TempPathFactory) -> TrainedDemo:
 @pytest.fixture(scope="session")
 def fold_worker() -> Iterator[ProcessPoolExecutor]:
     """A process set up as training sets up its workers; it lives for all tests."""
-    with environment(worker_environment(1)):
+    with patch.dict(os.environ, worker_environment(1)):
         executor = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
         executor.submit(os.getpid).result()
     with executor:
@@ -117,47 +118,53 @@ class FoldStopped(BaseException):
     """Raised where a fold reports, to end it there; its state is on disk."""
 
 
-def make_task(
-    derived_dir: Path, output_dir: Path, number: int = 0, **changes: Any
-) -> FoldTask:
+def make_job(
+    derived_dir: Path,
+    output_dir: Path,
+    number: int = 0,
+    *,
+    cache: str = "disk",
+    **changes: Any,
+) -> FoldJob:
     """A fold of the small run, or of one with other settings; as `train.py` makes it.
 
     Args:
         derived_dir: Corpus, segments and features.
         output_dir: The run folder is made in it.
         number: The fold.
+        cache: Of the features.
         **changes: Settings.
     """
     defaults = corpus_by_name("DEMO").defaults
     settings = from_flat({**defaults, "dataset_name": "DEMO", **CHANGES, **changes})
-    data_paths = DataPaths(data_dir=derived_dir, derived_dir=derived_dir)
-    dataset = load_dataset(settings, data_paths)
+    paths = DataPaths(data_dir=derived_dir, derived_dir=derived_dir, cache=cache)
+    dataset = load_dataset(settings, paths)
+    folds = make_folds(dataset.manifest.utterances, settings)
     folder = output_dir / run_folder.run_name(settings, dataset.manifest)
     if not (folder / "config.json").exists():
-        config = run_folder.make_config(settings, dataset.manifest, 2, "a test")
+        config = run_folder.make_config(
+            settings,
+            dataset.manifest,
+            num_folds=len(folds),
+            command="a test",
+            data_paths=paths,
+        )
         write_json(folder / run_folder.CONFIG_NAME, config)
-    return FoldTask(
-        settings=settings,
-        data_paths=data_paths,
-        number=number,
-        num_folds=2,
-        folder=folder,
-        run_hash=run_folder.run_hash(settings, dataset.manifest),
-        options=FoldOptions(command="a test"),
-    )
+    options = FoldOptions(command="a test")
+    return make_jobs(dataset, folds, folder, options=options)[number]
 
 
 def run_here(
-    task: FoldTask, at_epoch: Callable[[int], None] = lambda epoch: None
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    job: FoldJob, at_epoch: Callable[[int], None] = lambda epoch: None
+) -> tuple[str | None, list[dict[str, Any]]]:
     """Run a fold in this process; for `fold_worker`.
 
     Args:
-        task: The fold.
+        job: The fold.
         at_epoch: Called after each epoch with its number.
 
     Returns:
-        What `run_task` returns, `stopped` where `at_epoch` did that, and all events.
+        What `run_job` returns, `stopped` if `at_epoch` did that, and all events.
     """
     events = []
 
@@ -167,9 +174,9 @@ def run_here(
             at_epoch(event["epoch"])
 
     try:
-        return run_task(task, report), events
+        return run_job(job, report), events
     except FoldStopped:
-        return {"fold": task.number, "error": "stopped"}, events
+        return "stopped", events
 
 
 @dataclasses.dataclass(frozen=True)

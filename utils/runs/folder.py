@@ -1,13 +1,13 @@
 """The run folder: its name, its configuration, its records.
 
     result/EMO-DB_3.0s_all_mfcc_cross_entropy_published_seed42_1a2b3c4d/
-        config.json            what was run, on what, by which command
+        config.json            settings, corpus, data folders, command, leak audit
         folds/fold_00.json     the record of a finished fold: small, self-contained
         folds/fold_00/         weights, TFLite files, the state of an unfinished fold
         ...                    the report, rendered from the records
 
-The name ends in a hash of every setting that differs from the published values and of
-the corpus's content, so that a setting added later leaves the old names alone.
+The name ends in a hash of the corpus's content and of every setting that differs from
+its published value, so a setting that is added later does not change old names.
 """
 
 import datetime
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperparameters import InputError, Settings, from_flat, non_default, to_flat
+from utils.corpora.load import DataPaths
 from utils.corpora.manifest import Manifest
 from utils.corpora.reading import SAFE_NAME_SAID, is_safe_name
 from utils.corpora.segments import duration_text, segments_name
@@ -30,7 +31,7 @@ from utils.processes import usable_cores
 FORMAT = 1
 WEIGHTS_NAME = "weights.keras"
 CONFIG_NAME = "config.json"
-# What configuration and records must hold, besides what is only shown
+# Keys that a configuration and a record must have, with their types
 CONFIG = {
     "num_folds": int,
     "hash": str,
@@ -47,13 +48,13 @@ RECORD = {
     "speakers": list,
     "probabilities": dict,
 }
-# What they may hold, and what then must be its type
-OPTIONAL = {"audit": dict, "command": str, "history": dict}
+# Keys that they may have, with their types
+OPTIONAL = {"audit": dict, "command": str, "history": dict, "paths": dict}
 PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy", "ai-edge-litert")
 
 
 def run_hash(settings: Settings, manifest: Manifest) -> str:
-    """Eight hexadecimal digits over all that affects the run's results."""
+    """Eight hexadecimal digits over everything that affects the run's results."""
     return json_sha256([FORMAT, non_default(settings), manifest.digest])[:8]
 
 
@@ -71,7 +72,7 @@ def run_name(settings: Settings, manifest: Manifest) -> str:
 
 
 def file_stem(corpus_name: str, settings: Settings) -> str:
-    """`EMO-DB_3.0s_Segmented_cross_entropy`, the original's start of file names."""
+    """`EMO-DB_3.0s_Segmented_cross_entropy`: the released code's start of file names."""
     return f"{segments_name(corpus_name, settings)}_{settings.network.loss_name}"
 
 
@@ -86,12 +87,12 @@ def fold_folder(folder: Path, fold: int) -> Path:
 
 
 def weights_path(folder: Path, fold: int) -> Path:
-    """The Keras file of a finished fold; where only records were copied it is not."""
+    """The Keras file of a finished fold; missing if only records were copied."""
     return fold_folder(folder, fold) / WEIGHTS_NAME
 
 
 def describe_corpus(manifest: Manifest) -> dict[str, Any]:
-    """What configuration and records say of the corpus."""
+    """The corpus as configuration and records describe it."""
     return {
         "name": manifest.corpus,
         "digest": manifest.digest,
@@ -101,7 +102,7 @@ def describe_corpus(manifest: Manifest) -> dict[str, Any]:
 
 
 def provenance(command: str) -> dict[str, Any]:
-    """Who made a result: versions, commit, command, machine, time (UTC)."""
+    """How a result was made: versions, commit, command, machine, time (UTC)."""
     now = datetime.datetime.now(datetime.UTC)
     return {
         "versions": versions(),
@@ -113,7 +114,7 @@ def provenance(command: str) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Python's version and those of the packages that count and are installed."""
+    """Versions of Python and of the installed packages that affect results."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -125,10 +126,10 @@ def versions() -> dict[str, str]:
 
 @functools.cache
 def commit() -> str:
-    """The project's commit, `+changes` where files differ; `unknown` without git."""
+    """The project's commit, with `+changes` if files differ; `unknown` without git."""
     try:
-        if _git("rev-parse", "--show-cdup"):  # the way up to the top level
-            return "unknown"  # a copy without `.git`, inside another repository
+        if _git("rev-parse", "--show-cdup"):  # not the top level: a copy without
+            return "unknown"  # `.git` inside another repository
         name = _git("rev-parse", "--short=12", "HEAD")
         status = _git("status", "--porcelain", "--untracked-files=no")
     except (OSError, subprocess.CalledProcessError):
@@ -137,7 +138,7 @@ def commit() -> str:
 
 
 def _git(*words: str) -> str:
-    """What git says of the project."""
+    """Output of a git command run in the project."""
     command = ["git", "-C", str(PROJECT), *words]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return done.stdout.strip()
@@ -157,11 +158,11 @@ def machine() -> str:
 
 
 def read_object(path: Path, required: Mapping[str, type]) -> dict[str, Any]:
-    """A JSON object that holds the required keys with values of their types.
+    """Read a JSON object and check that its keys have values of the right types.
 
     Raises:
-        InputError: It is none, or does not.
-        OSError: It cannot be read.
+        InputError: No JSON object, or a key is missing or of another type.
+        OSError: The file cannot be read.
     """
     mending = "remove it, and the command that trained makes it again"
     try:
@@ -189,7 +190,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     """A run's configuration.
 
     Raises:
-        InputError: `folder` is no run folder, or its configuration is damaged.
+        InputError: `folder` is not a run folder, or its configuration is damaged.
     """
     path = folder / CONFIG_NAME
     if not path.is_file():
@@ -198,12 +199,17 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def settings_of(config: dict[str, Any]) -> Settings:
-    """The settings that a configuration or a record holds."""
+    """The settings in a configuration or a record."""
     return from_flat(config["settings"])
 
 
 def make_config(
-    settings: Settings, manifest: Manifest, num_folds: int, command: str
+    settings: Settings,
+    manifest: Manifest,
+    *,
+    num_folds: int,
+    command: str,
+    data_paths: DataPaths,
 ) -> dict[str, Any]:
     """A run's configuration, without its audit.
 
@@ -212,6 +218,7 @@ def make_config(
         manifest: The utterances of the chosen part.
         num_folds: Folds of the whole run.
         command: The command line that started it.
+        data_paths: Where the corpus was read.
     """
     return {
         "format": FORMAT,
@@ -221,12 +228,25 @@ def make_config(
         "classes": list(manifest.classes),
         "corpus": describe_corpus(manifest),
         "num_folds": num_folds,
+        "paths": {
+            "data_dir": _portable(data_paths.data_dir),
+            "derived_dir": _portable(data_paths.derived_dir),
+            "manifest": _portable(data_paths.manifest_path),
+            "accept_altered": data_paths.accept_altered,
+        },
         **provenance(command),
     }
 
 
+def _portable(path: Path | None) -> str | None:
+    """A path as text, relative to the project if it lies inside."""
+    if path is not None and path.is_relative_to(PROJECT):
+        path = path.relative_to(PROJECT)
+    return None if path is None else str(path)
+
+
 def read_record(folder: Path, fold: int, expected_hash: str) -> dict[str, Any] | None:
-    """A finished fold's record; None where the fold is not finished.
+    """A finished fold's record; None if the fold is not finished.
 
     Raises:
         InputError: The record is damaged, or belongs to another configuration.

@@ -1,8 +1,8 @@
 """The state of an unfinished fold: everything that the next epoch depends on.
 
-Model variables (batch-norm statistics and the dropout's random state among them), the
-optimiser's, the weights of the best epoch so far and the history, after every epoch.
-Two files take turns, so that a damaged one costs an epoch and not the fold.
+It holds the variables of the model (with batch-norm statistics and the dropout's random
+state) and of the optimiser, the weights of the best epoch so far and the history. It is
+saved after every epoch to one of two files in turn, so a damaged file costs one epoch.
 """
 
 import json
@@ -21,7 +21,7 @@ from utils.files import write_atomic
 
 STATE_NAMES = ("state_0.npz", "state_1.npz")
 Arrays = list[np.ndarray]
-# What NumPy and zipfile raise on files cut short or overwritten
+# What NumPy and zipfile raise on a file that was cut short or overwritten
 DAMAGE = (
     EOFError,
     KeyError,
@@ -40,16 +40,17 @@ class State:
     """A fold in progress.
 
     Attributes:
-        key: Which run and fold; a state of another one is refused.
+        key: Identifies run and fold; a state with another key is refused.
         epochs_done: Epochs finished.
         epoch_kept: The epoch whose weights are kept so far, 0-based; −1 before any.
         best_accuracy: Its accuracy on the set that chooses; −1 before any.
-        history: One list of numbers an epoch, by name.
+        history: By name, one number per epoch.
         seconds: Wall-clock time spent, s.
         cpu_seconds: Processor time spent, s.
-        best: The kept epoch's model variables; empty where the last epoch is kept.
-        trained_by: Commit, backend, threads and device, with `from_epoch`, 0-based; one
-            entry, and another where a resume found others. Empty in older states.
+        best: The kept epoch's model variables; empty if the last epoch is kept.
+        trained_by: Commit, backend, threads and device, with `from_epoch`, 0-based: one
+            entry, and one more for each resume under other conditions. Empty in older
+            states.
     """
 
     key: str
@@ -101,11 +102,11 @@ def restore(folder: Path, key: str, model: keras.Model) -> tuple[State, list[str
 
     Args:
         folder: The fold's folder.
-        key: Which run and fold this is.
+        key: Identifies this run and fold.
         model: Built and compiled, its optimiser built.
 
     Returns:
-        The state (a fresh one where there is none), and a line for each damaged file.
+        The state (a fresh one if none is found), and one line per damaged file.
 
     Raises:
         InputError: The state is of another run or fold.
@@ -121,7 +122,7 @@ def restore(folder: Path, key: str, model: keras.Model) -> tuple[State, list[str
             continue
         except DAMAGE as error:
             reason = one_line(error)
-            warnings.append(f"{folder / name}: damaged ({reason}); going on without it")
+            warnings.append(f"{folder / name}: damaged ({reason}); ignored")
     if not found:
         return State(key), warnings
     state, groups = max(found, key=lambda pair: pair[0].epochs_done)
@@ -135,9 +136,9 @@ def restore(folder: Path, key: str, model: keras.Model) -> tuple[State, list[str
 
 
 def _read(path: Path) -> tuple[State, dict[str, Arrays]]:
-    """One state file, whole: the ZIP's checksums are verified by reading it."""
+    """Read one state file; this verifies the ZIP's checksums."""
     groups: dict[str, Arrays] = {"model": [], "optimizer": [], "best": []}
-    # opened here: of a damaged file NumPy would leave it open
+    # opened here, because NumPy would leave a damaged file open
     with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         scalars = json.loads(archive["scalars"].tobytes())
         for name in sorted(set(archive.files) - {"scalars"}):
@@ -146,10 +147,10 @@ def _read(path: Path) -> tuple[State, dict[str, Arrays]]:
 
 
 def _check_shapes(groups: dict[str, Arrays], model: keras.Model) -> None:
-    """Hold arrays to the variables they go to: a damaged index may hide some.
+    """Check that every variable has an array of its shape.
 
     Raises:
-        ValueError: Others, or not all.
+        ValueError: Missing or unexpected arrays.
     """
     wanted = {
         "model": [tuple(v.shape) for v in model.variables],
@@ -158,7 +159,7 @@ def _check_shapes(groups: dict[str, Arrays], model: keras.Model) -> None:
     }
     for name, shapes in wanted.items():
         if [array.shape for array in groups[name]] != shapes:
-            raise ValueError(f"not all arrays of {name!r}, or others")
+            raise ValueError(f"missing or unexpected arrays of {name!r}")
 
 
 def remove(folder: Path) -> None:

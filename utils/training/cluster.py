@@ -1,63 +1,50 @@
-"""Folds on `dask.distributed`: a local cluster, or any running one."""
+"""Folds on the workers of a running Dask scheduler (`--scheduler`)."""
 
 import contextlib
 import logging
-import os
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from typing import Any
 
-import dask
-from distributed import Client, LocalCluster, WorkerPlugin, as_completed, get_worker
+from distributed import Client, WorkerPlugin, as_completed, get_worker
 from distributed.scheduler import KilledWorker
 
 from hyperparameters import InputError
 from utils.cli import one_line
 from utils.files import PROJECT
-from utils.processes import interrupts_blocked
-from utils.training.job import FoldTask
-from utils.training.workers import TRIES, try_fold
+from utils.training.job import FoldJob
+from utils.training.process import run_fold
 
 Events = Callable[[dict[str, Any]], None]
 CONNECT_TIMEOUT_S = 15
 
 
 def run_on_dask(
-    tasks: Sequence[FoldTask], on_event: Events, *, jobs: int, address: str | None
+    jobs: Sequence[FoldJob], on_event: Events, address: str
 ) -> dict[int, str]:
     """Run folds on Dask workers.
 
     Args:
-        tasks: The folds, all of one run, with absolute paths.
+        jobs: The folds, all of one run, with absolute paths.
         on_event: Called with every event of every fold.
-        jobs: Worker processes of a local cluster.
-        address: A running scheduler's; None starts a local cluster. Its workers must
-            see the same files; they need not have been started in the project.
+        address: The scheduler's address. Its workers must see the same files; they
+            need not have been started in the project.
 
     Returns:
-        One line for each fold that failed, by number.
+        One line per fold that failed, by fold number.
 
     Raises:
         InputError: No scheduler answers at `address`.
     """
-    configuration = {
-        "distributed.scheduler.allowed-failures": TRIES - 1,
-        "distributed.comm.timeouts.connect": f"{CONNECT_TIMEOUT_S}s",
-    }
-    with dask.config.set(configuration), quiet_dask():
-        if address is not None:
-            with _connect(address) as client:
-                client.register_plugin(_project_plugin())
-                return _submit(client, tasks, on_event)
-        with _local_cluster(jobs) as cluster, Client(cluster) as client:
-            client.register_plugin(_quick_end_plugin())
-            return _submit(client, tasks, on_event)
+    with _quiet_dask(), _connect(address) as client:
+        client.register_plugin(_project_plugin())
+        return _submit(client, jobs, on_event)
 
 
 @contextlib.contextmanager
-def quiet_dask() -> Iterator[None]:
-    """Keep Dask's notes on its own business out of the bars; what counts is raised."""
+def _quiet_dask() -> Iterator[None]:
+    """Silence Dask's logger; errors still propagate."""
     logger = logging.getLogger("distributed")
     before = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -67,24 +54,12 @@ def quiet_dask() -> Iterator[None]:
         logger.setLevel(before)
 
 
-@contextlib.contextmanager
-def _local_cluster(jobs: int) -> Iterator[LocalCluster]:
-    """Worker processes of one thread each, to the end of the block."""
-    with interrupts_blocked():
-        cluster = LocalCluster(
-            n_workers=jobs,
-            threads_per_worker=1,
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",
-            memory_limit=0,
-            silence_logs=logging.CRITICAL,
-        )
-    with cluster:
-        yield cluster
-
-
 def _connect(address: str) -> Client:
-    """A client of a running scheduler."""
+    """A client of a running scheduler.
+
+    Raises:
+        InputError: None answers.
+    """
     try:
         return Client(address, timeout=CONNECT_TIMEOUT_S)
     except (OSError, ValueError) as error:
@@ -95,81 +70,82 @@ def _connect(address: str) -> Client:
 
 
 def _submit(
-    client: Client, tasks: Sequence[FoldTask], on_event: Events
+    client: Client, jobs: Sequence[FoldJob], on_event: Events
 ) -> dict[int, str]:
-    """Submit every fold and gather what went wrong."""
+    """Submit every fold and collect the failures."""
     failures = {}
-    client.subscribe_topic(topic_of(tasks[0]), lambda event: on_event(event[1]))
+    client.subscribe_topic(_topic_of(jobs[0]), lambda event: on_event(event[1]))
     futures = {
         client.submit(
-            _by_value(), pickle.dumps(task), key=f"{topic_of(task)} fold {task.number}"
-        ): task.number
-        for task in tasks
+            _by_value(),
+            pickle.dumps(job),
+            key=f"{_topic_of(job)} fold {job.fold.number}",
+        ): job.fold.number
+        for job in jobs
     }
     for future in as_completed(futures):
-        number = futures[future]
         try:
             error = future.result()
         except KilledWorker:
-            error = f"its Dask worker died {TRIES} times"
+            error = "its Dask worker died again and again"
         except CancelledError:
-            error = "the scheduler was lost"
-        except Exception as reason:  # the worker's own: no project, no memory
+            error = "the connection to the scheduler was lost"
+        except Exception as reason:  # on the worker: no project, no memory
             name, text = type(reason).__name__, one_line(reason)[:200]
             error = f"its Dask worker failed ({name}: {text})"
         if error is not None:
-            failures[number] = error
+            failures[futures[future]] = error
     return failures
 
 
-def topic_of(task: FoldTask) -> str:
-    """What events and keys of one run are called; a scheduler may serve several."""
-    return f"light-sernet {task.folder}"
+def _topic_of(job: FoldJob) -> str:
+    """Name of one run's events and keys; a scheduler may serve several runs."""
+    return f"light-sernet {job.folder}"
 
 
 def _by_value() -> Callable[[bytes], str | None]:
-    """`run_on_worker` for a scheduler that can't import the project.
+    """`run_on_worker`, for a scheduler that cannot import the project.
 
-    A scheduler unpickles what it is given; a local function travels by value, and the
-    task in bytes that only the worker opens.
+    A scheduler unpickles what it is sent. A local function travels by value, and the
+    job as bytes that only the worker unpickles.
     """
 
-    def run(task: bytes) -> str | None:
+    def run(pickled: bytes) -> str | None:
         import pickle
 
         from utils.training.cluster import run_on_worker
 
-        return run_on_worker(pickle.loads(task))
+        return run_on_worker(pickle.loads(pickled))
 
     return run
 
 
-def run_on_worker(task: FoldTask) -> str | None:
-    """One fold, started by a Dask worker; its events go to the client.
+def run_on_worker(job: FoldJob) -> str | None:
+    """Run one fold on this Dask worker; its events go to the client.
+
+    If the client leaves, the fold is stopped; it resumes from its last epoch when the
+    client comes back.
 
     Returns:
-        None when done, else one line.
-
-    Raises:
-        RuntimeError: The client left; the fold was ended, and goes on from its last
-            epoch when the client comes back.
+        None if the fold is done, else one line.
     """
-    worker, topic = get_worker(), topic_of(task)
+    worker = get_worker()
     key = worker.get_current_task()
 
-    def report(event: dict[str, Any]) -> None:
+    def has_client_left() -> bool:
         state = worker.state.tasks.get(key)
-        if state is None or state.state == "cancelled":
-            raise RuntimeError("the client left")
-        worker.log_event(topic, event)
+        return state is None or state.state == "cancelled"
 
-    return try_fold(task, report)
+    def report(event: dict[str, Any]) -> None:
+        worker.log_event(_topic_of(job), event)
+
+    return run_fold(job, report, has_client_left)
 
 
 def _project_plugin() -> WorkerPlugin:
     """A plugin that lets every worker, also a later one, import the project.
 
-    The class is local so that it travels by value: the worker can't import it yet.
+    The class is local so that it travels by value: the worker cannot import it yet.
     """
     folder = str(PROJECT)
 
@@ -181,13 +157,3 @@ def _project_plugin() -> WorkerPlugin:
                 sys.path.insert(0, folder)
 
     return Project()
-
-
-def _quick_end_plugin() -> WorkerPlugin:
-    """A plugin that ends a worker process without waiting for its running fold."""
-
-    class QuickEnd(WorkerPlugin):
-        def teardown(self, worker: Any) -> None:
-            os._exit(0)
-
-    return QuickEnd()

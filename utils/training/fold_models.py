@@ -1,6 +1,6 @@
-"""A fold's models: exported, and each asked about the fold's own test utterances."""
+"""A fold's models: exported, and their predictions of the fold's test utterances."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +8,67 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from hyperparameters import InputError
+from utils.files import sha256
+from utils.model_files.keras_model import read_keras
 from utils.model_files.tflite import load_model, predict_recordings
 from utils.protocols.folds import Stream, random_state
-from utils.runs.folder import file_stem
-from utils.training.job import FoldJob
+from utils.runs.folder import WEIGHTS_NAME, file_stem
+from utils.training.job import FoldJob, has_audio_models
 
 CALIBRATION_UTTERANCES = 128
+# Backends and processors round differently; other weights differ by tenths.
+SAME_WEIGHTS_TOLERANCE = 0.02
 Probabilities = npt.NDArray[np.float32]
+
+
+def export_and_predict(job: FoldJob, record: dict[str, Any]) -> dict[str, Any]:
+    """Export the fold's weights on TensorFlow, and predict with every model.
+
+    Args:
+        job: The fold.
+        record: The fold's record so far. Recorded predictions of the trained model
+            stay: another backend or machine would round them differently.
+
+    Returns:
+        The record's `probabilities` by model and `calibration`, utterance ids.
+
+    Raises:
+        InputError: The weights are missing or do not belong to the record, or the
+            corpus has changed.
+    """
+    path = job.fold_folder / WEIGHTS_NAME
+    if not path.exists():
+        raise InputError(f"{path} is missing; only the fold's record was copied here")
+    keras.backend.clear_session()
+    model = read_keras(path)
+    values = predict_keras(job, model)
+    known = record.get("probabilities", {})
+    if known:
+        _check_same(path, values, known["keras"])
+    found: dict[str, Any] = {"keras": rounded(values)} | known
+    calibration: list[str] = record.get("calibration", [])
+    if keras.config.backend() == "tensorflow":
+        calibration = calibration_ids(job)
+        with_audio = job.options.fused or has_audio_models(record)
+        paths = export_fold(job, model, calibration, with_audio=with_audio)
+        predicted = predict_files(job, paths)
+        found |= {name: rounded(rows) for name, rows in predicted.items()}
+    return {"probabilities": found, "calibration": calibration}
+
+
+def _check_same(path: Path, values: np.ndarray, recorded: list[list[float]]) -> None:
+    """Check that weights give the recorded predictions.
+
+    Raises:
+        InputError: They were trained otherwise.
+    """
+    differences = np.abs(values - np.reshape(recorded, values.shape))
+    if differences.max(initial=0.0) > SAME_WEIGHTS_TOLERANCE:
+        raise InputError(
+            f"{path}: these weights do not give the recorded probabilities (they "
+            f"differ by {differences.max():.2f}), so they are of another training"
+        )
 
 
 def predict_keras(job: FoldJob, model: keras.Model) -> Probabilities:
@@ -25,8 +79,8 @@ def predict_keras(job: FoldJob, model: keras.Model) -> Probabilities:
         model: Its trained network.
 
     Returns:
-        (utterances, classes), averaged over an utterance's segments; no rows where
-        nobody is tested.
+        (utterances, classes), averaged over an utterance's segments; no rows if the
+        fold has no test set.
     """
     data = job.data_of(job.fold.test)
     if data is None:
@@ -51,7 +105,7 @@ def export_fold(
         job: The fold.
         model: Its trained network.
         calibration: Training utterances.
-        with_audio: Also the models that take samples.
+        with_audio: Also the models that take raw audio.
 
     Returns:
         Files by the name of their predictions in the record.
@@ -69,14 +123,14 @@ def export_fold(
             classes=manifest.classes,
             front_end=job.settings.front_end,
             calibration=data[0],
-            origin=origin(job),
+            origin=_origin(job),
             with_audio=with_audio,
         ),
     )
 
 
-def origin(job: FoldJob) -> dict[str, Any]:
-    """What a model file says of where it comes from; the run's scores come later."""
+def _origin(job: FoldJob) -> dict[str, Any]:
+    """Metadata of the model files; the run's scores are added later."""
     data, manifest = job.settings.data, job.dataset.manifest
     return {
         "corpus": {"name": manifest.corpus, "note": manifest.note},
@@ -93,7 +147,7 @@ def origin(job: FoldJob) -> dict[str, Any]:
 
 
 def predict_files(job: FoldJob, paths: dict[str, Path]) -> dict[str, Probabilities]:
-    """Ask exported models as they will be used: from the samples of each file.
+    """Predict with exported models as they will be used: from each file's samples.
 
     Args:
         job: The fold.
@@ -101,14 +155,31 @@ def predict_files(job: FoldJob, paths: dict[str, Path]) -> dict[str, Probabiliti
 
     Returns:
         (utterances, classes) by name.
+
+    Raises:
+        InputError: A recording has changed since the run read the corpus.
     """
-    by_id = {utterance.id: utterance for utterance in job.dataset.manifest.utterances}
-    rate_hz = job.settings.front_end.sample_rate_hz
     return predict_recordings(
         {name: load_model(path) for name, path in paths.items()},
-        (job.dataset.read(by_id[name].path, rate_hz) for name in job.fold.test),
+        _test_recordings(job),
         job.settings.data.segment_mode,
     )
+
+
+def _test_recordings(job: FoldJob) -> Iterator[npt.NDArray[np.float64]]:
+    """Samples of each test utterance, whose file must not have changed."""
+    paths = {
+        utterance.id: utterance.path for utterance in job.dataset.manifest.utterances
+    }
+    hashes = job.dataset.segments.content_hashes
+    for name in job.fold.test:
+        if sha256(paths[name]) != hashes[name]:
+            raise InputError(
+                f"{paths[name]} has changed since the run read the corpus, or this "
+                "worker sees another file: put it back, or give the command again for "
+                "a run on the corpus as it is now"
+            )
+        yield job.dataset.read(paths[name], job.settings.front_end.sample_rate_hz)
 
 
 def rounded(values: npt.NDArray[Any]) -> list[Any]:

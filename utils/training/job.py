@@ -1,4 +1,4 @@
-"""A fold's training as it is described, as it travels, and as it runs."""
+"""Everything that one fold needs, as it travels to the process that trains it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,6 @@ import numpy as np
 
 from dataio import Dataset
 from hyperparameters import Settings
-from utils.corpora.load import DataPaths
 from utils.model_files.tflite import FUSED
 from utils.protocols.folds import Fold
 from utils.runs.folder import fold_folder
@@ -17,12 +16,12 @@ from utils.runs.folder import fold_folder
 
 @dataclass(frozen=True, kw_only=True)
 class FoldOptions:
-    """What a fold does besides, none of which affects its result.
+    """Options of a fold that do not affect its result.
 
     Attributes:
         command: The command line, for the record.
-        verbose: 1 for Keras's own bars.
-        record_test_curve: Record test accuracy by epoch; selection never sees it.
+        verbose: 1 for Keras's progress bars.
+        record_test_curve: Record test accuracy by epoch; it never chooses the epoch.
         tensorboard: Write TensorBoard logs.
         fused: Also export models that take raw audio.
         export_again: Export a finished fold again.
@@ -36,35 +35,23 @@ class FoldOptions:
     export_again: bool = False
 
 
-def has_audio_models(record: Mapping[str, Any]) -> bool:
-    """Whether a fold's record holds the answers of models that take audio."""
-    return any(name.startswith(FUSED) for name in record.get("probabilities", {}))
-
-
-def needs_export(record: Mapping[str, Any], options: FoldOptions) -> bool:
-    """Whether a finished fold has something left to export."""
-    return options.export_again or (options.fused and not has_audio_models(record))
-
-
 @dataclass(frozen=True, kw_only=True)
-class FoldTask:
-    """A fold as it travels to another process: no data, only where they are.
+class FoldJob:
+    """One fold; small when pickled, since features stay in their file.
 
     Attributes:
-        settings: All that affects the result.
-        data_paths: Folders and cache.
-        number: Fold number, 0-based.
-        folder: The run folder.
+        dataset: Corpus and features; holds the settings.
+        fold: The utterances that train, choose the epoch and are tested.
         num_folds: Folds of the whole run.
+        folder: The run folder, absolute.
         run_hash: As in the run folder's name.
         options: What does not affect the result.
-        threads: Threads the fold computes with; another number rounds differently.
+        threads: Threads to compute with; another number changes rounding.
         backend: `KERAS_BACKEND`; None leaves it to Keras's own configuration.
     """
 
-    settings: Settings
-    data_paths: DataPaths
-    number: int
+    dataset: Dataset
+    fold: Fold
     num_folds: int
     folder: Path
     run_hash: str
@@ -72,31 +59,9 @@ class FoldTask:
     threads: int = 1
     backend: str | None = None
 
-
-@dataclass(frozen=True, kw_only=True)
-class FoldJob:
-    """Everything one fold's training needs, none of it living in another process.
-
-    Attributes:
-        dataset: Corpus and features.
-        fold: Who trains, chooses and is tested.
-        folder: The run folder.
-        run_hash: As in the run folder's name.
-        num_folds: Folds of the whole run.
-        options: What does not affect the result.
-        threads: As the task has it; noted in the record.
-    """
-
-    dataset: Dataset
-    fold: Fold
-    folder: Path
-    run_hash: str
-    num_folds: int
-    options: FoldOptions
-    threads: int = 1
-
     @property
     def settings(self) -> Settings:
+        """All that affects the result."""
         return self.dataset.settings
 
     @property
@@ -109,7 +74,7 @@ class FoldJob:
 
         Returns:
             (segments, frames, features, 1) float32 and (segments,) class indices; None
-            for no utterance.
+            if there is no utterance.
 
         Raises:
             InputError: Another run replaced the segments they are computed from.
@@ -120,3 +85,13 @@ class FoldJob:
         features = np.asarray(self.dataset.features[numbers])
         self.dataset.check_segments()
         return features, self.dataset.labels[numbers]
+
+
+def has_audio_models(record: Mapping[str, Any]) -> bool:
+    """Whether a fold's record has predictions of models that take raw audio."""
+    return any(name.startswith(FUSED) for name in record.get("probabilities", {}))
+
+
+def needs_export(record: Mapping[str, Any], options: FoldOptions) -> bool:
+    """Whether models of a finished fold are still to be exported."""
+    return options.export_again or (options.fused and not has_audio_models(record))

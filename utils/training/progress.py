@@ -1,18 +1,15 @@
-"""What the terminal shows of a run: a bar for the whole, one for each running fold."""
+"""What the terminal shows of a run: a bar for all folds, one for each running fold."""
 
-import functools
 import io
 import sys
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from tqdm import tqdm
 
-# A bar where a terminal shows it, and nothing in a log.
-terminal_bar = functools.partial(tqdm, disable=None)
-BAR = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{remaining} left{postfix}]"
-LINE = "{desc}: {n_fmt} of {total_fmt} epochs, {remaining} left{postfix}"
-LINE_INTERVAL_S = 30.0  # where nobody watches a terminal
+BAR = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
+LINE_INTERVAL_S = 30.0  # if stderr is not a terminal
 WORDS = {
     "accuracy": "train",
     "validation_accuracy": "chosen on",
@@ -20,90 +17,121 @@ WORDS = {
 }
 
 
+@dataclass
+class Count:
+    """Epochs done of a fold or of all folds.
+
+    Attributes:
+        bar: Shows the count in a terminal.
+        since_s: Since when epochs are timed.
+        done: Epochs done, those of an earlier run included.
+        timed: Epochs done since `since_s`.
+    """
+
+    bar: tqdm
+    since_s: float
+    done: int = 0
+    timed: int = 0
+
+    def add(self, epochs: int, *, is_timed: bool) -> None:
+        """Count epochs; those of an earlier run are not timed."""
+        self.done += epochs
+        self.timed += epochs * is_timed
+        self.bar.update(epochs)
+
+    @property
+    def left(self) -> str:
+        """`40:00 left`, by the average time of the timed epochs."""
+        if not self.timed:
+            return "? left"
+        each_s = (time.monotonic() - self.since_s) / self.timed
+        return f"{tqdm.format_interval(each_s * (self.bar.total - self.done))} left"
+
+    def __str__(self) -> str:
+        """`fold 0: 60 of 300 epochs, 40:00 left`."""
+        return f"{self.bar.desc}: {self.done} of {self.bar.total} epochs, {self.left}"
+
+
 class RunProgress:
-    """Turns the folds' events into tqdm bars on stderr; into lines where none looks.
+    """Shows fold events as tqdm bars, or as lines if stderr is not a terminal.
 
     Args:
         folds: How many folds will run.
-        epochs: Epochs a fold.
-        quiet: Only warnings.
+        epochs: Epochs per fold.
+        quiet: Show only warnings.
     """
 
     def __init__(self, folds: int, epochs: int, *, quiet: bool = False) -> None:
         self.epochs, self.quiet = epochs, quiet
         self.has_bars = sys.stderr.isatty() and not quiet
-        self.bars: dict[int, tqdm] = {}
         self.next_line_s = time.monotonic() + LINE_INTERVAL_S
-        self.whole = self._bar("all folds", folds * epochs, 0)
+        self.whole = self._new_count("all folds", folds * epochs)
+        self.folds: dict[int, Count] = {}
 
-    def _bar(self, name: str, total: int, position: int) -> tqdm:
-        """A bar on a line of its own; where there are none, it counts unseen."""
-        return tqdm(
+    def _new_count(self, name: str, total: int) -> Count:
+        """A count from zero, with a bar if the terminal shows bars."""
+        bar = tqdm(
             total=total,
             desc=name,
-            position=position,
-            leave=position == 0,
+            leave=name == "all folds",
             bar_format=BAR,
             dynamic_ncols=True,
             file=sys.stderr if self.has_bars else io.StringIO(),
         )
+        return Count(bar, since_s=time.monotonic())
 
     def __call__(self, event: dict[str, Any]) -> None:
         """Show one event."""
         number = event.get("fold")
         if "warning" in event:
-            where = "" if number is None else f"fold {number}: "
-            tqdm.write(f"{where}{event['warning']}", file=sys.stderr)
+            prefix = "" if number is None else f"fold {number}: "
+            tqdm.write(f"{prefix}{event['warning']}", file=sys.stderr)
         if "epoch" in event:
             self._count_epoch(event)
         if "stage" in event:
             self._show_stage(event["fold"], event["stage"])
 
     def _count_epoch(self, event: dict[str, Any]) -> None:
-        """Move the fold's bar to its epoch, and the whole along with it."""
-        before = event["epoch"]
-        bar = self._bar_of(event["fold"], before)
-        figures = [f"{WORDS[k]} {v:.3f}" for k, v in event.items() if k in WORDS]
-        bar.set_postfix_str(", ".join(figures), refresh=False)
-        self.whole.update(before + 1 - bar.n)
-        bar.update(before + 1 - bar.n)
+        """Count an epoch, for its fold and for all."""
+        is_first = event["fold"] not in self.folds  # when it began is not known
+        fold = self._count_of(event["fold"], done=event["epoch"])
+        new = event["epoch"] + 1 - fold.done
+        scores = [f"{WORDS[k]} {v:.3f}" for k, v in event.items() if k in WORDS]
+        fold.add(new, is_timed=not is_first)
+        self.whole.add(new, is_timed=True)
+        fold.bar.set_postfix_str(", ".join([fold.left, *scores]))
+        self.whole.bar.set_postfix_str(self.whole.left)
         if not self.has_bars and not self.quiet:
-            self._write_line(bar)
+            self._write_line(
+                ", ".join([str(fold), *scores]), is_last=fold.done == self.epochs
+            )
 
-    def _bar_of(self, number: int, done: int) -> tqdm:
-        """A fold's bar; a new one begins at the epochs that an earlier run has done."""
-        if number not in self.bars:
-            taken = {abs(bar.pos) for bar in self.bars.values()}
-            position = min(set(range(1, len(taken) + 2)) - taken)
-            bar = self._bar(f"fold {number}", self.epochs, position)
-            # `last_print_n`, too: what was done before must not count as speed
-            self.whole.initial += done
-            self.whole.n += done
-            self.whole.last_print_n += done
-            bar.n = done
-            bar.initial = bar.last_print_n = min(done + 1, self.epochs)
-            self.bars[number] = bar
-        return self.bars[number]
+    def _count_of(self, number: int, done: int) -> Count:
+        """A fold's count; a new one starts with the epochs of an earlier run."""
+        if number not in self.folds:
+            self.folds[number] = self._new_count(f"fold {number}", self.epochs)
+            for count in (self.folds[number], self.whole):
+                count.add(done, is_timed=False)
+        return self.folds[number]
 
     def _show_stage(self, number: int, stage: str) -> None:
-        """What is done after the last epoch, also with a fold trained before."""
-        bar = self._bar_of(number, self.epochs)
-        bar.set_postfix_str(stage)
+        """Show what is done after the last epoch; the fold may be an older one."""
+        fold = self._count_of(number, done=self.epochs)
+        fold.bar.set_postfix_str(stage)
         if stage == "done":
-            self.bars.pop(number).close()
-            self.whole.refresh()
+            self.folds.pop(number).bar.close()
+            self.whole.bar.refresh()
 
-    def _write_line(self, bar: tqdm) -> None:
-        """A line on one fold and on the whole, now and then and at a fold's end."""
-        if bar.n < bar.total and time.monotonic() < self.next_line_s:
-            return
-        self.next_line_s = time.monotonic() + LINE_INTERVAL_S
-        texts = []
-        for each in (bar, self.whole):
-            texts.append(each.format_meter(**{**each.format_dict, "bar_format": LINE}))
-        print("; ".join(texts), file=sys.stderr, flush=True)
+    def _write_line(self, text: str, *, is_last: bool) -> None:
+        """Print a line on a fold and on all, at intervals and at a fold's end."""
+        if is_last or time.monotonic() >= self.next_line_s:
+            self.next_line_s = time.monotonic() + LINE_INTERVAL_S
+            print(f"{text}; {self.whole}", file=sys.stderr, flush=True)
 
-    def close(self) -> None:
+    def __enter__(self) -> "RunProgress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """Leave the terminal clean."""
-        for bar in [*self.bars.values(), self.whole]:
-            bar.close()
+        for count in [*self.folds.values(), self.whole]:
+            count.bar.close()
