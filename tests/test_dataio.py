@@ -44,6 +44,11 @@ def toy_settings(**values: Any) -> Settings:
     return from_flat({**small, **values})
 
 
+def toy_dataset(data_paths: DataPaths, **values: Any) -> Dataset:
+    """The toy corpus, loaded."""
+    return load_dataset(toy_settings(**values), data_paths)
+
+
 def write_toy(data_dir: Path) -> None:
     """`TOY`: two class folders of five recordings each, 0.2 to 0.6 s."""
     for number in range(10):

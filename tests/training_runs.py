@@ -22,8 +22,8 @@ from hyperparameters import from_flat
 from utils.corpora import corpus_by_name
 from utils.corpora.load import DataPaths
 from utils.files import PROJECT, write_json
-from utils.runs import folder as run_folder
 from utils.protocols.folds import make_folds
+from utils.runs import folder as run_folder
 from utils.training.job import FoldJob, FoldOptions
 from utils.training.process import run_job, worker_environment
 from utils.training.run import make_jobs

@@ -1,4 +1,4 @@
-"""Runs that are killed: the same command goes on, and the results are bit-equal."""
+"""Killed runs: the same command continues them, and the results are bit-equal."""
 
 import contextlib
 import json
@@ -21,14 +21,15 @@ from training_runs import (
     epochs_on_disk,
     fold_lock,
     holder_of,
-    make_task,
+    make_job,
     read_record,
     results,
     train,
     wait_for,
 )
 
-from utils.training.workers import run_tasks
+from hyperparameters import InputError
+from utils.training.run import run_folds
 
 KILLS_IN_PROOF = 100
 pytestmark = pytest.mark.skipif(
@@ -120,7 +121,7 @@ def test_a_run_stopped_in_three_ways_is_bit_equal(
             process.send_signal(number)
             assert process.wait(WAIT_S) == status
         assert last_line(output_dir).startswith(
-            "stopped; this goes on where it stopped: python train.py -dn DEMO"
+            "stopped; this continues it: python train.py -dn DEMO"
         )
         wait_for_end_of(workers)
     with started(*how) as process:
@@ -135,7 +136,7 @@ def test_a_run_stopped_in_three_ways_is_bit_equal(
 
 
 @pytest.mark.proof  # minutes: processes start and die again and again
-def test_dask_workers_die_with_their_parent_and_are_replaced_alone(
+def test_processes_die_with_their_parent_and_are_replaced_alone(
     trained_demo: TrainedDemo, tmp_path: Path
 ) -> None:
     output_dir = tmp_path / "result"
@@ -148,12 +149,9 @@ def test_dask_workers_die_with_their_parent_and_are_replaced_alone(
         process.wait()
         wait_for_end_of(workers)
     with started(*how) as process:
-        child = wait_for_worker(folder, 0, 1)  # trains for a Dask worker
-        dask_worker = psutil.Process(child).ppid()
-        os.kill(child, signal.SIGKILL)
-        wait_for_end_of([child])
-        wait_for_worker(folder, 0, 1)
-        os.kill(dask_worker, signal.SIGKILL)
+        worker = wait_for_worker(folder, 0, 1)
+        os.kill(worker, signal.SIGKILL)
+        wait_for_end_of([worker])
         assert process.wait(WAIT_S) == 0
     for fold in (0, 1):
         assert results(read_record(folder, fold)) == results(trained_demo.record(fold))
@@ -167,41 +165,25 @@ def is_held(folder: Path) -> bool:
 @contextlib.contextmanager
 def hand_started_cluster(folder: Path) -> Iterator[str]:
     """A Dask scheduler and two workers, started elsewhere; yields the address."""
-    script = folder / "scheduler.json"
+    file = folder / "scheduler.json"
+    scheduler = "scheduler --port 0 --dashboard-address 127.0.0.1:0"
+    worker = "worker --nthreads 1 --no-dashboard"
     environ = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    common = ["--host", "127.0.0.1", "--scheduler-file", str(script)]
-    dask = [sys.executable, "-m", "dask"]
-    scheduler = [
-        *dask,
-        "scheduler",
-        "--port",
-        "0",
-        "--dashboard-address",
-        "127.0.0.1:0",
-    ]
-    worker = [*dask, "worker", "--nthreads", "1", "--no-dashboard"]
-    words = [[*scheduler, *common], [*worker, *common], [*worker, *common]]
-    processes = []
-    try:
-        for line in words:
-            processes.append(
-                subprocess.Popen(
-                    line,
-                    cwd=folder,
-                    env=environ,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
+    with contextlib.ExitStack() as stack:
+        for words in (scheduler, worker, worker):
+            command = [sys.executable, "-m", "dask", *words.split()]
+            command += ["--host", "127.0.0.1", "--scheduler-file", str(file)]
+            with (folder / "dask.txt").open("a") as log:
+                process = subprocess.Popen(
+                    command, cwd=folder, env=environ, stdout=log, stderr=log
                 )
-            )
-            wait_for(script.exists, "the scheduler")
-        yield json.loads(script.read_text())["address"]
-    finally:
-        for process in reversed(processes):
-            process.terminate()
-            process.wait()
+            stack.callback(process.wait)
+            stack.callback(process.terminate)
+            wait_for(file.exists, "the scheduler")
+        yield json.loads(file.read_text())["address"]
 
 
-def test_a_cluster_started_by_hand_gives_the_same(
+def test_a_dask_cluster_gives_the_same(
     trained_demo: TrainedDemo, tmp_path: Path
 ) -> None:
     folder = tmp_path / "result" / trained_demo.folder.name
@@ -220,12 +202,21 @@ def test_a_cluster_started_by_hand_gives_the_same(
 def test_workers_that_do_not_see_the_project_fail_each_fold_in_one_line(
     trained_demo: TrainedDemo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("utils.files.PROJECT", tmp_path / "not mounted")
-    tasks = [make_task(trained_demo.derived_dir, tmp_path, n) for n in (0, 1)]
+    monkeypatch.setattr("utils.training.cluster.PROJECT", tmp_path / "not mounted")
+    jobs = [make_job(trained_demo.derived_dir, tmp_path, n) for n in (0, 1)]
     with hand_started_cluster(tmp_path) as address:
-        failures = run_tasks(tasks, print, scheduler=address)
+        failures = run_folds(jobs, print, scheduler=address)
     line = "its Dask worker failed (ModuleNotFoundError: No module named 'utils')"
     assert failures == {0: line, 1: line}
+
+
+def test_no_scheduler_at_the_address_is_one_line(
+    trained_demo: TrainedDemo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("utils.training.cluster.CONNECT_TIMEOUT_S", 1)
+    job = make_job(trained_demo.derived_dir, tmp_path)
+    with pytest.raises(InputError, match="no Dask scheduler answers"):
+        run_folds([job], print, scheduler="tcp://127.0.0.1:9")
 
 
 def is_alive_after(process: subprocess.Popen[str], seconds: float) -> bool:

@@ -72,7 +72,7 @@ def run_name(settings: Settings, manifest: Manifest) -> str:
 
 
 def file_stem(corpus_name: str, settings: Settings) -> str:
-    """`EMO-DB_3.0s_Segmented_cross_entropy`: the released code's start of file names."""
+    """`EMO-DB_3.0s_Segmented_cross_entropy`, as the released code's files start."""
     return f"{segments_name(corpus_name, settings)}_{settings.network.loss_name}"
 
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from hyperparameters import Settings
 from models import build_light_sernet
-from utils.training.fused_norm import FusedBatchNormalization
+from utils.training.backend import FusedBatchNormalization
 
 SHAPE = (6, 5, 4, 3)
 
@@ -17,19 +17,20 @@ def layers_and_values(
 ) -> tuple[list[keras.layers.BatchNormalization], np.ndarray]:
     """Both layers with the same weights, and a batch far from mean 0."""
     draw = np.random.RandomState(0)
-    made = [
+    layers = [
         kind(momentum=0.9, dtype=dtype)
         for kind in (keras.layers.BatchNormalization, FusedBatchNormalization)
     ]
     weights = [draw.uniform(0.5, 1.5, SHAPE[-1]) for _ in range(4)]
-    for layer in made:
+    for layer in layers:
         layer.build(SHAPE)
         layer.set_weights(weights)
-    return made, draw.normal(2.0, 3.0, SHAPE).astype(np.float32)
+    return layers, draw.normal(2.0, 3.0, SHAPE).astype(np.float32)
 
 
-def test_outputs_gradients_and_moving_statistics_are_keras_own() -> None:
+def test_outputs_gradients_and_moving_statistics_are_those_of_keras() -> None:
     both, values = layers_and_values()
+    np.testing.assert_array_equal(*(layer(values) for layer in both))
     factors = np.random.RandomState(1).normal(size=SHAPE).astype(np.float32)
     found = []
     for layer in both:
@@ -41,26 +42,21 @@ def test_outputs_gradients_and_moving_statistics_are_keras_own() -> None:
         watched = [inputs, layer.gamma.value, layer.beta.value]
         gradients = tape.gradient(total, watched)
         found.append([outputs, *gradients, *layer.get_weights()])
-    for own, fused in zip(*found, strict=True):
-        np.testing.assert_allclose(fused, own, rtol=2e-5, atol=2e-6)
-
-
-def test_inference_is_keras_own() -> None:
-    (own, fused), values = layers_and_values()
-    np.testing.assert_array_equal(fused(values), own(values))
+    for plain, fused in zip(*found, strict=True):
+        np.testing.assert_allclose(fused, plain, rtol=2e-5, atol=2e-6)
 
 
 def test_mixed_precision_computes_in_float32() -> None:
-    (own, fused), values = layers_and_values("mixed_float16")
-    outputs = fused(values, training=True)
-    assert outputs.dtype == tf.float16
-    np.testing.assert_allclose(
-        np.array(outputs, np.float32),
-        np.array(own(values, training=True), np.float32),
-        atol=2e-3,
-    )
-    for first, second in zip(fused.get_weights(), own.get_weights(), strict=True):
-        np.testing.assert_allclose(first, second, rtol=1e-3)
+    both, values = layers_and_values("mixed_float16")
+    plain, fused = (layer(values, training=True) for layer in both)
+    assert fused.dtype == tf.float16
+    for found, wanted, tolerance in (
+        (fused, plain, {"atol": 2e-3}),
+        (both[1].get_weights(), both[0].get_weights(), {"rtol": 1e-3}),
+    ):
+        np.testing.assert_allclose(
+            np.array(found, np.float32), np.array(wanted, np.float32), **tolerance
+        )
 
 
 def test_the_network_has_the_same_weights_in_the_same_order() -> None:
