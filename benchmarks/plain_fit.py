@@ -1,52 +1,43 @@
-"""The baseline of `benchmarks.training`: a plain Keras `fit`, nothing cached."""
+"""The baseline of `benchmarks.training`: a plain Keras `fit`, nothing cached.
 
-import tempfile
-from collections.abc import Sequence
-from pathlib import Path
+Its `tf.data` pipeline reads each WAV and computes its MFCC with `tf.signal` in every
+epoch, one element at a time, as the released code does.
+"""
+
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from benchmarks.epoch import Clock, Measurement, make_job
 from dataio import steps_per_epoch
-from hyperparameters import Settings
-from utils.corpora.load import DataPaths
 from utils.training.job import FoldJob
 
 
-def measure_baseline(
-    settings: Settings, data_paths: DataPaths, number: int, threads: int
-) -> Measurement:
-    """Train the same network on the same fold by a plain Keras `fit`."""
+def fit_plain(job: FoldJob, report: Callable[[dict[str, Any]], None]) -> None:
+    """Train the fold's network on its utterances, and report each epoch."""
     import keras
 
     import models
-    from utils.training.backend import limit_threads
 
-    limit_threads(threads)
-    clock = Clock()
-    with tempfile.TemporaryDirectory() as folder:
-        job = make_job(settings, data_paths, number, Path(folder))
-        model = models.build_light_sernet(settings, len(job.dataset.manifest.classes))
-        loss = models.build_loss(settings.network)
-        model.compile("adam", loss, metrics=["accuracy"])
-        batch, count = settings.training.batch_size, len(job.fold.train)
-        training = element_wise(job, job.fold.train).shuffle(count).repeat()
-        model.fit(
-            training.batch(batch).prefetch(2),
-            steps_per_epoch=steps_per_epoch(count, batch),
-            epochs=settings.training.epochs,
-            validation_data=element_wise(job, job.fold.test).batch(batch).prefetch(2),
-            callbacks=[
-                keras.callbacks.LambdaCallback(
-                    on_epoch_end=lambda epoch, logs: clock({"epoch": epoch})
-                )
-            ],
-            verbose=0,
-        )
-    return clock.measurement()
+    settings = job.settings
+    model = models.build_light_sernet(settings, len(job.dataset.manifest.classes))
+    model.compile("adam", models.build_loss(settings.network), metrics=["accuracy"])
+    batch, count = settings.training.batch_size, len(job.fold.train)
+    training = _elements(job, job.fold.train).shuffle(count).repeat()
+    model.fit(
+        training.batch(batch).prefetch(2),
+        steps_per_epoch=steps_per_epoch(count, batch),
+        epochs=settings.training.epochs,
+        validation_data=_elements(job, job.fold.test).batch(batch).prefetch(2),
+        callbacks=[
+            keras.callbacks.LambdaCallback(
+                on_epoch_end=lambda epoch, logs: report({"epoch": epoch})
+            )
+        ],
+        verbose=0,
+    )
 
 
-def element_wise(job: FoldJob, utterance_ids: Sequence[str]) -> Any:
-    """WAV to MFCC one element at a time, as the released code's pipeline does."""
+def _elements(job: FoldJob, utterance_ids: Sequence[str]) -> Any:
+    """Features and labels of some utterances as a `tf.data.Dataset`."""
     import tensorflow as tf
 
     front_end = job.settings.front_end

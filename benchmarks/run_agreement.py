@@ -1,10 +1,9 @@
-"""Whether the inference command gives a run's own predictions, file by file.
+"""Compares the inference command's predictions with those recorded by a run.
 
     python -m benchmarks.run_agreement result/RUN --data_dir data
 
-Every test utterance of every fold whose float32 model lies in the run folder goes
-through the command's code; its class is compared with the one in the fold's record.
-Exit status 1 where one differs.
+The test utterances of every fold whose float32 model is in the run folder are
+classified by the command's code. Exit status 1 if any class differs.
 """
 
 import argparse
@@ -24,16 +23,16 @@ from utils.inference.classify import ModelPerThread, classify_centre
 from utils.model_files.tflite import load_model
 from utils.runs.folder import read_config
 
-SOURCE = "float32"  # the model, as the record names its predictions
+SOURCE = "float32"  # the model, as named in the record
 
 
 def compare(
     record_path: Path, manifest: Manifest
 ) -> Iterator[tuple[str, bool, float]] | None:
-    """Each test utterance of a fold: id, same class, largest change of a probability.
+    """Compare a fold's test utterances: id, same class, largest probability change.
 
     Returns:
-        None where the fold's model is not there.
+        None if the fold's model is missing.
     """
     record = json.loads(record_path.read_text(encoding="utf-8"))
     folder = record_path.with_suffix("")
