@@ -1,12 +1,10 @@
-"""What training costs: this program against a plain Keras `fit`, in turns.
+"""What training costs: processes, threads and the batch norm compared, in turns.
 
     python -m benchmarks.training -dn EMO-DB --data_dir data --epochs 5 --rounds 2
 
-Measured are one process with two threads, two processes of one thread each (`--jobs
-2`), the plain `fit` of `benchmarks.plain_fit` with two threads, and the first again with
-Keras's own batch norm. All train the same fold, validate on it, and get the same
-allocator settings. The first epoch of each process, which traces the graph, is not
-counted. Prints Markdown; other programs on the machine change the numbers.
+All train the same fold and validate on it. The first epoch of each process, which
+traces the graph, is not counted. Prints Markdown; other programs on the machine change
+the numbers.
 """
 
 import argparse
@@ -24,7 +22,6 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from benchmarks.plain_fit import fit_plain
 from dataio import load_dataset
 from hyperparameters import Settings
 from utils import options
@@ -84,7 +81,6 @@ def fit_keras_norm(job: FoldJob, report: Report) -> None:
 KINDS: dict[str, tuple[Fit, int, int]] = {
     "one process, two threads": (fit_program, 1, 2),
     "--jobs 2, one thread each": (fit_program, 2, 1),
-    "plain Keras fit, two threads": (fit_plain, 1, 2),
     "one process, two threads, Keras's batch norm": (fit_keras_norm, 1, 2),
 }
 
@@ -147,14 +143,13 @@ def compare(settings: Settings, data_paths: DataPaths, rounds: int) -> list[str]
         cpu = median(measurements, "cpu_s")
         cells = (f"{cpu:.2f}", f"{wall:.2f}", f"{rates[-1]:.1f}", f"{peak:.0f}")
         rows.append([name, *cells])
-    one, two, plain, keras_norm = rates
+    one, two, keras_norm = rates
     return [
         f"An epoch trains on {count} utterances.",
         "",
         *markdown_table(HEADS, rows),
         "",
-        f"--jobs 2 trains {two / one:.2f} x as fast as one process with two threads, "
-        f"{two / plain:.2f} x as fast as the plain fit.",
+        f"--jobs 2 trains {two / one:.2f} x as fast as one process with two threads.",
         f"TensorFlow's batch norm trains {one / keras_norm:.2f} x as fast as Keras's.",
     ]
 

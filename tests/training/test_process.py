@@ -119,7 +119,7 @@ def test_a_fold_in_use_is_refused_in_one_line(
 
 @pytest.mark.parametrize("cache", ["disk", "None"])
 def test_a_job_needs_no_second_look_at_the_corpus(tmp_path: Path, cache: str) -> None:
-    """It is small, and complete but for the features; the rest is read in the parent."""
+    """It is small when pickled; only features are read by the process that trains."""
     write_toy(tmp_path)
     data_paths = DataPaths(
         data_dir=tmp_path, derived_dir=tmp_path / "derived", cache=cache

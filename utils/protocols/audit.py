@@ -1,4 +1,4 @@
-"""The leak audit: what a protocol's test sets share with what trained and chose.
+"""The leak audit: what test sets share with the sets that train or choose the epoch.
 
 `python -m utils.protocols.audit -dn EMO-DB --protocol published` prints it without
 training.
@@ -40,9 +40,9 @@ def audit(
         content_hashes: SHA-256 of each file, by utterance id.
 
     Returns:
-        JSON-able: `verdict`, `notes`, `folds` (for each the number of test utterances
-        and the speakers, sentences and files, by content, that its test set shares
-        with training and validation) and `lines`, the whole as text to print.
+        For JSON: `verdict`, `notes`, `folds` (per fold, the size of its sets and the
+        speakers, sentences and files, by content, that its test set shares with
+        training and validation) and `lines`, all of this as text.
     """
     by_id = {utterance.id: utterance for utterance in manifest.utterances}
     rows = [_audit_fold(fold, by_id, content_hashes) for fold in folds]
@@ -51,13 +51,7 @@ def audit(
         "meaning": PROTOCOLS[settings.data.protocol].meaning,
         "select": settings.data.select,
         "verdict": _verdict(rows, manifest),
-        "notes": [
-            *_notes(rows, manifest, folds),
-            *_without_speakers(manifest, settings),
-            *_fewer_folds(folds, settings),
-            *_similar_speakers(manifest),
-            *_copies(manifest, content_hashes),
-        ],
+        "notes": _notes(rows, manifest, folds, settings, content_hashes),
         "folds": rows,
     }
     return {**result, "lines": _lines(result)}
@@ -93,7 +87,7 @@ def _audit_fold(
 
 
 def _verdict(rows: Sequence[Mapping[str, Any]], manifest: Manifest) -> str:
-    """The audit in one line of plain words."""
+    """The audit in one line."""
     if not any(row["test"] for row in rows):
         return "no test set: every utterance trains, nothing is scored"
     parts = []
@@ -122,59 +116,51 @@ def _notes(
     rows: Sequence[Mapping[str, Any]],
     manifest: Manifest,
     folds: Sequence[Fold],
+    settings: Settings,
+    content_hashes: Mapping[str, str],
 ) -> list[str]:
-    """What the figures below the verdict mean, and what no protocol here removes."""
+    """What the verdict does not say, one line each."""
+    data, by_id = settings.data, {u.id: u for u in manifest.utterances}
     notes = []
     sentences = {u.sentence for u in manifest.utterances if u.sentence is not None}
     if sentences and _any_shared(rows, "sentences"):
         notes.append(
-            f"the corpus has {len(sentences)} sentences, spoken again and again: test "
-            "sentences are heard in training, and no protocol here removes that"
+            f"the corpus has {len(sentences)} sentences, each spoken many times: "
+            "sentences of the test set also occur in training, under every protocol"
         )
     tested = [name for fold in folds for name in fold.test]
     if len(tested) > len(set(tested)):
         notes.append(
             f"test sets overlap: {len(tested)} rows are {len(set(tested))} utterances"
         )
-    by_id = {utterance.id: utterance for utterance in manifest.utterances}
-    for fold in folds:
-        sessions = {by_id[name].session for name in fold.test} - {None}
-        if sessions & {by_id[name].session for name in fold.validation}:
-            notes.append(
-                "validation speakers are dialogue partners of the test speakers, in "
-                "the same recordings"
-            )
-            break
-    return notes
+    if any(_shares_session(fold, by_id) for fold in folds):
+        notes.append(
+            "validation speakers are dialogue partners of the test speakers, in the "
+            "same recordings"
+        )
+    speakers = {u.speaker for u in manifest.utterances}
+    if data.protocol == "published" and speakers == {None}:
+        notes.append("speakers unknown: the folds are random ones, stratified by class")
+    is_by_speaker = data.protocol in ("published", "speaker")
+    if is_by_speaker and len(folds) != data.num_folds:
+        notes.append(
+            f"{len(folds)} folds, not the {data.num_folds} of --num_folds: every fold "
+            "needs a speaker"
+        )
+    return [*notes, *_similar_speakers(speakers), *_copies(manifest, content_hashes)]
 
 
-def _without_speakers(manifest: Manifest, settings: Settings) -> list[str]:
-    """What `published` comes to where it cannot be what its meaning says."""
-    if settings.data.protocol != "published":
-        return []
-    if any(utterance.speaker is not None for utterance in manifest.utterances):
-        return []
-    return ["speakers unknown: the folds are random ones, stratified by class"]
+def _shares_session(fold: Fold, by_id: Mapping[str, Utterance]) -> bool:
+    """Whether test and validation utterances come from one session."""
+    sessions = {by_id[name].session for name in fold.test} - {None}
+    return bool(sessions & {by_id[name].session for name in fold.validation})
 
 
-def _fewer_folds(folds: Sequence[Fold], settings: Settings) -> list[str]:
-    """Folds that `--num_folds` asks for and the speakers do not fill."""
-    if settings.data.protocol not in ("published", "speaker"):
-        return []
-    if len(folds) == settings.data.num_folds:
-        return []
-    return [
-        f"{len(folds)} folds, not the {settings.data.num_folds} of --num_folds: "
-        "no fold without a speaker"
-    ]
-
-
-def _similar_speakers(manifest: Manifest) -> list[str]:
-    """Speakers whose names differ in case, spaces or punctuation only."""
+def _similar_speakers(speakers: Collection[str | None]) -> list[str]:
+    """A line for speakers whose names differ in case, spaces or punctuation only."""
     names: dict[str, set[str]] = defaultdict(set)
-    for speaker in {u.speaker for u in manifest.utterances} - {None}:
-        letters = filter(str.isalnum, str(speaker).casefold())
-        names["".join(letters)].add(str(speaker))
+    for speaker in {str(speaker) for speaker in speakers if speaker is not None}:
+        names["".join(filter(str.isalnum, speaker.casefold()))].add(speaker)
     return [
         f"speakers {' and '.join(map(repr, sorted(same)))} may be one: their names "
         "differ in case or punctuation only"
@@ -184,21 +170,19 @@ def _similar_speakers(manifest: Manifest) -> list[str]:
 
 
 def _copies(manifest: Manifest, content_hashes: Mapping[str, str]) -> list[str]:
-    """Recordings that lie in the corpus under two names, or under two speakers."""
-    names: dict[str, list[Utterance]] = defaultdict(list)
+    """A line for each recording that the corpus contains under several names."""
+    copies: dict[str, list[Utterance]] = defaultdict(list)
     for utterance in manifest.utterances:
-        names[content_hashes[utterance.id]].append(utterance)
+        copies[content_hashes[utterance.id]].append(utterance)
     lines = []
-    for copies in names.values():
-        if len(copies) > 1:
-            ids = ", ".join(utterance.id for utterance in copies)
-            speakers = sorted({str(utterance.speaker) for utterance in copies})
-            who = (
-                f": speakers {' and '.join(speakers)} may be one"
-                if len(speakers) > 1
-                else ""
-            )
-            lines.append(f"one recording under {len(copies)} names ({ids}){who}")
+    for same in copies.values():
+        if len(same) < 2:
+            continue
+        ids = ", ".join(utterance.id for utterance in same)
+        speakers = sorted({str(utterance.speaker) for utterance in same})
+        may_be_one = f": speakers {' and '.join(speakers)} may be one"
+        hint = may_be_one if len(speakers) > 1 else ""
+        lines.append(f"one recording under {len(same)} names ({ids}){hint}")
     return lines
 
 
@@ -228,21 +212,14 @@ def _cell(row: Mapping[str, Any], kind: str) -> str:
 
 
 def parse_args(argv: Sequence[str]) -> argparse.Namespace:
-    """The options for settings and folders, as in `train.py`."""
+    """The options of `train.py` for settings and data."""
     parser = Parser(prog="python -m utils.protocols.audit", description=__doc__)
     options.add_data_paths(options.add_settings(parser, argv)["data"])
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print the audit of each seed's folds; train and write nothing.
-
-    Args:
-        argv: Without the program's name; the process's own where None.
-
-    Returns:
-        Exit status 0; mistakes in the input are raised.
-    """
+    """Print the audit of each seed's folds; return the exit status."""
     args = parse_args(sys.argv[1:] if argv is None else argv)
     data_paths = options.data_paths_from(args)
     for settings in options.settings_from(args):

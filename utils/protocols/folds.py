@@ -1,8 +1,7 @@
-"""Protocols: who trains, who chooses the epoch, who is tested.
+"""Protocols: which utterances train, choose the epoch and are tested.
 
-Each protocol is a function from utterances and settings to folds, independent of the
-order in which files were listed. Random draws come from `RandomState`, whose streams
-NumPy keeps.
+Folds do not depend on the order in which files are listed. Random draws come from
+`RandomState`, whose streams are the same in every version of NumPy.
 """
 
 import enum
@@ -19,7 +18,7 @@ Utterances = Sequence[Utterance]
 
 
 class Stream(enum.IntEnum):
-    """Everything that is drawn at random of one seed; the numbers must stay."""
+    """What is drawn from one seed; the numbers must not change."""
 
     PUBLISHED_FOLDS = 0
     PAPER_HOLD_OUTS = 1
@@ -32,14 +31,14 @@ class Stream(enum.IntEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Fold:
-    """One training: utterance ids, sorted, of each set.
+    """One training: the sorted utterance ids of each set.
 
     Attributes:
         number: 0-based.
         train: Ids that train.
-        validation: Ids that choose the epoch; empty where the test set or nothing does.
+        validation: Ids that choose the epoch; empty if the test set or nothing does.
         test: Ids that are scored; empty under `all`.
-        chosen_on: `test`, `validation` or `none`: what chose the epoch that is kept.
+        chosen_on: The set that chooses the epoch: `test`, `validation` or `none`.
     """
 
     number: int
@@ -54,11 +53,11 @@ class Protocol:
     """A registry entry.
 
     Attributes:
-        meaning: One line, in plain words.
-        test_sets: Utterances and settings to the list of test sets.
-        inner: Utterances, test sets, fold number and settings to the set that chooses
-            the epoch; None where the test set does.
-        always_withholds: The inner set never trains, even where nothing is chosen.
+        meaning: One line for users.
+        test_sets: Function from utterances and settings to the list of test sets.
+        inner: Function from utterances, test sets, fold number and settings to the set
+            that chooses the epoch; None if the test set does.
+        always_withholds: The inner set never trains, even with `--select last`.
     """
 
     meaning: str
@@ -78,14 +77,9 @@ def make_folds(utterances: Utterances, settings: Settings) -> tuple[Fold, ...]:
         Folds, numbered from 0.
 
     Raises:
-        InputError: The corpus cannot serve the protocol (no speakers, too few
-            utterances of a class), or a choice that the protocol does not offer.
+        InputError: The corpus does not suit the protocol (no speakers, too few
+            utterances of a class).
     """
-    if settings.data.protocol not in PROTOCOLS:
-        raise InputError(
-            f"--protocol must be one of {', '.join(PROTOCOLS)}, "
-            f"got {settings.data.protocol!r}"
-        )
     ordered = sorted(utterances, key=lambda utterance: utterance.id)
     sets = PROTOCOLS[settings.data.protocol].test_sets(ordered, settings)
     return tuple(_fold(ordered, sets, number, settings) for number in range(len(sets)))
@@ -94,7 +88,7 @@ def make_folds(utterances: Utterances, settings: Settings) -> tuple[Fold, ...]:
 def _fold(
     ordered: Utterances, sets: list[set[str]], number: int, settings: Settings
 ) -> Fold:
-    """Complete one test set with training and validation sets."""
+    """Add the training and validation sets to one test set."""
     protocol, test = PROTOCOLS[settings.data.protocol], sets[number]
     selects = settings.data.select == "best" and bool(test)
     inner: set[str] = set()
@@ -120,7 +114,7 @@ def _fold(
 
 
 def _check_classes(ordered: Utterances, train: Sequence[str], number: int) -> None:
-    """Refuse a fold whose training data lack a class."""
+    """Refuse a fold whose training set lacks a class."""
     members = set(train)
     trained = {u.label for u in ordered if u.id in members}
     if absent := sorted({u.label for u in ordered} - trained):
@@ -133,18 +127,18 @@ def _check_classes(ordered: Utterances, train: Sequence[str], number: int) -> No
 def random_state(
     settings: Settings, stream: Stream, *numbers: int
 ) -> np.random.RandomState:
-    """An independent generator, the same on every NumPy version.
+    """A random generator for one purpose.
 
     Args:
-        settings: Their seed counts.
-        stream: What is drawn.
-        numbers: Fold, epoch: each has a stream of its own.
+        settings: The seed is taken from them.
+        stream: The purpose.
+        numbers: Fold, epoch and the like; each gives another generator.
     """
     return np.random.RandomState([settings.training.seed, int(stream), *numbers])
 
 
 def _by_class(utterances: Utterances) -> dict[str, list[str]]:
-    """Ids by class, classes in alphabetical order."""
+    """Utterance ids by class, in alphabetical order of classes."""
     groups: dict[str, list[str]] = defaultdict(list)
     for utterance in utterances:
         groups[utterance.label].append(utterance.id)
@@ -157,7 +151,7 @@ def _shuffled(ids: list[str], draw: np.random.RandomState) -> list[str]:
 
 
 def speaker_groups(utterances: Utterances, settings: Settings) -> list[set[str]]:
-    """Speakers dealt to `num_folds` folds, or one a fold where there are no more.
+    """Speakers dealt out to `num_folds` folds, or to fewer if there are fewer speakers.
 
     Raises:
         InputError: An utterance's speaker is unknown.
@@ -180,10 +174,10 @@ def speaker_groups(utterances: Utterances, settings: Settings) -> list[set[str]]
 
 
 def _published(utterances: Utterances, settings: Settings) -> list[set[str]]:
-    """Each fold has one speaker's class counts, its utterances drawn from all speakers.
+    """Folds with one speaker's class counts, their utterances drawn from all speakers.
 
-    The released code's "split by speaker" in effect: its segmenter renames files to a
-    random permutation within each class, so the names no longer tell the speaker.
+    This is the effect of the released code's "split by speaker": its segmenter renames
+    files at random within each class, so file names no longer tell the speaker.
     """
     if all(u.speaker is None for u in utterances):
         return _stratified(utterances, settings)
@@ -212,7 +206,7 @@ def _paper(utterances: Utterances, settings: Settings) -> list[set[str]]:
 
 
 def _stratified(utterances: Utterances, settings: Settings) -> list[set[str]]:
-    """Each class dealt at random to `num_folds` folds, in one continuing round."""
+    """Each class dealt at random to the folds, in one round over all classes."""
     folds: list[set[str]] = [set() for _ in range(settings.data.num_folds)]
     draw, position = random_state(settings, Stream.RANDOM_FOLDS), 0
     for name, ids in _by_class(utterances).items():
@@ -232,7 +226,7 @@ def _stratified(utterances: Utterances, settings: Settings) -> list[set[str]]:
 def _inner_stratified(
     ordered: Utterances, sets: list[set[str]], number: int, settings: Settings
 ) -> set[str]:
-    """A share of 1 / num_folds of each class of the training data, at least one."""
+    """1 / num_folds of each class of the training data, at least one utterance."""
     draw = random_state(settings, Stream.RANDOM_VALIDATION, number)
     chosen: set[str] = set()
     for ids in _by_class([u for u in ordered if u.id not in sets[number]]).values():
@@ -245,7 +239,7 @@ def _inner_stratified(
 def _next_test_set(
     ordered: Utterances, sets: list[set[str]], number: int, settings: Settings
 ) -> set[str]:
-    """The next fold's speaker, rotating."""
+    """The next fold's test set; the first one's for the last fold."""
     if len(sets) < 3:
         raise InputError(
             f"protocol {settings.data.protocol} needs a third speaker to choose the "
@@ -257,19 +251,19 @@ def _next_test_set(
 def _same_session(
     ordered: Utterances, sets: list[set[str]], number: int, settings: Settings
 ) -> set[str]:
-    """The others who speak in the test speaker's session."""
+    """The other speakers of the test speaker's session."""
     sessions = {u.session for u in ordered if u.id in sets[number]}
     return {u.id for u in ordered if u.session in sessions} - sets[number]
 
 
 def _speakers(utterances: Utterances, settings: Settings) -> list[set[str]]:
-    """Leave one speaker (or group of speakers) out."""
+    """One speaker, or group of speakers, per test set."""
     groups = speaker_groups(utterances, settings)
     return [{u.id for u in utterances if u.speaker in group} for group in groups]
 
 
 def _session_speakers(utterances: Utterances, settings: Settings) -> list[set[str]]:
-    """Each speaker alone, session by session."""
+    """One speaker per test set, in order of sessions."""
     lacking = [u.id for u in utterances if u.session is None or u.speaker is None]
     if lacking:
         raise InputError(
@@ -286,7 +280,7 @@ def _session_speakers(utterances: Utterances, settings: Settings) -> list[set[st
 
 
 def _nobody(utterances: Utterances, settings: Settings) -> list[set[str]]:
-    """One empty test set: everyone trains."""
+    """One empty test set: every utterance trains."""
     return [set()]
 
 

@@ -1,4 +1,4 @@
-"""The fold records of a run folder, checked and put into arrays."""
+"""The fold records of a run folder, checked, as arrays."""
 
 import collections
 import functools
@@ -19,13 +19,13 @@ REPEATING_PROTOCOL = "paper"  # its hold-outs overlap: an utterance has several 
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """Scored test utterances, one row each; a row is an utterance in one fold.
+    """Scored test utterances: one row per utterance and fold.
 
     Attributes:
         utterance_ids: (n,) str.
         true: (n,) class index.
         probabilities: (n, classes) float64.
-        speakers: (n,) str, or None where unknown.
+        speakers: (n,) str, or None if unknown.
         folds: (n,) fold number.
     """
 
@@ -45,7 +45,7 @@ class Rows:
 
     @functools.cached_property
     def predicted(self) -> npt.NDArray[np.int64]:
-        """(n,) class index of the highest probability, the first of equals."""
+        """(n,) class index of the highest probability; of equals, the first."""
         return self.probabilities.argmax(axis=1)
 
     @property
@@ -66,13 +66,13 @@ class Rows:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A run folder: its configuration and the records of the folds done so far.
+    """A run folder: its configuration and the records of the finished folds.
 
     Attributes:
         folder: Where it was read.
-        config: `config.json`; where only the records were copied, what they hold of
-            it (settings, hash, classes, corpus, num_folds).
-        records: One dictionary a fold, by fold number.
+        config: `config.json`; if only records were copied, the keys that they share
+            with it (settings, hash, classes, corpus, num_folds).
+        records: One dictionary per finished fold, by fold number.
     """
 
     folder: Path
@@ -91,7 +91,7 @@ class Run:
 
     @property
     def protocol(self) -> str:
-        """Who tested whom."""
+        """The protocol's name."""
         return str(self.settings["protocol"])
 
     @property
@@ -106,13 +106,13 @@ class Run:
 
     @property
     def verdict(self) -> str | None:
-        """What the leak audit said in one line; None where it was not recorded."""
+        """The leak audit in one line; None if it was not recorded."""
         verdict: str | None = self.config.get("audit", {}).get("verdict")
         return verdict
 
     @property
     def note(self) -> str:
-        """What must be known of the corpus to judge a score; empty for most."""
+        """What a reader must know about the corpus to judge a score; often empty."""
         return str(self.config["corpus"].get("note", ""))
 
     @property
@@ -127,7 +127,7 @@ class Run:
 
     @property
     def chosen_on(self) -> str:
-        """What chose the epochs: `test`, `validation`, `none`, or several of them."""
+        """The sets that chose the epochs: `test`, `validation`, `none`, or several."""
         return "/".join(sorted({record["chosen_on"] for record in self.records}))
 
     @property
@@ -137,13 +137,13 @@ class Run:
         return tuple(name for name in first if all(name in other for other in others))
 
     def rows(self, source: str = "keras") -> Rows:
-        """The test rows of one model, fold after fold; none under protocol `all`.
+        """The test rows of one model, fold by fold; none under protocol `all`.
 
         Args:
-            source: Which model answered: `keras`, `float32`, `int8`, ...
+            source: The model that predicted: `keras`, `float32`, `int8`, ...
 
         Raises:
-            InputError: Not every fold was scored with that model.
+            InputError: Not every fold has predictions of that model.
         """
         tested = [record for record in self.records if record["test"]]
         if tested and source not in self.sources:
@@ -168,12 +168,12 @@ class Run:
 
 
 def _joined(records: list[dict[str, Any]], key: str) -> npt.NDArray[np.object_]:
-    """One list of every record after the other, (n,) object."""
+    """One list of all records, concatenated: (n,) object."""
     return np.array([value for record in records for value in record[key]], object)
 
 
 def load_run(folder: Path | str) -> Run:
-    """Read the records of a run folder; weights and models are not needed.
+    """Read the records of a run folder; it needs no weights or models.
 
     Args:
         folder: Holds `folds/fold_*.json` and, usually, `config.json`.
@@ -200,7 +200,7 @@ def load_run(folder: Path | str) -> Run:
 
 
 def _read_record(path: Path) -> dict[str, Any]:
-    """One fold's record, held to its own shape."""
+    """Read one fold's record and check that its lists fit each other."""
     record = read_object(path, RECORD)
     match = RECORD_NAME.fullmatch(path.name)
     if match is None or int(match[1]) != record["fold"]:
@@ -223,7 +223,7 @@ def _read_record(path: Path) -> dict[str, Any]:
 
 
 def _check_probabilities(name: str, table: Any, shape: tuple[int, int]) -> None:
-    """Hold one model's probabilities to their shape and range."""
+    """Check shape and range of one model's probabilities."""
     try:
         values = np.array(table, np.float64)
     except (TypeError, ValueError) as error:
@@ -233,7 +233,7 @@ def _check_probabilities(name: str, table: Any, shape: tuple[int, int]) -> None:
             f"{name}: probabilities must be {shape[0]} x {shape[1]} (utterances x "
             f"classes), got {' x '.join(map(str, values.shape))}; train this fold again"
         )
-    rounding = 1e-6  # a mean of float32 values may pass 1 by that little
+    rounding = 1e-6  # a mean of float32 values may exceed 1 by this much
     if not np.all((values >= -rounding) & (values <= 1 + rounding)):  # NaN fails too
         raise InputError(
             f"{name}: probabilities must lie in 0..1; train this fold again"
@@ -241,7 +241,7 @@ def _check_probabilities(name: str, table: Any, shape: tuple[int, int]) -> None:
 
 
 def _check_together(run: Run) -> None:
-    """Hold the records to one run, one row an utterance where the protocol says so."""
+    """Check that the records are of one run and test no utterance twice."""
     for record in run.records:
         if record["hash"] != run.config["hash"]:
             raise InputError(
@@ -263,7 +263,7 @@ def _check_together(run: Run) -> None:
 
 
 def _check_once(folder: Path, where: str, ids: list[str]) -> None:
-    """Refuse an utterance tested twice."""
+    """Raise if an utterance is listed twice."""
     for name, count in collections.Counter(ids).items():
         if count > 1:
             raise InputError(f"{folder}: {where} tests utterance {name} {count} times")
