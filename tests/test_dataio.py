@@ -1,6 +1,7 @@
 """From a manifest to batches: the stream, the caches, the features' file."""
 
 import dataclasses
+import io
 import os
 import subprocess
 import sys
@@ -30,7 +31,6 @@ from utils.audio.features import compute_features
 from utils.convert import segments as segments_command
 from utils.corpora import segments as segment
 from utils.corpora.load import CACHES, DataPaths, read_corpus, select_part
-from utils.corpora.manifest import Manifest, Utterance
 from utils.corpora.segments import segment_corpus
 from utils.files import PROJECT, json_sha256
 from utils.protocols.folds import Fold, make_folds
@@ -111,7 +111,6 @@ def test_the_order_depends_on_seed_fold_and_epoch_alone() -> None:
     }
     assert len(orders) == 12
     later = epoch_batches(numbers, Settings(), 0, 7)
-    np.testing.assert_array_equal(later, epoch_batches(numbers, Settings(), 0, 7))
     other = from_flat({"dropout": 0.1, "protocol": "speaker", "epochs": 8})
     np.testing.assert_array_equal(later, epoch_batches(numbers, other, 0, 7))
     moved = epoch_batches(numbers + 5, Settings(), 0, 7)
@@ -124,11 +123,7 @@ def test_the_order_stays() -> None:
         epoch_batches(np.arange(481), Settings(), 3, e).tolist() for e in (0, 299)
     ]
     assert json_sha256(orders)[:12] == "c299705e6352"
-
-
-def test_steps_are_the_released_code_s() -> None:
-    assert steps_per_epoch(481, 32) == 16
-    assert steps_per_epoch(480, 32) == 16
+    assert steps_per_epoch(481, 32) == steps_per_epoch(480, 32) == 16  # as released
 
 
 @pytest.mark.parametrize("input_type", INPUT_TYPES)
@@ -140,12 +135,13 @@ def test_the_three_caches_give_the_same_features(
         load_dataset(settings, dataclasses.replace(data_paths, cache=cache))
         for cache in CACHES
     )
-    assert isinstance(disk.features, np.memmap)
-    assert type(ram.features) is np.ndarray
+    assert isinstance(disk.features.array, np.memmap)
+    assert type(ram.features.array) is np.ndarray
     assert isinstance(none.features, dataio.ComputedFeatures)
-    numbers = np.array([3, 0, 3, len(disk.features) - 1])
+    count = len(disk.segments.paths)
+    assert len(disk.features.array) == count > 10
+    numbers = np.array([3, 0, 3, count - 1])
     for dataset in (disk, ram, none):
-        assert len(dataset.features) == len(disk.segments.paths) > 10
         found = dataset.features[numbers]
         assert found.dtype == np.float32
         np.testing.assert_array_equal(found, disk.features[numbers])
@@ -165,57 +161,53 @@ def test_features_are_of_their_settings(data_paths: DataPaths) -> None:
     assert len(list((data_paths.derived_dir / "features").glob("*.npy"))) == 3
 
 
-@pytest.mark.parametrize("kept", [0, 6, 60, 1000, -1])
-def test_a_damaged_features_file_is_made_anew(data_paths: DataPaths, kept: int) -> None:
-    load_dataset(toy_settings(), data_paths)
+def npy(array: np.ndarray) -> bytes:
+    """A `.npy` file's content."""
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\x93NUMPY", npy(np.zeros((2, 3))), npy(np.zeros((10, 12, 40, 1)))],
+)
+def test_a_damaged_or_foreign_features_file_is_written_again(
+    data_paths: DataPaths, content: bytes
+) -> None:
+    toy_dataset(data_paths)
     path = feature_file(data_paths)
     whole = path.read_bytes()
-    path.write_bytes(whole[:kept])
-    for cache in ("disk", "ram"):
-        load_dataset(toy_settings(), dataclasses.replace(data_paths, cache=cache))
+    for damaged in (content, whole[:1000], whole[:-1]):
+        path.write_bytes(damaged)
+        toy_dataset(data_paths)
         assert path.read_bytes() == whole
-
-
-@pytest.mark.parametrize("content", [np.zeros((2, 3)), np.zeros((10, 12, 40, 1))])
-def test_a_features_file_of_another_shape_or_kind_is_made_anew(
-    data_paths: DataPaths, content: np.ndarray
-) -> None:
-    dataset = load_dataset(toy_settings(), data_paths)
-    path, wanted = feature_file(data_paths), np.array(dataset.features[[0]])
-    np.save(path, content)
-    again = load_dataset(toy_settings(), data_paths)
-    np.testing.assert_array_equal(again.features[[0]], wanted)
 
 
 def test_features_of_another_format_are_not_taken(
     data_paths: DataPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load_dataset(toy_settings(), data_paths)
+    toy_dataset(data_paths)
     before = feature_file(data_paths)
     monkeypatch.setattr(dataio, "FEATURES_FORMAT", dataio.FEATURES_FORMAT + 1)
-    load_dataset(toy_settings(), data_paths)
+    toy_dataset(data_paths)
     assert len(set((data_paths.derived_dir / "features").glob("*.npy")) - {before}) == 1
 
 
-def test_what_a_killed_run_left_of_the_features_is_removed(
+def test_what_a_killed_run_left_is_removed_and_a_whole_file_is_kept(
     data_paths: DataPaths,
 ) -> None:
-    load_dataset(toy_settings(), data_paths)
+    toy_dataset(data_paths)
     path = feature_file(data_paths)
+    before = path.stat().st_mtime_ns
     left = path.with_name(f".{path.name}.0123abcd.part")
     other = path.with_name(f".other_{path.name}.0123abcd.part")
     for part in (left, other):
         part.write_bytes(b"half")
-    load_dataset(toy_settings(), data_paths)
+    toy_dataset(data_paths)
+    assert path.stat().st_mtime_ns == before
     assert not left.exists()
     assert other.exists(), "another run may be writing it"
-
-
-def test_a_whole_features_file_is_not_written_again(data_paths: DataPaths) -> None:
-    load_dataset(toy_settings(), data_paths)
-    before = feature_file(data_paths).stat()
-    load_dataset(toy_settings(), data_paths)
-    assert feature_file(data_paths).stat() == before
 
 
 def segments_of(data_paths: DataPaths) -> segment.SegmentedCorpus:
@@ -249,8 +241,7 @@ def test_a_cut_features_file_is_not_left(data_paths: DataPaths) -> None:
         cache_features(
             segments, toy_settings(), data_paths.derived_dir, progress=until_stopped
         )
-    assert list((data_paths.derived_dir / "features").glob("*.npy")) == []
-    assert list((data_paths.derived_dir / "features").glob("*.part")) == []
+    assert list((data_paths.derived_dir / "features").glob("*[!k]")) == []
 
 
 def test_segments_made_anew_while_they_are_read_are_noticed(
@@ -267,23 +258,20 @@ def test_segments_made_anew_while_they_are_read_are_noticed(
         segments.check_current()
 
 
-def test_segments_replaced_while_they_are_read_are_refused(
+def test_segments_replaced_while_features_are_made_are_refused(
     data_paths: DataPaths,
 ) -> None:
-    """Another run of other settings writes to the same folder."""
-    segments, other = segments_of(data_paths), toy_settings(normalise_percentile=50.0)
-    _, manifest = read_corpus("TOY", data_paths)
+    """By another run of other settings, which writes to the same folder."""
 
     def while_another_starts(items: Iterable[Any], **_: Any) -> Iterable[Any]:
         yield from items
-        segment_corpus(manifest, other, data_paths.derived_dir)
+        toy_dataset(other_paths, normalise_percentile=50.0)
 
+    other_paths = dataclasses.replace(data_paths, cache="None")
+    segments, settings = segments_of(data_paths), toy_settings()
     with pytest.raises(InputError, match="replaced by another run"):
         cache_features(
-            segments,
-            toy_settings(),
-            data_paths.derived_dir,
-            progress=while_another_starts,
+            segments, settings, data_paths.derived_dir, progress=while_another_starts
         )
     assert list((data_paths.derived_dir / "features").glob("*.npy")) == []
 
@@ -294,9 +282,9 @@ def test_features_computed_from_replaced_segments_are_refused(
 ) -> None:
     """A file of features needs the segments no more."""
     data_paths = dataclasses.replace(data_paths, cache=cache)
-    dataset = load_dataset(toy_settings(), data_paths)
+    dataset = toy_dataset(data_paths)
     dataset.check_segments()
-    load_dataset(toy_settings(normalise_percentile=50.0), data_paths)
+    toy_dataset(data_paths, normalise_percentile=50.0)
     if cache == "None":
         with pytest.raises(InputError, match="replaced by another run"):
             dataset.check_segments()
@@ -304,14 +292,8 @@ def test_features_computed_from_replaced_segments_are_refused(
         dataset.check_segments()
 
 
-def test_reading_a_corpus_writes_nothing(data_paths: DataPaths) -> None:
-    _, manifest = read_corpus("TOY", data_paths)
-    assert len(manifest.utterances) == 10
-    assert not data_paths.derived_dir.exists()
-
-
 def test_training_batches_are_the_training_utterances(data_paths: DataPaths) -> None:
-    dataset = load_dataset(toy_settings(segment_mode=0), data_paths)
+    dataset = toy_dataset(data_paths, segment_mode=0)
     fold = first_fold(dataset)
     numbers = dataset.numbers_of(fold.train)
     owners = {dataset.segments.utterance_ids[number] for number in numbers}
@@ -328,7 +310,7 @@ def test_training_batches_are_the_training_utterances(data_paths: DataPaths) -> 
 
 
 def test_labels_and_means_go_by_utterance(data_paths: DataPaths) -> None:
-    dataset = load_dataset(toy_settings(segment_mode=0), data_paths)
+    dataset = toy_dataset(data_paths, segment_mode=0)
     classes = dataset.manifest.classes
     for path, label in zip(dataset.segments.paths, dataset.labels, strict=True):
         assert path.parent.name == classes[label]
@@ -340,43 +322,26 @@ def test_labels_and_means_go_by_utterance(data_paths: DataPaths) -> None:
     np.testing.assert_allclose(means, wanted)
 
 
-def test_parts_of_a_corpus() -> None:
+def test_parts_of_a_corpus(data_paths: DataPaths) -> None:
     """A part keeps all classes; its segments are found among those of the whole."""
+    whole = toy_dataset(data_paths)
     utterances = tuple(
-        Utterance(
-            id=f"u{number}",
-            path=Path(f"u{number}.wav"),
-            label=("calm", "angry")[number % 2],
-            part=("impro", "script")[number // 4],
-        )
-        for number in range(8)
+        dataclasses.replace(utterance, part=("impro", "script")[number % 5 > 2])
+        for number, utterance in enumerate(whole.manifest.utterances)
     )
-    whole = Manifest(corpus="TOY", classes=("calm", "angry"), utterances=utterances)
-    assert select_part(whole, "all") is whole
-    part = select_part(whole, "script")
-    assert [u.id for u in part.utterances] == ["u4", "u5", "u6", "u7"]
-    segments = segment.SegmentedCorpus(
-        folder=Path("none"),
-        key="",
-        utterance_ids=tuple(u.id for u in utterances),
-        paths=tuple(u.path for u in utterances),
-        content_hashes={},
-        longest_s=1.0,
-    )
-    dataset = Dataset(
-        part, toy_settings(), np.zeros((8, 1, 1, 1), np.float32), segments
-    )
-    assert dataset.labels.tolist() == [-1, -1, -1, -1, 0, 1, 0, 1]
-    assert dataset.numbers_of(["u6", "u4"]).tolist() == [6, 4]
-
-
-def test_a_part_that_is_not_there() -> None:
-    lone = Utterance(id="u", path=Path("u.wav"), label="calm")
-    manifest = Manifest(corpus="TOY", classes=("calm",), utterances=(lone,))
+    manifest = dataclasses.replace(whole.manifest, utterances=utterances)
+    assert select_part(manifest, "all") is manifest
+    part = dataclasses.replace(whole, manifest=select_part(manifest, "script"))
+    ids = [u.id for u in part.manifest.utterances]
+    assert ids == [utterances[number].id for number in (3, 4, 8, 9)]
+    is_inside = part.labels >= 0
+    assert is_inside.nonzero()[0].tolist() == [3, 4, 8, 9]
+    np.testing.assert_array_equal(part.labels[is_inside], whole.labels[is_inside])
+    assert part.numbers_of(ids[::-1]).tolist() == [9, 8, 4, 3]
     with pytest.raises(
         InputError, match="TOY has no part 'impro': use --audio_type all"
     ):
-        select_part(manifest, "impro")
+        select_part(whole.manifest, "impro")
 
 
 @pytest.mark.parametrize("cache", ["disk", "None"])
@@ -418,7 +383,7 @@ def is_mapped():
     return libc.mallinfo2().field4 > before
 
 data_paths = DataPaths(data_dir=Path({data!r}), derived_dir=Path({derived!r}))
-dataset = load_dataset(toy_settings(), data_paths)
+dataset = toy_dataset(data_paths)
 answers = [is_mapped()]
 list(tensorflow_pipeline(dataset, first_fold(dataset), range(2)))
 answers.append(is_mapped())

@@ -8,9 +8,9 @@ import pytest
 from settings_values import other_value
 
 import train
-from hyperparameters import InputError, Settings, to_flat
+from hyperparameters import Settings, to_flat
 from utils import options
-from utils.cli import Parser, run_main
+from utils.cli import run_main
 from utils.corpora.demo import CORPUS as DEMO
 
 FLAT = to_flat(Settings())
@@ -81,28 +81,15 @@ def test_several_seeds_are_several_settings() -> None:
     ("argv", "message"),
     [
         (["-id", "0"], "-id/--input_durations must be above 0, got 0.0"),
-        (["-id", "-3"], "-id/--input_durations must be above 0, got -3.0"),
         (["-id", "nan"], "-id/--input_durations must be a finite number, got nan"),
-        (["-id", "inf"], "-id/--input_durations must be a finite number, got inf"),
-        (
-            ["-id", "three"],
-            "argument -id/--input_durations: invalid float value: 'three'",
-        ),
-        (["-id", ""], "argument -id/--input_durations: invalid float value: ''"),
         (["-dn", "EMODB"], "--dataset_name must be one of DEMO, EMO-DB, IEMOCAP"),
-        (["-it", "wav"], "argument -it/--input_type: invalid choice: 'wav'"),
-        (["-at", "improvised"], "argument -at/--audio_type: invalid choice"),
-        (["-ln", "hinge"], "argument -ln/--loss_name: invalid choice"),
         (["-c", "none"], "argument -c/--cache: invalid choice: 'none'"),
-        (["-v", "2"], "argument -v/--verbose: invalid choice: 2"),
         (["-m", "0"], "argument -m/--merge_tflite: must be true or false, got '0'"),
         (["--mixed_precision", "yes"], "must be true or false, got 'yes'"),
         (["--epochs", "0"], "--epochs must be at least 1, got 0"),
-        (["--epochs", "2.5"], "argument --epochs: invalid int value: '2.5'"),
         (["--epoch", "3"], "unrecognized arguments: --epoch 3"),
-        (["--input_dur", "3"], "unrecognized arguments: --input_dur 3"),
         (["--seed", "42,x"], "argument --seed: must be whole numbers such as 42"),
-        (["--seed", "1,1"], "--seed holds a number twice: [1, 1]"),
+        (["--seed", "1,1"], "--seed must not repeat a number, got [1, 1]"),
         (["--seed", "-1"], "--seed must be at least 0, got -1"),
         (["--protocol", "loso"], "argument --protocol: invalid choice: 'loso'"),
         (
@@ -110,7 +97,6 @@ def test_several_seeds_are_several_settings() -> None:
             "argument --folds: must be 3 or 0,1 or 0-3, all below 1000, got 'a'",
         ),
         (["--folds", "0-999999999"], "all below 1000, got '0-999999999'"),
-        (["--folds", "3-1"], "must be 3 or 0,1 or 0-3"),
         (["-v", "1", "--jobs", "2"], "-v 1 shows one fold at a time"),
         (["--jobs", "2", "--scheduler", "tcp://127.0.0.1:1"], "give one of the two"),
         (["--jobs", "0"], "must be a whole number ≥ 1, got '0'"),
@@ -162,14 +148,3 @@ def test_help_all_shows_everything(capsys: pytest.CaptureFixture[str]) -> None:
         [line] = [line for line in lines if f"{flag} " in line]
         assert f"[{value}]" in line
     assert any("percentile of |x| lifted to full scale, %" in line for line in lines)
-
-
-def test_a_parser_of_its_own_has_the_same_settings() -> None:
-    parser = Parser(prog="other")
-    options.add_data_paths(options.add_settings(parser, [])["data"])
-    args = parser.parse_args(["-dn", "EMO-DB", "--accept_altered"])
-    assert options.data_paths_from(args).accept_altered
-    [settings] = options.settings_from(args)
-    assert settings.data.dataset_name == "EMO-DB"
-    with pytest.raises(InputError, match="must be above 0"):
-        options.settings_from(parser.parse_args(["--learning_rate", "0"]))

@@ -1,15 +1,17 @@
-"""The run folder: names that never change, records that are held to their run."""
+"""The run folder: names that never change, files that are checked."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from settings_values import other_value
 from synthetic_run import record
 
 from hyperparameters import InputError, Settings, from_flat, to_flat
+from utils.corpora.load import DataPaths
 from utils.corpora.manifest import Manifest, Utterance
-from utils.files import write_json
+from utils.files import PROJECT, write_json
 from utils.runs import folder as run_folder
 
 
@@ -65,15 +67,34 @@ def test_every_setting_and_the_corpus_change_the_hash(manifest: Manifest) -> Non
     assert run_folder.run_hash(settings, again) not in hashes
 
 
+def config_of(settings: Settings, manifest: Manifest) -> dict[str, Any]:
+    """A configuration of three folds, its corpus outside the project."""
+    return run_folder.make_config(
+        settings,
+        manifest,
+        num_folds=3,
+        command="train.py -dn TOY",
+        data_paths=DataPaths(
+            data_dir=Path("/corpora"), derived_dir=PROJECT / "data/derived"
+        ),
+    )
+
+
 def test_config_comes_back(manifest: Manifest, tmp_path: Path) -> None:
     settings = from_flat({"dataset_name": "TOY", "epochs": 7})
-    config = run_folder.make_config(settings, manifest, 3, "train.py -dn TOY")
+    config = config_of(settings, manifest)
     write_json(tmp_path / "run" / run_folder.CONFIG_NAME, config)
     found = run_folder.read_config(tmp_path / "run")
     assert found == json.loads(json.dumps(config))
     assert run_folder.settings_of(found) == settings
     assert found["corpus"]["note"] == "A toy."
     assert found["versions"]["keras"]
+    assert found["paths"] == {
+        "data_dir": "/corpora",
+        "derived_dir": "data/derived",
+        "manifest": None,
+        "accept_altered": False,
+    }
 
 
 def test_the_commit_is_the_projects_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,13 +141,14 @@ def test_a_damaged_file_is_one_line(tmp_path: Path, content: bytes) -> None:
         ("corpus", {"name": "/tmp/x"}, "got '/tmp/x'"),
         ("audit", None, "'audit' must be of type dict, got None"),
         ("command", 5, "'command' must be of type str, got 5"),
+        ("paths", [], "'paths' must be of type dict, got "),
     ],
 )
 def test_a_configuration_from_elsewhere_is_checked(
     manifest: Manifest, tmp_path: Path, key: str, value: object, message: str
 ) -> None:
     """Names in it become names of files that reports write."""
-    config = run_folder.make_config(Settings(), manifest, 3, "train.py")
+    config = config_of(Settings(), manifest)
     write_json(tmp_path / run_folder.CONFIG_NAME, {**config, key: value})
     with pytest.raises(InputError, match=message):
         run_folder.read_config(tmp_path)
