@@ -17,7 +17,6 @@ from utils.corpora.manifest import Manifest, Utterance
 from utils.files import json_sha256
 from utils.protocols.folds import (
     PROTOCOLS,
-    Fold,
     Stream,
     make_folds,
     random_state,
@@ -191,20 +190,26 @@ def emo_db(emo_db_dir: Path) -> Manifest:
     return CORPUS.read(emo_db_dir / "EMO-DB")
 
 
-@pytest.mark.parametrize(
-    ("protocol", "rows"),
-    [("published", 535), ("paper", 1070), ("random", 535), ("speaker", 535)],
-)
-def test_rows_on_emo_db(emo_db: Manifest, protocol: str, rows: int) -> None:
+# Test rows, and a digest of the folds: stored results are of these
+EMO_DB_FOLDS = {
+    "published": (535, "4b1e866e6c9e"),
+    "paper": (1070, "abad4a9a8014"),
+    "random": (535, "39071ac5e1eb"),
+    "speaker": (535, "a63955fa0184"),
+    "all": (0, "4ceab8f5598b"),
+}
+
+
+@pytest.mark.parametrize("protocol", EMO_DB_FOLDS)
+def test_folds_of_emo_db_stay(emo_db: Manifest, protocol: str) -> None:
     folds = make_folds(emo_db.utterances, protocol_settings(protocol))
-    assert len(folds) == 10
-    assert sum(len(fold.test) for fold in folds) == rows
-    if protocol == "paper":
-        assert {len(fold.test) for fold in folds} == {107}
+    digest = json_sha256([dataclasses.asdict(fold) for fold in folds])[:12]
+    assert (sum(len(f.test) for f in folds), digest) == EMO_DB_FOLDS[protocol]
+    assert len(folds) == (1 if protocol == "all" else 10)
 
 
-def test_folds_of_emo_db(emo_db: Manifest) -> None:
-    """Published test sets of 35-71 files; the fold of speaker 08 has no disgust."""
+def test_published_folds_of_emo_db(emo_db: Manifest) -> None:
+    """Test sets of 35-71 files; the fold of speaker 08 has no disgust."""
     folds = make_folds(emo_db.utterances, protocol_settings("published"))
     sizes = [len(fold.test) for fold in folds]
     assert (min(sizes), max(sizes)) == (35, 71)
@@ -214,25 +219,7 @@ def test_folds_of_emo_db(emo_db: Manifest) -> None:
     speaker_of = {u.id: u.speaker for u in emo_db.utterances}
     speakers = sorted(set(speaker_of.values()))
     kept = [n for f in folds for n in f.test if speaker_of[n] == speakers[f.number]]
-    assert len(kept) == 59  # as REPRODUCTION.md and README.md say; by chance 62
-    [everyone] = make_folds(emo_db.utterances, protocol_settings("all"))
-    assert len(everyone.train) == 535
-
-
-@pytest.mark.parametrize(
-    ("protocol", "expected"),
-    [
-        ("published", "4b1e866e6c9e"),
-        ("paper", "abad4a9a8014"),
-        ("random", "39071ac5e1eb"),
-        ("speaker", "a63955fa0184"),
-        ("all", "4ceab8f5598b"),
-    ],
-)
-def test_folds_of_emo_db_stay(emo_db: Manifest, protocol: str, expected: str) -> None:
-    """Stored results are of these folds: a draw that changes would orphan them."""
-    folds = make_folds(emo_db.utterances, protocol_settings(protocol))
-    assert json_sha256([dataclasses.asdict(fold) for fold in folds])[:12] == expected
+    assert len(kept) == 59  # as the documents say; by chance 62
 
 
 def speakers_of(count: int) -> list[Utterance]:
@@ -243,73 +230,78 @@ def without(corpus: list[Utterance], **values: Any) -> list[Utterance]:
     return [dataclasses.replace(u, **values) for u in corpus]
 
 
-@pytest.mark.parametrize(
-    ("corpus", "values", "message"),
-    [
-        (
-            without(speakers_of(5), speaker=None),
-            {"protocol": "speaker"},
-            "needs the speaker of every utterance; 30 have none, u000",
-        ),
-        (
-            [*speakers_of(5), utterance(99, "joy")],
-            {"protocol": "published"},
-            r"protocol published needs the speaker .* 1 have none, u099",
-        ),
-        (
-            speakers_of(1),
-            {"protocol": "speaker"},
-            "protocol speaker needs at least 2 speakers, got 1",
-        ),
-        (
-            speakers_of(2),
-            {"protocol": "speaker"},
-            "needs a third speaker to choose the epoch on; use --select last",
-        ),
-        (
-            [*speakers_of(5), utterance(99, "rage", "1")],
-            {"protocol": "random"},
-            "class rage has one utterance; 2 are needed",
-        ),
-        (
-            speakers_of(5),
-            {"protocol": "random", "num_folds": 31},
-            "--num_folds must be at most the 30 utterances, got 31",
-        ),
-        (
-            [*speakers_of(5), utterance(99, "rage", "1")],
-            {"protocol": "speaker"},
-            "fold 0: no training utterance of class rage",
-        ),
-        (
-            speakers_of(5)[:6],
-            {"protocol": "random", "num_folds": 2},
-            "fold 0: protocol random finds no utterance to choose the epoch on",
-        ),
-        (
-            without(speakers_of(5), session=None),
-            {"protocol": "session"},
-            "needs the session and the speaker of every utterance; 30 lack one, u000",
-        ),
-        (
-            without(speakers_of(5), session="1"),
-            {"protocol": "session"},
-            "protocol session needs at least 2 sessions",
-        ),
-        (
-            [dataclasses.replace(u, session=u.speaker) for u in speakers_of(5)],
-            {"protocol": "session"},
-            "protocol session finds no utterance to choose the epoch on",
-        ),
-        (
-            speakers_of(5)[:2],
-            {"protocol": "paper"},
-            r"--test_share must be more than half of one in 2 utterances, got 0.2",
-        ),
-    ],
-)
+def alone_in_sessions() -> list[Utterance]:
+    """Five speakers, each in a session without the others."""
+    return [dataclasses.replace(u, session=u.speaker) for u in speakers_of(5)]
+
+
+REFUSALS = [
+    (
+        {"protocol": "speaker"},
+        without(speakers_of(5), speaker=None),
+        "needs the speaker of every utterance; 30 have none, u000",
+    ),
+    (
+        {"protocol": "published"},
+        [*speakers_of(5), utterance(99, "joy")],
+        r"protocol published needs the speaker .* 1 have none, u099",
+    ),
+    (
+        {"protocol": "speaker"},
+        speakers_of(1),
+        "protocol speaker needs at least 2 speakers, got 1",
+    ),
+    (
+        {"protocol": "speaker"},
+        speakers_of(2),
+        "needs a third speaker to choose the epoch on; use --select last",
+    ),
+    (
+        {"protocol": "random"},
+        [*speakers_of(5), utterance(99, "rage", "1")],
+        "class rage has one utterance; 2 are needed",
+    ),
+    (
+        {"protocol": "random", "num_folds": 31},
+        speakers_of(5),
+        "--num_folds must be at most the 30 utterances, got 31",
+    ),
+    (
+        {"protocol": "speaker"},
+        [*speakers_of(5), utterance(99, "rage", "1")],
+        "fold 0: no training utterance of class rage",
+    ),
+    (
+        {"protocol": "random", "num_folds": 2},
+        speakers_of(5)[:6],
+        "fold 0: protocol random finds no utterance to choose the epoch on",
+    ),
+    (
+        {"protocol": "session"},
+        without(speakers_of(5), session=None),
+        "needs the session and the speaker of every utterance; 30 lack one, u000",
+    ),
+    (
+        {"protocol": "session"},
+        without(speakers_of(5), session="1"),
+        "protocol session needs at least 2 sessions",
+    ),
+    (
+        {"protocol": "session"},
+        alone_in_sessions(),
+        "protocol session finds no utterance to choose the epoch on",
+    ),
+    (
+        {"protocol": "paper"},
+        speakers_of(5)[:2],
+        r"--test_share must be more than half of one in 2 utterances, got 0.2",
+    ),
+]
+
+
+@pytest.mark.parametrize(("values", "corpus", "message"), REFUSALS)
 def test_refusals(
-    corpus: list[Utterance], values: dict[str, Any], message: str
+    values: dict[str, Any], corpus: list[Utterance], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
         make_folds(corpus, from_flat(values))
@@ -318,8 +310,7 @@ def test_refusals(
 def test_what_select_last_can_still_serve() -> None:
     pairs = make_folds(speakers_of(2), protocol_settings("speaker", "last"))
     assert [len(fold.train) for fold in pairs] == [15, 15]
-    alone = [dataclasses.replace(u, session=u.speaker) for u in speakers_of(5)]
-    folds: tuple[Fold, ...] = make_folds(alone, protocol_settings("session", "last"))
+    folds = make_folds(alone_in_sessions(), protocol_settings("session", "last"))
     assert [fold.chosen_on for fold in folds] == ["none"] * 5
     assert np.unique([len(fold.train) for fold in folds]).tolist() == [24]
 

@@ -86,17 +86,16 @@ def test_a_state_of_an_older_version_is_restored(
 ) -> None:
     """It does not say what trained it."""
     folder, values = saved
-    for name in STATE_NAMES:
-        with np.load(folder / name) as archive:
-            arrays = dict(archive)
-        scalars = json.loads(arrays["scalars"].tobytes())
-        del scalars["trained_by"]
-        arrays["scalars"] = np.frombuffer(json.dumps(scalars).encode(), np.uint8)
-        np.savez(folder / name, **arrays)
+    newest = folder / STATE_NAMES[0]
+    with np.load(newest) as archive:
+        arrays = dict(archive)
+    scalars = json.loads(arrays["scalars"].tobytes())
+    del scalars["trained_by"]
+    arrays["scalars"] = np.frombuffer(json.dumps(scalars).encode(), np.uint8)
+    np.savez(newest, **arrays)
     model = small_model(9)
     state, warnings = checkpoint.restore(folder, KEY, model)
-    assert warnings == []
-    assert (state.epochs_done, state.trained_by) == (2, [])
+    assert (state.epochs_done, state.trained_by, warnings) == (2, [], [])
     assert_same(all_values(model), values[1])
 
 
@@ -110,7 +109,7 @@ def test_the_dropout_that_follows_is_the_same(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.array(other(inputs, training=True)), wanted)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.001, 0.1, 0.5, 0.9, 0.99, 0.9999])
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.9999])
 def test_a_state_cut_short_costs_one_epoch(
     saved: tuple[Path, list[list[np.ndarray]]], share: float
 ) -> None:
@@ -180,11 +179,3 @@ def test_a_full_disk_leaves_the_older_state(tmp_path: Path) -> None:
         checkpoint.save(tmp_path, state_after(2, model), model)
     assert [path.name for path in tmp_path.iterdir()] == [STATE_NAMES[0]]
     assert (tmp_path / STATE_NAMES[0]).read_bytes() == b"older"
-
-
-def test_a_finished_fold_keeps_no_state(
-    saved: tuple[Path, list[list[np.ndarray]]],
-) -> None:
-    folder, _ = saved
-    checkpoint.remove(folder)
-    assert list(folder.iterdir()) == []
