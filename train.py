@@ -103,6 +103,7 @@ def train_run(settings: Settings, args: argparse.Namespace) -> tuple[Path, int]:
     jobs = [job for job in jobs if job.fold.number in chosen and has_work(job)]
     if not jobs:
         print("nothing left to do in these folds", file=sys.stderr)
+        return folder, finish(folder, {}, args.command)
     epochs = settings.training.epochs
     with RunProgress(len(jobs), epochs, quiet=bool(args.verbose)) as progress:
         failures = run_folds(

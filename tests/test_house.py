@@ -31,7 +31,7 @@ LIGHT_MODULES = (
     "utils.model_files.tflite",
     "utils.report.render",
     "utils.scores.compare",
-    "utils.training.workers",
+    "utils.training.run",
     "train",
     "inference_single_file",
 )

@@ -153,6 +153,11 @@ def test_processes_die_with_their_parent_and_are_replaced_alone(
         os.kill(worker, signal.SIGKILL)
         wait_for_end_of([worker])
         assert process.wait(WAIT_S) == 0
+    assert_same_folds(trained_demo, folder)
+
+
+def assert_same_folds(trained_demo: TrainedDemo, folder: Path) -> None:
+    """Both folds have the results of the run that was never killed."""
     for fold in (0, 1):
         assert results(read_record(folder, fold)) == results(trained_demo.record(fold))
 
@@ -195,8 +200,7 @@ def test_a_dask_cluster_gives_the_same(
         wait_for(lambda: not is_held(folder), "the cluster to leave the folds")
         done = train(*how)
     assert done.returncode == 0, done.stderr
-    for fold in (0, 1):
-        assert results(read_record(folder, fold)) == results(trained_demo.record(fold))
+    assert_same_folds(trained_demo, folder)
 
 
 def test_workers_that_do_not_see_the_project_fail_each_fold_in_one_line(
@@ -253,9 +257,7 @@ def test_a_hundred_kills_change_nothing(
             process.wait(WAIT_S)
         if process.returncode == 0:
             rounds += 1
-            for fold in (0, 1):
-                found = results(read_record(folder, fold))
-                assert found == results(trained_demo.record(fold)), f"kill {kills}"
+            assert_same_folds(trained_demo, folder)
             shutil.rmtree(folder)
     print(f"{kills} kills, {rounds} runs came to their end")
     assert rounds >= 2
@@ -323,46 +325,30 @@ def kill_after_an_epoch(
 
 
 @pytest.mark.proof
-def test_a_run_killed_on_another_backend_is_bit_equal(
+def test_another_backend_resumes_bit_equal_and_its_weights_are_exported_here(
     trained_demo: TrainedDemo, tmp_path: Path, torch_python: str
 ) -> None:
     environ = os.environ | {"KERAS_BACKEND": "torch"}
-    records = []
+    records, folder = [], Path()
     for name in ("whole", "killed"):
-        result = tmp_path / name
-        words = command(trained_demo.derived_dir, result, "--folds", "0")
+        words = command(trained_demo.derived_dir, tmp_path / name, "--folds", "0")
         words = [torch_python, *words[1:], "--epochs", "5", "--jobs", "1"]
+        how = {"env": environ, "capture_output": True, "text": True}
+        refused = subprocess.run([*words, "-m", "true"], **how)
+        assert refused.returncode == 2
+        assert "-m true exports, and only TensorFlow does" in refused.stderr
         if name == "killed":
-            kill_after_an_epoch(words, environ, result)
-            assert not list(result.glob("*/folds/fold_00.json"))
-        done = subprocess.run(words, env=environ, capture_output=True, text=True)
+            kill_after_an_epoch(words, environ, tmp_path / name)
+        done = subprocess.run(words, **how)
         assert done.returncode == 0, done.stderr
-        records.append(results(read_record(next(result.iterdir()), 0)))
+        [folder] = (tmp_path / name).iterdir()
+        records.append(results(read_record(folder, 0)))
     assert records[0] == records[1]
-
-
-@pytest.mark.proof
-def test_another_backend_trains_without_tensorflow_and_exports_here(
-    trained_demo: TrainedDemo, tmp_path: Path, torch_python: str
-) -> None:
-    words = command(trained_demo.derived_dir, tmp_path / "result", "--folds", "0")
-    options = ["--epochs", "2", "--jobs", "1"]
-    environ = os.environ | {"KERAS_BACKEND": "torch"}
-    how = {"env": environ, "capture_output": True, "text": True}
-    refused = subprocess.run([torch_python, *words[1:], *options, "-m", "true"], **how)
-    assert refused.returncode == 2
-    assert refused.stderr.count("-m true exports, and only TensorFlow does") == 1
-    assert "1 of 2 epochs" not in refused.stderr
-    done = subprocess.run([torch_python, *words[1:], *options], **how)
-    assert done.returncode == 0, done.stderr
-    [folder] = (tmp_path / "result").iterdir()
-    trained = read_record(folder, 0)
-    assert list(trained["probabilities"]) == ["keras"]
-    how_again = ["--export_only", str(folder), *options]
-    again = train(trained_demo.derived_dir, tmp_path, *how_again)
+    assert list(records[0]["probabilities"]) == ["keras"]
+    again = train(trained_demo.derived_dir, tmp_path, "--export_only", str(folder))
     assert again.returncode == 0, again.stderr
     exported = read_record(folder, 0)["probabilities"]
     assert set(exported) == {"keras", "float32", "float16", "dynamic", "int8"}
     for row, other in zip(exported["keras"], exported["float32"], strict=True):
         assert other == pytest.approx(row, abs=1e-4)
-    assert exported["keras"] == trained["probabilities"]["keras"]
+    assert exported["keras"] == records[0]["probabilities"]["keras"]

@@ -116,7 +116,7 @@ def run_folds(
     Raises:
         InputError: The scheduler does not answer.
     """
-    if scheduler is not None and jobs:
+    if scheduler is not None:
         from utils.training.cluster import run_on_dask  # an optional package
 
         return run_on_dask(jobs, on_event, scheduler)
