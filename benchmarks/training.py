@@ -31,7 +31,7 @@ from utils.model_files.footprint import peak_memory_bytes
 from utils.protocols.folds import make_folds
 from utils.runs.folder import machine
 from utils.tables import markdown_table
-from utils.training.job import FoldJob, FoldOptions
+from utils.training.job import FoldJob, FoldOptions, Report
 from utils.training.process import worker_environment
 from utils.training.run import make_jobs
 
@@ -42,7 +42,6 @@ HEADS = (
     "utterances / s",
     "peak MiB per process",
 )
-Report = Callable[[dict[str, Any]], None]
 Fit = Callable[[FoldJob, Report], object]
 
 

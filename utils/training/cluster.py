@@ -13,15 +13,14 @@ from distributed.scheduler import KilledWorker
 from hyperparameters import InputError
 from utils.cli import one_line
 from utils.files import PROJECT
-from utils.training.job import FoldJob
+from utils.training.job import FoldJob, Report
 from utils.training.process import run_fold
 
-Events = Callable[[dict[str, Any]], None]
 CONNECT_TIMEOUT_S = 15
 
 
 def run_on_dask(
-    jobs: Sequence[FoldJob], on_event: Events, address: str
+    jobs: Sequence[FoldJob], on_event: Report, address: str
 ) -> dict[int, str]:
     """Run folds on Dask workers.
 
@@ -70,7 +69,7 @@ def _connect(address: str) -> Client:
 
 
 def _submit(
-    client: Client, jobs: Sequence[FoldJob], on_event: Events
+    client: Client, jobs: Sequence[FoldJob], on_event: Report
 ) -> dict[int, str]:
     """Submit every fold and collect the failures."""
     failures = {}

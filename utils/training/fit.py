@@ -2,7 +2,6 @@
 
 import math
 import time
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -19,10 +18,9 @@ from utils.training.backend import (
     note_environment,
 )
 from utils.training.checkpoint import State
-from utils.training.job import FoldJob
+from utils.training.job import FoldJob, Report
 
 TEST_CURVE = "test_accuracy"
-Report = Callable[[dict[str, Any]], None]
 
 
 def fit_fold(job: FoldJob, report: Report = print) -> tuple[keras.Model, State]:

@@ -24,9 +24,9 @@ from utils.runs.folder import (
 )
 from utils.training import checkpoint
 from utils.training.checkpoint import State
-from utils.training.fit import Report, fit_fold
+from utils.training.fit import fit_fold
 from utils.training.fold_models import export_and_predict, rounded
-from utils.training.job import FoldJob, needs_export
+from utils.training.job import FoldJob, Report, needs_export
 
 
 def train_fold(job: FoldJob, report: Report = print) -> None:

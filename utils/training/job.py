@@ -1,6 +1,6 @@
 """Everything that one fold needs, as it travels to the process that trains it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,9 @@ from hyperparameters import Settings
 from utils.model_files.tflite import FUSED
 from utils.protocols.folds import Fold
 from utils.runs.folder import fold_folder
+
+# Called with an event of a fold: its number, and an epoch, a stage or a warning
+Report = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True, kw_only=True)

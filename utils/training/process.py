@@ -24,18 +24,17 @@ from hyperparameters import InputError
 from utils.cli import describe, one_line
 from utils.files import PROJECT, locked
 from utils.processes import stderr_to
-from utils.training.job import FoldJob
+from utils.training.job import FoldJob, Report
 
 TRIES = 3
 POLL_S = 0.2  # how soon a stop is noticed
 LOG_NAME = "worker.log"
 BACKEND = "KERAS_BACKEND"
 STOPPED = "stopped"
-Events = Callable[[dict[str, Any]], None]
 
 
 def run_fold(
-    job: FoldJob, on_event: Events, is_stopped: Callable[[], bool]
+    job: FoldJob, on_event: Report, is_stopped: Callable[[], bool]
 ) -> str | None:
     """Run one fold in a process, again if that dies or fails.
 
@@ -58,7 +57,7 @@ def run_fold(
 
 
 def _run_in_child(
-    job: FoldJob, on_event: Events, is_stopped: Callable[[], bool]
+    job: FoldJob, on_event: Report, is_stopped: Callable[[], bool]
 ) -> str | None:
     """Run one fold in a child process; return as `run_fold` does.
 
@@ -175,7 +174,7 @@ def main(argv: Sequence[str]) -> None:
         sending.send({"failure": f"failed ({type(error).__name__}: {text})"})
 
 
-def run_job(job: FoldJob, report: Events) -> str | None:
+def run_job(job: FoldJob, report: Report) -> str | None:
     """Run one fold in this process, holding its lock, with stderr in its log.
 
     Keras is imported here: the parent does without.

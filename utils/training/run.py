@@ -6,7 +6,7 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,8 @@ from dataio import Dataset
 from utils.processes import usable_cores
 from utils.protocols.folds import Fold
 from utils.runs.folder import read_record, run_hash, weights_path
-from utils.training.job import FoldJob, FoldOptions, needs_export
+from utils.training.job import FoldJob, FoldOptions, Report, needs_export
 from utils.training.process import BACKEND, run_fold
-
-Events = Callable[[dict[str, Any]], None]
 
 
 def make_jobs(
@@ -94,7 +92,7 @@ def default_jobs(threads: int | None) -> int:
 
 def run_folds(
     jobs: Sequence[FoldJob],
-    on_event: Events,
+    on_event: Report,
     *,
     at_once: int = 1,
     scheduler: str | None = None,
