@@ -10,7 +10,7 @@ from settings_values import other_value
 import train
 from hyperparameters import Settings, to_flat
 from utils import options
-from utils.cli import run_main
+from utils.cli import HELP_WIDTH, run_main
 from utils.corpora.demo import CORPUS as DEMO
 
 FLAT = to_flat(Settings())
@@ -136,6 +136,7 @@ def help_text(option: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
 def test_help_fits_a_screen(capsys: pytest.CaptureFixture[str]) -> None:
     lines = help_text("--help", capsys)
     assert len(lines) <= 60
+    assert max(map(len, lines)) <= HELP_WIDTH
     for flag in ("-dn, --dataset_name", "-id, --input_durations", "--protocol", "-c,"):
         assert sum(flag in line for line in lines) >= 1
     assert not any("--dropout" in line for line in lines)
