@@ -273,7 +273,7 @@ class Data:
     segment_mode: int = option(
         1, "1: the centre of an utterance; 0: every whole segment", choices=(0, 1)
     )
-    protocol: str = option("published", "how folds are made", choices=PROTOCOL_NAMES)
+    protocol: str = option("published", "kind of folds", choices=PROTOCOL_NAMES)
     select: str = option(
         "best", "epoch kept, where there is a choice", choices=SELECTIONS
     )

@@ -368,8 +368,8 @@ import ctypes, sys
 from pathlib import Path
 sys.path[:0] = [{project!r}, {project!r} + "/tests"]
 import tensorflow as tf
-from dataio import DataPaths, load_dataset, tensorflow_pipeline
-from test_dataio import first_fold, toy_settings
+from dataio import DataPaths, tensorflow_pipeline
+from test_dataio import first_fold, toy_dataset
 
 def is_mapped():
     # 1 MiB from the heap leaves the bytes in mapped blocks (glibc's hblkhd) alone.
