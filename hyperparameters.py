@@ -22,7 +22,7 @@ SELECTIONS = ("best", "last")
 KERNEL = re.compile("([1-9][0-9]*)x([1-9][0-9]*)")  # TIMExFREQUENCY
 
 # Declared type of a setting: the type its values must have, in code and in words.
-KINDS: dict[Any, tuple[type, str]] = {
+KINDS: dict[Any, tuple[Any, str]] = {
     bool: (bool, "true or false"),
     int: (numbers.Integral, "a whole number"),
     float: (numbers.Real, "a finite number"),
@@ -43,9 +43,6 @@ def option(default: Any, help_text: str, **constraint: Any) -> Any:
         **constraint: `choices` (allowed values), `low` (inclusive lower limit),
             `above` (exclusive lower limit), `high` (inclusive upper limit), `flags`
             (the original code's option names, if they are not `--<field>`).
-
-    Returns:
-        A dataclass field.
     """
     return field(default=default, metadata={"help": help_text, **constraint})
 
@@ -56,24 +53,23 @@ def flags_of(item: "dataclasses.Field[Any]") -> tuple[str, ...]:
     return flags
 
 
-def check(settings: Any) -> None:
-    """Check every field against its declared type and limits.
+class SettingsGroup:
+    """A group of settings, checked when it is made.
 
-    Each value is then converted to its declared type: 7 and 7.0 seconds are the same
-    setting and must give the same hash.
-
-    Args:
-        settings: An instance of one of this module's dataclasses.
+    Each value is converted to its declared type: 7 and 7.0 seconds are the same setting
+    and must give the same hash.
 
     Raises:
         InputError: A value is not allowed; names the option and what is allowed.
     """
-    for item in dataclasses.fields(settings):
-        value = getattr(settings, item.name)
-        if allowed := _violated(value, item.type, item.metadata):
-            raise _refusal("/".join(flags_of(item)), allowed, repr(value))
-        convert: Any = item.type
-        object.__setattr__(settings, item.name, convert(value))  # frozen from here on
+
+    def __post_init__(self) -> None:
+        for item in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, item.name)
+            if allowed := _violated(value, item.type, item.metadata):
+                raise _refusal("/".join(flags_of(item)), allowed, repr(value))
+            convert: Any = item.type
+            object.__setattr__(self, item.name, convert(value))  # frozen from here on
 
 
 def _violated(value: Any, declared: Any, limits: Mapping[str, Any]) -> str:
@@ -101,7 +97,7 @@ def _refusal(names: str, allowed: str, given: object) -> InputError:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FrontEnd:
+class FrontEnd(SettingsGroup):
     """From 16 kHz samples to the network's input."""
 
     input_type: str = option(
@@ -133,7 +129,7 @@ class FrontEnd:
     mfcc_limit: float = option(10.0, "MFCCs are clipped to ± this value", above=0.0)
 
     def __post_init__(self) -> None:
-        check(self)
+        super().__post_init__()
         frame, nyquist_hz = self.frame_length_samples, self.sample_rate_hz / 2
         if self.duration_samples < frame:
             shortest = f"at least one frame, {frame / self.sample_rate_hz:g} s"
@@ -170,11 +166,8 @@ class FrontEnd:
     @property
     def num_features(self) -> int:
         """Features per frame; 40 for MFCC."""
-        return {
-            "mfcc": self.num_mfcc,
-            "mel_spectrogram": self.num_mel_bins,
-            "spectrogram": self.num_bins,
-        }[self.input_type]
+        sizes = (self.num_mfcc, self.num_bins, self.num_mel_bins)
+        return dict(zip(INPUT_TYPES, sizes, strict=True))[self.input_type]
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -183,7 +176,7 @@ class FrontEnd:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Network:
+class Network(SettingsGroup):
     """Light-SERNet V1 and its loss."""
 
     path_kernels: str = option(
@@ -202,7 +195,7 @@ class Network:
     focal_gamma: float = option(2.0, "focusing parameter of the focal loss", low=0.0)
 
     def __post_init__(self) -> None:
-        check(self)
+        super().__post_init__()
         _ = self.kernels
 
     @property
@@ -221,7 +214,7 @@ class Network:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training:
+class Training(SettingsGroup):
     """Schedule, batches and seed."""
 
     epochs: int = option(300, "epochs per fold", low=1)
@@ -235,22 +228,15 @@ class Training:
     )
     mixed_precision: bool = option(False, "compute in float16, for GPUs")
 
-    def __post_init__(self) -> None:
-        check(self)
-
     def learning_rate_at(self, epoch: int) -> float:
-        """Adam's rate in one epoch: 1e-4 · exp(−0.15 · max(0, epoch // 20 − 2)).
-
-        Args:
-            epoch: 0-based.
-        """
+        """Rate of a 0-based epoch: 1e-4 · exp(−0.15 · max(0, epoch // 20 − 2))."""
         since_start = epoch - self.decay_start_epoch
         drops = max(0, since_start // self.decay_every_epochs + 1)
         return self.learning_rate * math.exp(-self.decay_rate * drops)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Data:
+class Data(SettingsGroup):
     """The utterances, how they are cut, and how test sets are chosen."""
 
     dataset_name: str = option("DEMO", "corpus", flags=("-dn", "--dataset_name"))
@@ -266,9 +252,6 @@ class Data:
     test_share: float = option(
         0.2, "share that protocol `paper` tests on", above=0.0, high=0.9
     )
-
-    def __post_init__(self) -> None:
-        check(self)
 
 
 @dataclass(frozen=True, kw_only=True)
