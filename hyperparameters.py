@@ -19,6 +19,7 @@ LOSS_NAMES = ("cross_entropy", "focal")
 AUDIO_TYPES = ("all", "impro", "script")
 WINDOWS = ("hann", "hamming")
 SELECTIONS = ("best", "last")
+PROTOCOL_NAMES = ("published", "paper", "random", "speaker", "session", "all")
 KERNEL = re.compile("([1-9][0-9]*)x([1-9][0-9]*)")  # TIMExFREQUENCY
 
 # Declared type of a setting: the type its values must have, in code and in words.
@@ -113,7 +114,7 @@ class FrontEnd(SettingsGroup):
     # The upper limits below bound the memory that a foreign model file can ask for.
     sample_rate_hz: int = option(16_000, "sample rate in Hz", low=1, high=192_000)
     normalise_percentile: float = option(
-        99.9, "percentile of |x| scaled to 1, in %", above=0.0, high=100.0
+        99.9, "percentile of |x| lifted to full scale, %", above=0.0, high=100.0
     )
     window: str = option("hann", "STFT window; paper: hamming", choices=WINDOWS)
     frame_length_samples: int = option(
@@ -246,7 +247,7 @@ class Data(SettingsGroup):
     segment_mode: int = option(
         1, "1 keeps the centre, 0 every whole segment", choices=(0, 1)
     )
-    protocol: str = option("published", "how to split")
+    protocol: str = option("published", "how to split", choices=PROTOCOL_NAMES)
     select: str = option("best", "epoch whose weights are kept", choices=SELECTIONS)
     num_folds: int = option(10, "number of folds", low=2)
     test_share: float = option(

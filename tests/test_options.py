@@ -161,7 +161,7 @@ def test_help_all_shows_everything(capsys: pytest.CaptureFixture[str]) -> None:
         flag = FLAGS.get(name, f"--{name}")
         [line] = [line for line in lines if f"{flag} " in line]
         assert f"[{value}]" in line
-    assert any("percentile of |x| scaled to 1, in %" in line for line in lines)
+    assert any("percentile of |x| lifted to full scale, %" in line for line in lines)
 
 
 def test_a_parser_of_its_own_has_the_same_settings() -> None:
