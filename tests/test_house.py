@@ -29,7 +29,7 @@ HEAVY = ("tensorflow", "keras", "torch", "jax", "librosa", "distributed")
 LIGHT_MODULES = (
     *("hyperparameters", "dataio", "train", "inference_single_file"),
     *("utils.options", "utils.protocols.audit", "utils.model_files.tflite"),
-    *("utils.report.render", "utils.scores.compare", "utils.training.workers"),
+    *("utils.report.render", "utils.scores.compare"),
 )
 
 
