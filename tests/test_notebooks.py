@@ -44,8 +44,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy = tmp_path_factory.mktemp("notebooks")
     for path in PROJECT.glob("*.py"):
         shutil.copy(path, copy)
-    for name in ("utils", "inference_tests", "notebooks"):
-        ignored = shutil.ignore_patterns("__pycache__")
+    ignored = shutil.ignore_patterns("__pycache__", "EMO-DB", "features", "*_Segmented")
+    for name in ("utils", "inference_tests", "notebooks", "data"):
         shutil.copytree(PROJECT / name, copy / name, ignore=ignored)
     return copy
 

@@ -31,7 +31,7 @@ LINKED = [*PATHS, *(PROJECT / f"{name}.md" for name in MORE_TEXTS)]
 SHORT = "--epochs 1 --folds 0"
 TIMEOUT_S = 600
 NOT_COPIED = (
-    *(".git", ".venv", "result", "features", "*_Segmented", "DEMO", "EMO-DB"),
+    *(".git", ".venv", "result", "features", "*_Segmented", "EMO-DB"),
     *(".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", "__pycache__"),
 )
 EXEMPT = {
