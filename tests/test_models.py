@@ -3,7 +3,6 @@
 import itertools
 import math
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -54,45 +53,40 @@ def test_multiply_accumulates(duration_s: float, millions: float) -> None:
     assert round(total / 1e6, 1) == millions
 
 
-def test_the_three_paths(model: keras.Model) -> None:
-    for number, kernel in enumerate(((11, 1), (1, 9), (3, 3)), start=1):
-        conv, norm, relu, pool = _stage(model, f"path{number}")
-        assert conv.input is model.input
-        assert (conv.filters, conv.kernel_size, conv.padding) == (32, kernel, "same")
-        assert conv.use_bias
-        assert conv.kernel_regularizer is None
-        assert _is_chain(conv, norm, relu, pool)
-        assert (pool.pool_size, pool.padding) == ((2, 2), "same")
-        assert pool.output.shape == (None, 92, 20, 32)
-    assert model.get_layer("paths").output.shape == (None, 92, 20, 96)
-
-
 @pytest.mark.parametrize(
-    ("number", "filters", "kernel", "pool_size", "shape"),
+    ("name", "before", "filters", "kernel", "pool_size", "shape"),
     [
-        (1, 64, (3, 3), (2, 2), (46, 10)),
-        (2, 96, (3, 3), (2, 2), (23, 5)),
-        (3, 128, (3, 3), (2, 1), (12, 5)),
-        (4, 160, (3, 3), (2, 1), (6, 5)),
-        (5, 320, (1, 1), None, ()),
+        ("path1", "features", 32, (11, 1), (2, 2), (92, 20)),
+        ("path2", "features", 32, (1, 9), (2, 2), (92, 20)),
+        ("path3", "features", 32, (3, 3), (2, 2), (92, 20)),
+        ("body1", "paths", 64, (3, 3), (2, 2), (46, 10)),
+        ("body2", "body1_pool", 96, (3, 3), (2, 2), (23, 5)),
+        ("body3", "body2_pool", 128, (3, 3), (2, 1), (12, 5)),
+        ("body4", "body3_pool", 160, (3, 3), (2, 1), (6, 5)),
+        ("body5", "body4_pool", 320, (1, 1), None, ()),
     ],
 )
-def test_the_body(
+def test_a_stage(
     model: keras.Model,
-    number: int,
+    name: str,
+    before: str,
     filters: int,
     kernel: tuple[int, int],
     pool_size: tuple[int, int] | None,
     shape: tuple[int, ...],
 ) -> None:
-    conv, norm, relu, pool = _stage(model, f"body{number}")
-    before = model.get_layer("paths" if number == 1 else f"body{number - 1}_pool")
-    assert conv.input is before.output
+    ends = ("conv", "norm", "relu", "pool")
+    conv, norm, relu, pool = stage = [model.get_layer(f"{name}_{end}") for end in ends]
+    assert conv.input is model.get_layer(before).output
+    assert all(b.input is a.output for a, b in itertools.pairwise(stage))
+    assert isinstance(conv, layers.Conv2D)
     assert (conv.filters, conv.kernel_size, conv.padding) == (filters, kernel, "same")
-    assert not conv.use_bias
-    assert float(conv.kernel_regularizer.l2) == pytest.approx(1e-6)
-    assert _is_chain(conv, norm, relu, pool)
+    assert conv.use_bias == name.startswith("path")
+    l2 = 0.0 if conv.use_bias else 1e-6
+    assert float(getattr(conv.kernel_regularizer, "l2", 0.0)) == pytest.approx(l2)
+    assert isinstance(norm, layers.BatchNormalization)
     assert (norm.momentum, norm.epsilon) == (0.99, 1e-3)
+    assert isinstance(relu, layers.ReLU)
     assert pool.output.shape == (None, *shape, filters)
     if pool_size is None:
         assert isinstance(pool, layers.GlobalAveragePooling2D)
@@ -102,6 +96,7 @@ def test_the_body(
 
 
 def test_the_head(model: keras.Model) -> None:
+    assert model.get_layer("paths").output.shape == (None, 92, 20, 96)
     dropout, dense = model.get_layer("dropout"), model.get_layer("probabilities")
     assert dropout.rate == 0.3
     assert dropout.seed is not None, "PyTorch would use a hidden random state"
@@ -111,18 +106,6 @@ def test_the_head(model: keras.Model) -> None:
     assert dense.input is dropout.output
     assert dense.activation is keras.activations.softmax
     assert model.output is dense.output
-
-
-def _stage(model: keras.Model, name: str) -> list[Any]:
-    ends = ("conv", "norm", "relu", "pool")
-    return [model.get_layer(f"{name}_{end}") for end in ends]
-
-
-def _is_chain(*stage: Any) -> bool:
-    kinds = (layers.Conv2D, layers.BatchNormalization, layers.ReLU)
-    return all(b.input is a.output for a, b in itertools.pairwise(stage)) and all(
-        isinstance(layer, kind) for layer, kind in zip(stage, kinds, strict=False)
-    )
 
 
 def test_options_of_the_network() -> None:
