@@ -1,11 +1,11 @@
-# `make train` and `make test` are all that a fresh machine needs.
+# `make train` and `make test` install everything that they need.
 
 PYTHON ?= python3
 DATASET ?= DEMO
 DATA_DIR ?= data
 TRAIN_OPTIONS ?=
 BIN := .venv/bin
-# TensorFlow Lite Micro is tried with too small memories: in a process of its own
+# gives TensorFlow Lite Micro too little memory, so it needs a separate process
 MICRO := tests/export/test_microcontroller.py
 
 .PHONY: train test proof lint clean
@@ -13,12 +13,12 @@ MICRO := tests/export/test_microcontroller.py
 train: .venv/train.stamp
 	$(BIN)/python train.py -dn $(DATASET) --data_dir $(DATA_DIR) $(TRAIN_OPTIONS)
 
-# Tests on the real corpus run where SER_CORPORA names the folder that holds EMO-DB.
+# Tests on the real corpus need SER_CORPORA: the folder that holds EMO-DB/.
 test: lint
 	$(BIN)/pytest -n 2 --dist worksteal -m "not proof" --ignore $(MICRO)
 	$(BIN)/pytest -m "not proof" $(MICRO)
 
-# Slower proofs: a hundred kills, full simulations, long fuzzing.
+# Slow proofs: a hundred kills, full simulations, long fuzzing.
 proof: .venv/dev.stamp
 	$(BIN)/pytest -m proof
 
@@ -30,7 +30,7 @@ lint: .venv/dev.stamp
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
-	  { echo "error: Python 3.11 to 3.13 is needed; name one with PYTHON=python3.12" >&2; exit 2; }
+	  { echo "error: needs Python 3.11 to 3.13; choose one with PYTHON=python3.12" >&2; exit 2; }
 	$(PYTHON) -m venv .venv
 
 .venv/train.stamp: requirements.txt | .venv/bin/python

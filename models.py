@@ -23,7 +23,7 @@ BODY = (
     (160, (3, 3), (2, 1)),
     (320, (1, 1), None),
 )
-DEFAULT_SEED_LIMIT = 10**9  # of the seeds that Keras draws where none is given
+DEFAULT_SEED_LIMIT = 10**9  # as for the seeds that Keras draws
 Pair = tuple[int, int]
 Norm = Callable[..., layers.BatchNormalization]
 
@@ -33,16 +33,16 @@ def build_light_sernet(
     num_classes: int,
     batch_norm: Norm = layers.BatchNormalization,
 ) -> keras.Model:
-    """The three-path network, not compiled.
+    """Build the network; it is not compiled.
 
     Args:
         settings: Input shape, kernels, dropout, L2, batch-norm momentum.
-        num_classes: Classes; 463,431 parameters for 7, whatever the input.
-        batch_norm: Keras's layer, or one that computes the same in another way.
+        num_classes: Number of classes; with 7, the network has 463,431 parameters.
+        batch_norm: Keras's layer, or another layer with the same result.
 
     Returns:
-        Model from (batch, frames, features, 1) to class probabilities (batch,
-        num_classes), float32.
+        Model from (batch, frames, features, 1) to float32 class probabilities
+        (batch, num_classes).
 
     Raises:
         InputError: Fewer than two classes.
@@ -67,8 +67,8 @@ def build_light_sernet(
             name=f"body{number}_conv",
         )(hidden)
         hidden = _normalise_and_pool(hidden, pool, f"body{number}", norm)
-    # A seed of its own, drawn as Keras would: PyTorch draws an unseeded dropout from a
-    # state of its own, which no variable holds, so that a resumed run would differ.
+    # Without a seed, PyTorch's dropout would use a random state that is not among the
+    # model's variables, and a resumed run would differ. Keras draws seeds like this.
     seed = random.randint(1, DEFAULT_SEED_LIMIT) if network.dropout else None
     hidden = layers.Dropout(network.dropout, seed=seed, name="dropout")(hidden)
     # float32 also under mixed precision: a float16 softmax loses small probabilities
@@ -79,11 +79,9 @@ def build_light_sernet(
 
 
 def _path(inputs: KerasTensor, kernel: Pair, name: str, norm: Norm) -> KerasTensor:
-    """One path on the input: convolution with bias, then as every stage."""
-    hidden = layers.Conv2D(PATH_FILTERS, kernel, padding="same", name=f"{name}_conv")(
-        inputs
-    )
-    return _normalise_and_pool(hidden, PATH_POOL, name, norm)
+    """One of the three paths: convolution with bias, then as in every stage."""
+    conv = layers.Conv2D(PATH_FILTERS, kernel, padding="same", name=f"{name}_conv")
+    return _normalise_and_pool(conv(inputs), PATH_POOL, name, norm)
 
 
 def _normalise_and_pool(
@@ -99,16 +97,14 @@ def _normalise_and_pool(
 
 @keras.saving.register_keras_serializable(package="light_sernet")
 class SparseCategoricalFocalLoss(keras.losses.Loss):
-    """Cross-entropy weighted by (1 − p)^γ, p being the true class's probability.
+    """Cross-entropy times (1 − p)^γ, with p the probability of the true class.
 
     Easy utterances count less (Lin, Goyal, Girshick, He, Dollár, "Focal loss for
-    dense object detection", ICCV 2017, equation 4); no class weights, as published.
+    dense object detection", ICCV 2017, equation 4). There are no class weights.
 
     Args:
-        gamma: Focusing parameter, at least 0; 0 is cross-entropy. Defaults to 2.
-        reduction: As in `keras.losses.Loss`.
-        name: As in `keras.losses.Loss`.
-        dtype: As in `keras.losses.Loss`.
+        gamma: Focusing parameter, at least 0; with 0 it is cross-entropy.
+        reduction, name, dtype: As in `keras.losses.Loss`.
 
     Call:
         y_true: (batch,) or (batch, 1), class indices.
@@ -131,7 +127,7 @@ class SparseCategoricalFocalLoss(keras.losses.Loss):
         self.gamma = gamma
 
     def call(self, y_true: KerasTensor, y_pred: KerasTensor) -> KerasTensor:
-        """Loss of each utterance, (batch,)."""
+        """The loss of each utterance, (batch,)."""
         epsilon = keras.config.epsilon()  # 1e-7, as Keras's own cross-entropy clips
         indices = ops.cast(ops.reshape(y_true, (-1, 1)), "int32")
         true_probability = ops.take_along_axis(y_pred, indices, axis=-1)[:, 0]
@@ -144,7 +140,7 @@ class SparseCategoricalFocalLoss(keras.losses.Loss):
 
 
 def build_loss(network: Network) -> keras.losses.Loss:
-    """The loss that `network.loss_name` names, on class indices and probabilities."""
+    """The loss that `network.loss_name` names, for class indices and probabilities."""
     if network.loss_name == "focal":
         return SparseCategoricalFocalLoss(network.focal_gamma)
     return keras.losses.SparseCategoricalCrossentropy()

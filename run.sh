@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
-# Every published experiment: EMO-DB and IEMOCAP, both losses, with the published
-# settings. Each goes on where it was stopped. Without IEMOCAP, which only you can get, it
-# ends after EMO-DB. Corpora: see README, "Corpora".
+# Runs every published experiment on EMO-DB and IEMOCAP, with both losses. A stopped
+# experiment resumes. Without IEMOCAP (see docs/corpora.md), the script ends after EMO-DB.
 #
-#   ./run.sh [options of train.py for every run, such as --data_dir /corpora --jobs 4]
+#   ./run.sh [options of train.py for all runs, such as --data_dir /corpora --jobs 4]
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -15,7 +14,7 @@ done
 for loss in focal cross_entropy; do
   for seconds in 3 7; do
     train -dn IEMOCAP -id "$seconds" -at all -ln "$loss" "$@"
-    # the paper's improvised experiments take happiness alone
+    # the paper's improvised experiments use happiness without excitement
     train -dn IEMOCAP-HAPPINESS -id "$seconds" -at impro -ln "$loss" "$@"
   done
 done

@@ -1,4 +1,4 @@
-"""Shared fixtures: the real EMO-DB where it is there, and synthetic recordings."""
+"""Shared fixtures: the real EMO-DB, if present, and synthetic recordings."""
 
 import os
 
@@ -11,8 +11,8 @@ import fcntl
 import socket
 import struct
 import sys
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -41,9 +41,7 @@ def pytest_configure() -> None:
 
 @pytest.fixture(autouse=True)
 def named_by_argv(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Programs tested in this process bear the name in `sys.argv`, also under
-    `python -m pytest`, whose own module would name them.
-    """
+    """Programs take their name from `sys.argv`, also under `python -m pytest`."""
     monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
 
 
@@ -61,7 +59,7 @@ def emo_db_dir() -> Path:
 
 @pytest.fixture(scope="session")
 def nobody() -> int:
-    """A user whom file modes stop, for root to become; root reads and writes all."""
+    """The number of a user that file modes stop; root ignores them."""
     user, users = 65534, Path("/proc/self/uid_map")
     if os.geteuid() == 0 and users.exists():
         rows = [map(int, line.split()) for line in users.read_text().splitlines()]
@@ -70,75 +68,25 @@ def nobody() -> int:
     return user
 
 
-WriteAudio = Callable[[str, npt.NDArray[np.float64], int], Path]
-
-
-@pytest.fixture
-def write_audio(tmp_path: Path) -> WriteAudio:
-    """A function (name, samples, rate_hz) that writes an audio file and names it.
-
-    Samples are (samples,) or (samples, channels), within ±1.
-    """
-
-    def write(name: str, samples: npt.NDArray[np.float64], rate_hz: int) -> Path:
-        path = tmp_path / name
-        soundfile.write(path, samples, rate_hz)
-        return path
-
-    return write
-
-
 def tone(duration_s: float, rate_hz: int = RATE_HZ) -> npt.NDArray[np.float64]:
     """Half-scale 440 Hz sine: (samples,)."""
     time_s = np.arange(int(duration_s * rate_hz)) / rate_hz
     return 0.5 * np.sin(2 * np.pi * 440.0 * time_s)
 
 
-@pytest.fixture
-def tone_wav(write_audio: WriteAudio) -> Path:
-    """2 s of a 440 Hz tone, 16 kHz mono."""
-    return write_audio("tone.wav", tone(2.0), RATE_HZ)
+def _fixture(name: str, samples: npt.NDArray[np.float64], rate_hz: int) -> Any:
+    """A fixture that writes a mono recording and returns its path."""
+
+    @pytest.fixture
+    def path_of_recording(tmp_path: Path) -> Path:
+        soundfile.write(tmp_path / name, samples, rate_hz)
+        return tmp_path / name
+
+    return path_of_recording
 
 
-@pytest.fixture
-def noise_wav(write_audio: WriteAudio) -> Path:
-    """2 s of white noise, 16 kHz mono."""
-    samples = np.random.RandomState(0).uniform(-0.5, 0.5, 2 * RATE_HZ)
-    return write_audio("noise.wav", samples, RATE_HZ)
-
-
-@pytest.fixture
-def silence_wav(write_audio: WriteAudio) -> Path:
-    """1 s of zeros, 16 kHz mono."""
-    return write_audio("silence.wav", np.zeros(RATE_HZ), RATE_HZ)
-
-
-@pytest.fixture
-def short_wav(write_audio: WriteAudio) -> Path:
-    """A tone shorter than one 64 ms frame, 16 kHz mono."""
-    return write_audio("short.wav", tone(0.05), RATE_HZ)
-
-
-@pytest.fixture
-def long_wav(write_audio: WriteAudio) -> Path:
-    """9 s of a tone, longer than any segment, 16 kHz mono."""
-    return write_audio("long.wav", tone(9.0), RATE_HZ)
-
-
-@pytest.fixture
-def stereo_wav(write_audio: WriteAudio) -> Path:
-    """2 s, tone on the left, noise on the right, 16 kHz."""
-    noise = np.random.RandomState(1).uniform(-0.5, 0.5, 2 * RATE_HZ)
-    return write_audio("stereo.wav", np.stack([tone(2.0), noise], axis=1), RATE_HZ)
-
-
-@pytest.fixture
-def wav_8khz(write_audio: WriteAudio) -> Path:
-    """2 s of a tone, 8 kHz mono."""
-    return write_audio("8khz.wav", tone(2.0, 8_000), 8_000)
-
-
-@pytest.fixture
-def wav_44khz(write_audio: WriteAudio) -> Path:
-    """2 s of a tone, 44.1 kHz mono."""
-    return write_audio("44khz.wav", tone(2.0, 44_100), 44_100)
+tone_wav = _fixture("tone.wav", tone(2.0), RATE_HZ)
+silence_wav = _fixture("silence.wav", np.zeros(RATE_HZ), RATE_HZ)
+short_wav = _fixture("short.wav", tone(0.05), RATE_HZ)  # shorter than a frame
+long_wav = _fixture("long.wav", tone(9.0), RATE_HZ)  # longer than any segment
+wav_44khz = _fixture("44khz.wav", tone(2.0, 44_100), 44_100)

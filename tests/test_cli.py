@@ -1,4 +1,4 @@
-"""What every script does with options, mistakes and exit statuses."""
+"""Options, error messages and exit statuses of all scripts."""
 
 import argparse
 import errno
@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from hyperparameters import InputError
-from utils.cli import Parser, describe, one_line, run_main, true_or_false
+from utils.cli import Parser, run_main, true_or_false
 from utils.files import PROJECT
 
 
@@ -32,21 +32,14 @@ def program(monkeypatch: pytest.MonkeyPatch) -> None:
     ("error", "status", "line"),
     [
         (InputError("--x must be 1,\n  got 2"), 2, "error: --x must be 1, got 2"),
-        (
-            FileNotFoundError(errno.ENOENT, "No such file or directory", "a.wav"),
-            2,
-            "error: a.wav: No such file or directory",
-        ),
+        (OSError(errno.EACCES, "Not allowed", "a.wav"), 2, "error: a.wav: Not allowed"),
         (OSError(errno.ENOSPC, "No space left"), 2, "error: No space left"),
         (OSError("odd"), 2, "error: odd"),
         (KeyboardInterrupt(), 130, "stopped"),
     ],
 )
 def test_mistakes_are_one_line(
-    error: BaseException,
-    status: int,
-    line: str,
-    capsys: pytest.CaptureFixture[str],
+    error: BaseException, status: int, line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_main(raising(error)) == status
     captured = capsys.readouterr()
@@ -63,58 +56,42 @@ def test_a_status_passes_through() -> None:
     assert run_main(lambda argv: 0 if argv is None else 1) == 0
 
 
-def test_a_reader_that_leaves_is_no_mistake() -> None:
+def started(body: str) -> subprocess.Popen[str]:
+    """Run a main with this body in another process."""
     code = (
-        "import sys\n"
-        "from utils.cli import run_main\n"
-        "def main(argv):\n"
-        "    for _ in range(100000):\n"
-        "        print('line')\n"
-        "    return 0\n"
-        "sys.exit(run_main(main))\n"
+        "import os, sys\nfrom utils.cli import run_main\n"
+        f"def main(argv):\n    {body}\n    return 0\nsys.exit(run_main(main))\n"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code],
-        cwd=PROJECT,
-        env={**os.environ, "PYTHONPATH": str(PROJECT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    process.stdout.readline()
-    process.stdout.close()
-    assert process.stderr.read() == b""
-    process.stderr.close()
-    assert process.wait() == 141
-
-
-def test_a_name_that_is_not_utf_8_can_be_printed() -> None:
-    code = (
-        "import os, sys\n"
-        "from utils.cli import run_main\n"
-        "def main(argv):\n"
-        "    print(os.fsdecode(b'\\xe4.wav'))\n"
-        "    return 0\n"
-        "sys.exit(run_main(main))\n"
-    )
-    done = subprocess.run(
+    return subprocess.Popen(
         [sys.executable, "-c", code],
         cwd=PROJECT,
         env={**os.environ, "PYTHONPATH": str(PROJECT), "PYTHONUTF8": "1"},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
     )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "\\udce4.wav\n", "")
+
+
+def test_a_reader_that_closes_our_output_is_no_mistake() -> None:
+    with started("for _ in range(100000): print('line')") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 141
+
+
+def test_a_name_that_is_not_utf_8_can_be_printed() -> None:
+    process = started("print(os.fsdecode(b'\\xe4.wav'))")
+    assert process.communicate() == ("\\udce4.wav\n", "")
+    assert process.returncode == 0
 
 
 def parser() -> Parser:
-    made = Parser(prog="tool.py", description="Does a thing.")
-    made.add_argument(
-        "-n", "--number", type=int, default=3, metavar="N", help="how many"
-    )
-    made.add_argument("--merge", type=true_or_false, default=False, help="or not")
+    made = Parser(prog="tool.py")
+    made.add_argument("-n", "--number", type=int, default=3, metavar="N", help="count")
+    made.add_argument("--merge", type=true_or_false, default=False)
     return made
 
 
@@ -124,8 +101,6 @@ def parser() -> Parser:
         (["--num", "4"], "unrecognized arguments: --num 4"),
         (["--number", "x"], "argument -n/--number: invalid int value: 'x'"),
         (["--merge", "1"], "argument --merge: must be true or false, got '1'"),
-        (["--merge", ""], "argument --merge: must be true or false, got ''"),
-        (["--merge"], "argument --merge: expected one argument"),
     ],
 )
 def test_wrong_options_are_one_line(
@@ -142,24 +117,17 @@ def test_wrong_options_are_one_line(
     [("true", True), ("True", True), ("false", False), ("FALSE", False)],
 )
 def test_true_and_false(text: str, value: bool) -> None:
-    assert parser().parse_args(["--merge", text]).merge is value
+    assert true_or_false(text) is value
 
 
-@pytest.mark.parametrize("text", ["yes", "0", "no", "t", " true"])
+@pytest.mark.parametrize("text", ["yes", "0", "no", "t", " true", "1", ""])
 def test_nothing_else_is_a_truth_value(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="must be true or false"):
         true_or_false(text)
 
 
-def test_help_is_one_line_an_option_with_its_default() -> None:
+def test_help_has_one_line_per_option_with_its_default() -> None:
     lines = parser().format_help().splitlines()
     shown = [" ".join(line.split()) for line in lines]
-    assert "-n, --number N how many [3]" in shown
+    assert "-n, --number N count [3]" in shown
     assert max(map(len, lines)) <= 110
-
-
-def test_errors_in_words() -> None:
-    assert one_line(ValueError("a\n  b")) == "a b"
-    assert describe(OSError(errno.EACCES, "Permission denied", "d")) == (
-        "d: Permission denied"
-    )

@@ -1,4 +1,4 @@
-"""Files and folders appear whole or not at all: errors, kills, two writers."""
+"""Files and folders appear completely or not at all: errors, kills, two writers."""
 
 import contextlib
 import hashlib
@@ -17,11 +17,16 @@ import pytest
 from hyperparameters import InputError
 from utils import files
 
+HEAD = (
+    "import sys, time\nfrom pathlib import Path\n"
+    "from utils.files import building, locked, write_atomic\n"
+)
+
 
 def start(script: str, *arguments: object) -> subprocess.Popen[str]:
-    """Run Python code in a process of its own, in the project's folder."""
+    """Run Python code in another process, in the project's folder."""
     return subprocess.Popen(
-        [sys.executable, "-c", script, *map(str, arguments)],
+        [sys.executable, "-c", HEAD + script, *map(str, arguments)],
         cwd=files.PROJECT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -31,14 +36,14 @@ def start(script: str, *arguments: object) -> subprocess.Popen[str]:
 
 @pytest.fixture
 def unwritable(nobody: int) -> Iterator[Path]:
-    """A folder this process may not write to, root or not; holds `old.txt`."""
+    """A folder with `old.txt` that this process may not write to, even as root."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "folder"
         folder.mkdir()
         (folder / "old.txt").write_text("old")
         os.chmod(name, 0o755)
         folder.chmod(0o555)
-        was_root = os.geteuid() == 0  # whom no mode stops: be somebody else
+        was_root = os.geteuid() == 0  # root ignores modes: become another user
         if was_root:
             os.seteuid(nobody)
         try:
@@ -51,7 +56,7 @@ def unwritable(nobody: int) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def full_disk(limit_bytes: int) -> Iterator[None]:
-    """No file may grow beyond a limit, as on a disk that runs full."""
+    """Limit the size of files, as a full disk does."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, hard))
     try:
@@ -61,12 +66,12 @@ def full_disk(limit_bytes: int) -> Iterator[None]:
 
 
 def names(folder: Path) -> list[str]:
-    """What lies in a folder, hidden files too."""
+    """The names in a folder, hidden ones too."""
     return sorted(os.listdir(folder))
 
 
 def build(folder: Path, *sizes: int, error: type[BaseException] | None = None) -> None:
-    """Build a folder of files of these sizes, and fail at the end where told."""
+    """Build a folder of files of these sizes; then raise the error, if any."""
     with files.building(folder) as temporary:
         for number, size in enumerate(sizes):
             (temporary / str(number)).write_bytes(bytes(size))
@@ -99,9 +104,10 @@ def test_modes_follow_the_umask(tmp_path, mask):
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_write_that_fails_keeps_the_old_file(tmp_path, error):
-    path = tmp_path / "file"
+def test_an_error_keeps_the_old_file_and_folder(tmp_path, error):
+    path, folder = tmp_path / "file", tmp_path / "folder"
     path.write_text("old")
+    build(folder, 1)
 
     def write_half(file):
         file.write(b"half")
@@ -109,15 +115,20 @@ def test_write_that_fails_keeps_the_old_file(tmp_path, error):
 
     with pytest.raises(error):
         files.write_atomic(path, write_half)
+    with pytest.raises(error):
+        build(folder, 2, 3, error=error)
     assert path.read_text() == "old"
-    assert names(tmp_path) == ["file"]
+    assert [path.stat().st_size for path in folder.iterdir()] == [1]
+    assert names(tmp_path) == ["file", "folder"]
 
 
-def test_full_disk_keeps_the_old_file(tmp_path):
+def test_a_full_disk_keeps_the_old_file_and_leaves_no_folder(tmp_path):
     path = tmp_path / "file"
     path.write_text("old")
     with full_disk(4096), pytest.raises(OSError, match="File too large"):
         files.write_atomic(path, bytes(10_000))
+    with full_disk(4096), pytest.raises(OSError, match="File too large"):
+        build(tmp_path / "folder", 100, 10_000)
     assert path.read_text() == "old"
     assert names(tmp_path) == ["file"]
 
@@ -134,7 +145,6 @@ def test_unwritable_folder_keeps_the_old_file(unwritable):
 def test_readers_never_see_a_half_file(tmp_path):
     path, size = tmp_path / "file", 300_000
     script = (
-        "import sys\nfrom pathlib import Path\nfrom utils.files import write_atomic\n"
         "for _ in range(40):\n"
         "    write_atomic(Path(sys.argv[1]), sys.argv[2] * int(sys.argv[3]))\n"
     )
@@ -170,16 +180,18 @@ def test_building_replaces_the_older_folder(tmp_path):
         assert names(folder.parent) == ["folder"]
 
 
-def test_building_never_replaces_what_it_did_not_make(tmp_path):
-    """Somebody's own corpus may bear the name of a folder of ours."""
+def test_building_never_replaces_a_folder_without_its_mark(tmp_path):
+    """A user's own corpus may have the same name."""
     folder = tmp_path / "DEMO"
-    build(folder, 1)
+    folder.mkdir()
+    with files.building(folder, "stamp") as temporary:  # an empty folder is replaced
+        (temporary / "other").touch()
     with (
         pytest.raises(InputError, match=r"DEMO: not made by this program .*no stamp"),
         files.building(folder, "stamp"),
     ):
         pass
-    assert names(folder) == ["0"]
+    assert names(folder) == ["other"]
     (folder / "stamp").touch()
     with files.building(folder, "stamp") as temporary:
         (temporary / "new").touch()
@@ -196,52 +208,24 @@ def test_a_pipe_is_written_to_and_stays_one(tmp_path):
     assert stat.S_ISFIFO(pipe.stat().st_mode)
 
 
-def test_standard_output_goes_on_where_it_is(tmp_path):
-    """Also where a shell sent it to a file, which must not start anew."""
+def test_standard_output_keeps_its_position(tmp_path):
+    """A file that a shell redirects the output to must not be overwritten."""
     script = (
-        "from pathlib import Path\nfrom utils.files import write_atomic\n"
-        "print('before')\n"
-        "write_atomic(Path('/dev/stdout'), 'between\\n')\n"
+        "print('before')\nwrite_atomic(Path('/dev/stdout'), 'between\\n')\n"
         "print('after')\n"
     )
     path = tmp_path / "out.txt"
     path.write_text("kept\n")
     with path.open("a") as file:
-        done = subprocess.run(
-            [sys.executable, "-c", script], stdout=file, cwd=files.PROJECT, check=False
-        )
-    assert done.returncode == 0
+        command = [sys.executable, "-c", HEAD + script]
+        subprocess.run(command, stdout=file, cwd=files.PROJECT, check=True)
     assert path.read_text().split() == ["kept", "before", "between", "after"]
 
 
-def test_an_empty_folder_is_nobodys(tmp_path):
-    (tmp_path / "DEMO").mkdir()
-    with files.building(tmp_path / "DEMO", "stamp") as temporary:
-        (temporary / "stamp").touch()
-    assert names(tmp_path / "DEMO") == ["stamp"]
-
-
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_building_that_fails_keeps_the_older_folder(tmp_path, error):
-    folder = tmp_path / "folder"
-    build(folder, 1)
-    with pytest.raises(error):
-        build(folder, 2, 3, error=error)
-    assert [path.stat().st_size for path in folder.iterdir()] == [1]
-    assert names(tmp_path) == ["folder"]
-
-
-def test_building_on_a_full_disk_leaves_nothing(tmp_path):
-    with full_disk(4096), pytest.raises(OSError, match="File too large"):
-        build(tmp_path / "folder", 100, 10_000)
-    assert names(tmp_path) == []
-
-
 def test_killed_build_is_cleared_away_by_the_next(tmp_path):
-    folder = tmp_path / "folder[1]"  # no pattern
+    folder = tmp_path / "folder[1]"  # not a glob pattern
     script = (
-        "import sys, time\nfrom pathlib import Path\n"
-        "from utils.files import building, locked\nfolder = Path(sys.argv[1])\n"
+        "folder = Path(sys.argv[1])\n"
         "with locked(folder), building(folder) as temporary:\n"
         "    (temporary / 'half').touch()\n    print('half', flush=True)\n"
         "    time.sleep(60)\n"
@@ -258,26 +242,18 @@ def test_killed_build_is_cleared_away_by_the_next(tmp_path):
     assert names(folder) == ["whole"]
 
 
-def test_parts_of_a_file_are_removed_and_nothing_else(tmp_path):
+def test_only_the_parts_of_a_file_are_removed(tmp_path):
     kept = {"a[1].npy", ".a[1].npy.lock", ".a1.npy.01234567.part", ".b.01234567.part"}
+    kept.add(".a[1].npy.more.01234567.part")
     for name in (*kept, ".a[1].npy.01234567.part", ".a[1].npy.89abcdef.part"):
         (tmp_path / name).touch()
     files.remove_parts(tmp_path / "a[1].npy")
     assert set(names(tmp_path)) == kept
 
 
-def test_building_leaves_another_folders_build_alone(tmp_path):
-    with files.building(tmp_path / "EMO-DB_3.0s_Segmented") as other:
-        with files.building(tmp_path / "EMO-DB_3"):
-            pass
-        (other / "file").touch()
-    assert names(tmp_path) == ["EMO-DB_3", "EMO-DB_3.0s_Segmented"]
-
-
 def test_two_processes_build_once(tmp_path):
     script = (
-        "import sys, time\nfrom pathlib import Path\n"
-        "from utils.files import building, locked\nfolder = Path(sys.argv[1])\n"
+        "folder = Path(sys.argv[1])\n"
         "with locked(folder):\n"
         "    if not folder.exists():\n"
         "        with building(folder) as temporary:\n"
@@ -288,11 +264,10 @@ def test_two_processes_build_once(tmp_path):
     assert sorted(outputs) == [("", ""), ("built\n", "")]
 
 
-def test_sha256_and_digest(tmp_path):
+def test_sha256_and_json_sha256(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"abc")
     assert files.sha256(path) == hashlib.sha256(b"abc").hexdigest()
-    assert files.json_sha256({"a": 1, "b": [2]}) == files.json_sha256(
-        {"b": [2], "a": 1}
-    )
+    first, again = {"a": 1, "b": [2]}, {"b": [2], "a": 1}
+    assert files.json_sha256(first) == files.json_sha256(again)
     assert files.json_sha256({"a": 1}) != files.json_sha256({"a": 2})

@@ -1,9 +1,9 @@
-"""The notebooks run end to end on DEMO, and are as CONTRIBUTING says."""
+"""The notebooks run end to end on DEMO and follow the rules of CONTRIBUTING."""
 
 import ast
 import base64
+import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ from tests.conftest import tone
 from utils.audio.wav import read_any
 from utils.files import PROJECT
 from utils.inference.colab import record, save_data_url
-from utils.missing import KEPT, constraints, missing
 
 SHORT = {"DATASET": "DEMO", "OPTIONS": "--epochs 1 --folds 0"}
 PARAMETERS: dict[str, dict[str, Any]] = {
@@ -31,28 +30,22 @@ WRITTEN = {
     "deployment": "result/DEMO_*/*_fuse_int8.tflite",
 }
 TIMEOUT_S = 600
+INSTALL = "%pip install --quiet -r notebooks/requirements-colab.txt"
+KEPT = {"tensorflow", "keras", "numpy"}  # Colab's own versions
 
 
 def read_notebook(name: str) -> nbformat.NotebookNode:
     return nbformat.read(PROJECT / "notebooks" / f"{name}.ipynb", as_version=4)
 
 
-def parameters_cell(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """The one cell that says what to do."""
-    [cell] = [
-        cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", ())
-    ]
-    return cell
-
-
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of what the notebooks use."""
+    """A copy of the files that the notebooks use."""
     copy = tmp_path_factory.mktemp("notebooks")
     for path in PROJECT.glob("*.py"):
         shutil.copy(path, copy)
-    for name in ("utils", "inference_tests", "notebooks"):
-        ignored = shutil.ignore_patterns("__pycache__")
+    ignored = shutil.ignore_patterns("__pycache__", "EMO-DB", "features", "*_Segmented")
+    for name in ("utils", "inference_tests", "notebooks", "data"):
         shutil.copytree(PROJECT / name, copy / name, ignore=ignored)
     return copy
 
@@ -65,55 +58,37 @@ def test_every_notebook_is_run_here() -> None:
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_notebook_runs(name: str, project: Path) -> None:
     notebook = read_notebook(name)
-    cell = parameters_cell(notebook)
-    unknown = [key for key in PARAMETERS[name] if f"\n{key} = " not in cell.source]
-    assert unknown == []
-    values = [f"{key} = {value!r}" for key, value in PARAMETERS[name].items()]
-    cell.source = "\n".join([cell.source, *values])
-    # as Jupyter does: in the notebook's own folder
+    [cell] = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", ())]
+    for key, value in PARAMETERS[name].items():
+        assert f"\n{key} = " in cell.source
+        cell.source += f"\n{key} = {value!r}"
+    # Jupyter runs a notebook in the notebook's folder.
     resources = {"metadata": {"path": str(project / "notebooks")}}
     NotebookClient(notebook, timeout=TIMEOUT_S, resources=resources).execute()
     assert list(project.glob(WRITTEN[name]))
 
 
-def code_cells(name: str) -> Iterator[str]:
-    """The code as plain Python, magics and shell lines turned into calls."""
-    transform = TransformerManager().transform_cell
-    for cell in read_notebook(name).cells:
-        if cell.cell_type == "code":
-            yield transform(cell.source)
-
-
 @pytest.mark.parametrize("name", PARAMETERS)
-def test_notebook_defines_no_function(name: str) -> None:
+def test_notebook_holds_no_function_no_output_and_one_installation(name: str) -> None:
+    cells = [cell for cell in read_notebook(name).cells if cell.cell_type == "code"]
+    assert all(cell.outputs == [] and cell.execution_count is None for cell in cells)
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
-    for source in code_cells(name):
-        for node in ast.walk(ast.parse(source)):
-            assert not isinstance(node, kinds), source
+    transform = TransformerManager().transform_cell  # magics become calls
+    for cell in cells:
+        nodes = ast.walk(ast.parse(transform(cell.source)))
+        assert not any(isinstance(node, kinds) for node in nodes), cell.source
+    lines = "\n".join(cell.source for cell in cells).splitlines()
+    assert [line.strip() for line in lines if "pip install" in line] == [INSTALL]
 
 
-@pytest.mark.parametrize("name", PARAMETERS)
-def test_notebook_holds_no_outputs_and_installs_by_one_program(name: str) -> None:
-    for cell in read_notebook(name).cells:
-        if cell.cell_type == "code":
-            assert cell.outputs == []
-            assert cell.execution_count is None
-            assert "pip install" not in cell.source
+def test_colab_gets_all_packages_but_tensorflow_and_numpy() -> None:
+    def names(file: str) -> set[str]:
+        return set(re.findall(r"^[\w-]+", (PROJECT / file).read_text(), re.MULTILINE))
 
-
-def test_only_what_is_missing_is_installed() -> None:
-    text = "tensorflow==2.21.0\nnumpy==2.4.6\n# a comment\ntqdm==4.70.1\n"
-    text += "ai-edge-litert==2.3.0 # runs models\nsoxr==1.1.0\n-r other.txt\n"
-    there = {"tqdm": "4.0", "ai-edge-litert": "1.0", "numpy": "2.0"}
-    assert missing(text, there) == ["soxr==1.1.0"]
-    assert constraints(there) == "numpy==2.0\n"
-
-
-def test_tensorflow_and_numpy_are_never_installed() -> None:
-    text = (PROJECT / "requirements.txt").read_text()
-    names = [line.split("==")[0] for line in missing(text, {})]
-    assert "soundfile" in names
-    assert not set(names) & set(KEPT)
+    unpinned = PROJECT / "notebooks" / "requirements-colab.txt"
+    assert "==" not in unpinned.read_text()
+    assert names("requirements.txt") - KEPT - {"distributed"} <= names(str(unpinned))
+    assert not KEPT & names(str(unpinned))
 
 
 def test_a_recording_from_the_browser_becomes_a_file(
@@ -132,6 +107,6 @@ def test_an_empty_recording_is_refused(tmp_path: Path, url: str) -> None:
     assert not (tmp_path / "clip.webm").exists()
 
 
-def test_recording_elsewhere_than_on_colab_is_refused(tmp_path: Path) -> None:
+def test_recording_needs_colab(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="works on Colab only"):
         record(tmp_path / "clip.webm", 1.0)

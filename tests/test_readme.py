@@ -1,8 +1,7 @@
-"""What README and CONTRIBUTING tell people to type works as written.
+"""Every command and every Python block in README, docs and CONTRIBUTING works.
 
-Every command fenced as `bash` runs in a copy of the project, so that nothing is written
-into this one; those in `EXEMPT` do not, each for its reason. Trainings run as written
-plus `--epochs 1 --folds 0`.
+The commands in `bash` blocks run in a copy of the project, page by page, except those
+in `EXEMPT`. Trainings get `--epochs 1 --folds 0`.
 """
 
 import os
@@ -13,29 +12,32 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import inference_single_file
 import train
 from utils.audio.wav import write_wav
 from utils.corpora.csv_manifest import read_csv
-from utils.corpora.demo import utterance_names, utterance_samples
-from utils.corpora.emo_db import EMOTION_OF_LETTER
 from utils.files import PROJECT
 from utils.options import settings_from
 from utils.protocols.folds import PROTOCOLS
 
-README = (PROJECT / "README.md").read_text(encoding="utf-8")
+PATHS = [PROJECT / "README.md", *sorted(PROJECT.glob("docs/*.md"))]
+PAGES = {path.stem: path.read_text(encoding="utf-8") for path in PATHS}
 CONTRIBUTING = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+MORE_TEXTS = ("CONTRIBUTING", "REPRODUCTION", "MODEL_CARD", "inference_tests/README")
+LINKED = [*PATHS, *(PROJECT / f"{name}.md" for name in MORE_TEXTS)]
 SHORT = "--epochs 1 --folds 0"
 TIMEOUT_S = 600
 NOT_COPIED = (
-    *(".git", ".venv", "result", "features", "*_Segmented", "DEMO", "EMO-DB"),
+    *(".git", ".venv", "result", "features", "*_Segmented", "EMO-DB"),
     *(".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", "__pycache__"),
 )
 EXEMPT = {
     "python3 -m venv .venv && . .venv/bin/activate": "installs",
     "pip install -r requirements.txt": "installs",
+    "pip install -r requirements-cluster.txt": "installs",
     'pip install "tensorflow[and-cuda]==2.21.0"': "installs, for a GPU",
     "pre-commit install": "installs",
     "make test": "the test command itself",
@@ -43,7 +45,7 @@ EXEMPT = {
     "python -m utils.corpora.download EMO-DB --archive download.zip": "network",
     "KERAS_BACKEND=torch python train.py": "needs torch, for a GPU",
 }
-NEEDS_TFLITE_MICRO = "python -m utils.export.microcontroller"  # an optional pre-release
+MICROCONTROLLER = "python -m utils.export.microcontroller"  # an optional package
 EXEMPT_PYTHON = "from dask_jobqueue import SLURMCluster"  # needs a SLURM cluster
 
 
@@ -52,24 +54,16 @@ def fenced(text: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
-def commands(text: str) -> list[str]:
-    """The commands of all bash blocks, a line each."""
-    lines = "\n".join(fenced(text, "bash")).replace("\\\n", " ").splitlines()
-    return [line for line in lines if line.strip() and not line.startswith("#")]
+def commands(*texts: str) -> list[str]:
+    """The lines of all bash blocks."""
+    return "".join(block for text in texts for block in fenced(text, "bash")).split(
+        "\n"
+    )[:-1]
 
 
-def shortened(command: str) -> str:
-    """A training as written plus one epoch of one fold."""
-    if command.startswith("make train"):
-        return f'{command} TRAIN_OPTIONS="{SHORT}"'
-    if "train.py" in command and "--export_only" not in command:
-        return f"{command} {SHORT}"
-    return command
-
-
-def cells(section: str, column: int) -> list[str]:
-    """The code in one column of the tables of a section, split at semicolons."""
-    body = README.split(f"\n## {section}\n")[1].split("\n## ")[0]
+def cells(page: str, section: str, column: int) -> list[str]:
+    """The code in one column of the tables of a section."""
+    body = PAGES[page].split(f"\n## {section}\n")[1].split("\n## ")[0]
     rows = [line for line in body.splitlines() if line.startswith("| ")]
     return [
         code for row in rows for code in re.findall("`(.+?)`", row.split("|")[column])
@@ -78,7 +72,7 @@ def cells(section: str, column: int) -> list[str]:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project, as after the installation, with a corpus of one's own."""
+    """A copy of the project as after the installation, with the corpus `mydata`."""
     copy = tmp_path_factory.mktemp("clone") / "project"
     shutil.copytree(PROJECT, copy, ignore=shutil.ignore_patterns(*NOT_COPIED))
     python = copy / ".venv" / "bin" / "python"
@@ -86,31 +80,30 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     python.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
     python.chmod(0o755)
     (copy / ".venv" / "train.stamp").touch()
-    write_own_corpus(copy / "mydata")
+    lines = ["path,label,speaker"]
+    for speaker in ("anna", "ben", "carl"):
+        for label in ("neutral", "anger"):
+            name = f"clips/{speaker}_{label}.wav"
+            write_noise(copy / "mydata" / name, seed=len(lines))
+            lines.append(f"{name},{label},{speaker}")
+    (copy / "mydata" / "recordings.csv").write_text("\n".join(lines) + "\n")
     return copy
 
 
-def write_own_corpus(folder: Path) -> None:
-    """Two classes of three voices, with the manifest that README names."""
-    (folder / "clips").mkdir(parents=True)
-    lines = ["path,label,speaker"]
-    for name in utterance_names():
-        speaker, letter = name[:2], name[5]
-        if speaker in ("03", "08", "09") and letter in "NW":
-            path = folder / "clips" / f"{name}.wav"
-            write_wav(path, utterance_samples(name), 16_000)
-            lines.append(f"clips/{path.name},{EMOTION_OF_LETTER[letter]},{speaker}")
-    (folder / "recordings.csv").write_text("\n".join(lines) + "\n")
+def write_noise(path: Path, seed: int) -> None:
+    """One second of noise, 16 kHz mono."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_wav(path, np.random.RandomState(seed).uniform(-0.5, 0.5, 16_000), 16_000)
 
 
-def run(command: list[str], project: Path, text: str | None = None) -> str:
-    """Run in the copy, with its Python first in the path; the output on failure."""
+def run(command: list[str], project: Path, text: str = "") -> str:
+    """Run a command in the copy, with the copy's Python; return its output."""
     path = f"{project / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         command,
         cwd=project,
         env={**os.environ, "PATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
-        input=text or "",
+        input=text,
         capture_output=True,
         text=True,
         timeout=TIMEOUT_S,
@@ -120,81 +113,77 @@ def run(command: list[str], project: Path, text: str | None = None) -> str:
     return done.stdout
 
 
-def run_commands(text: str, project: Path) -> list[str]:
-    """Run the commands of a text in their order; those that ran."""
-    chosen = [
-        command
-        for command in commands(text)
-        if command not in EXEMPT
-        and not command.startswith(NEEDS_TFLITE_MICRO)
-        and "EMO-DB" not in command
-    ]
-    for command in chosen:
-        run(["bash", "-euc", shortened(command)], project)
-    return chosen
+def run_shell(command: str, project: Path) -> str:
+    """Run a line of a bash block; a training gets one epoch of one fold."""
+    if command.startswith("make train"):
+        command = f'{command} TRAIN_OPTIONS="{SHORT}"'
+    elif "train.py" in command:
+        command = f"{command} {SHORT}"
+    return run(["bash", "-euc", command], project)
 
 
-def test_readme_commands_and_python_run(project: Path) -> None:
-    ran = run_commands(README, project)
-    assert "make train" in ran
-    runs = list(project.glob("result/DEMO_*/*_Report.txt"))
-    assert len(runs) == 3  # protocols published, speaker, all
+def is_run_elsewhere(command: str) -> bool:
+    """Whether another test runs the command, or none does."""
+    return command in EXEMPT or "EMO-DB" in command or MICROCONTROLLER in command
+
+
+def test_commands_and_python_of_readme_and_docs_run(project: Path) -> None:
+    for text in PAGES.values():
+        for command in commands(text):
+            if not is_run_elsewhere(command):
+                run_shell(command, project)
+        for block in fenced(text, "python"):
+            if not block.startswith(EXEMPT_PYTHON):
+                assert "anger" in run(["python", "-"], project, block)
+    reports = list(project.glob("result/DEMO_*/*_Report.txt"))
+    assert len(reports) == 3  # protocols published, speaker, all
     assert (project / "timeline.png").is_file()
-    for block in fenced(README, "python"):
-        if not block.startswith(EXEMPT_PYTHON):
-            answers = run(["python", "-"], project, block)
-            assert "anger" in answers
 
 
-def test_contributing_commands_and_python_run(project: Path) -> None:
-    assert run_commands(CONTRIBUTING, project)
+def test_commands_and_python_of_contributing_run(project: Path) -> None:
+    for command in commands(CONTRIBUTING):
+        if not is_run_elsewhere(command):
+            run_shell(command, project)
     [block] = fenced(CONTRIBUTING, "python")
     (project / "utils" / "corpora" / "my_corpus.py").write_text(block)
     names = ["anna_s1_joy", "ben_s1_calm"]
-    for name in names:
-        path = project / "data" / "MYCORPUS" / f"{name}.wav"
-        path.parent.mkdir(exist_ok=True)
-        write_wav(path, utterance_samples("03a01Na"), 16_000)
-    listed = run(
-        ["python", "-"],
-        project,
+    for seed, name in enumerate(names):
+        write_noise(project / "data" / "MYCORPUS" / f"{name}.wav", seed)
+    code = (
         "from pathlib import Path\n"
         "from utils.corpora.my_corpus import CORPUS\n"
-        "print(*(u.id for u in CORPUS.read(Path('data/MYCORPUS')).utterances))",
+        "print(*(u.id for u in CORPUS.read(Path('data/MYCORPUS')).utterances))"
     )
-    assert listed.split() == names
+    assert run(["python", "-"], project, code).split() == names
 
 
 def test_the_microcontroller_command_runs(project: Path) -> None:
     pytest.importorskip("tflite_micro", reason="tflite-micro is not installed")
-    [command] = [c for c in commands(README) if c.startswith(NEEDS_TFLITE_MICRO)]
-    assert "smallest arena" in run(["bash", "-euc", command], project)
+    [command] = [c for c in commands(*PAGES.values()) if MICROCONTROLLER in c]
+    assert "smallest arena" in run_shell(command, project)
 
 
-def test_emo_db_commands_run(project: Path, emo_db_dir: Path) -> None:
+def test_the_emo_db_command_runs(project: Path, emo_db_dir: Path) -> None:
     (project / "data" / "EMO-DB").symlink_to(emo_db_dir / "EMO-DB")
-    chosen = [c for c in commands(README) if "EMO-DB" in c and c not in EXEMPT]
-    chosen = [c for c in chosen if not c.startswith(NEEDS_TFLITE_MICRO)]
-    assert chosen == ["make train DATASET=EMO-DB"]
-    for command in chosen:
-        run(["bash", "-euc", shortened(command)], project)
+    found = [c for c in commands(*PAGES.values()) if "EMO-DB" in c and c not in EXEMPT]
+    [command] = [c for c in found if MICROCONTROLLER not in c]
+    run_shell(command, project)
     assert list(project.glob("result/EMO-DB_*/*_Report.txt"))
 
 
-def test_every_exempt_command_is_there() -> None:
-    assert set(EXEMPT) <= {*commands(README), *commands(CONTRIBUTING)}
-    assert any(block.startswith(EXEMPT_PYTHON) for block in fenced(README, "python"))
-
-
-def test_the_test_command_is_one() -> None:
-    assert "make test" in commands(README)
+def test_exempt_and_test_commands_exist() -> None:
+    assert set(EXEMPT) <= set(commands(*PAGES.values(), CONTRIBUTING))
+    assert fenced(PAGES["many_machines"], "python")[0].startswith(EXEMPT_PYTHON)
     assert "make test" in (PROJECT / ".ci" / "run").read_text().splitlines()
 
 
 def result_commands() -> list[list[str]]:
-    """The arguments of the commands of the results rows."""
-    rows = [c for c in cells("Results on EMO-DB", 2) if c.startswith("python train.py")]
-    return [shlex.split(row)[2:] for row in rows]
+    """The arguments of `train.py` for the rows of the results."""
+    [common] = re.findall(r"`python train\.py (-dn .+)`", PAGES["protocols"])
+    return [
+        shlex.split(f"{common} {row}")
+        for row in cells("protocols", "Commands of the results", 2)
+    ]
 
 
 def test_every_results_row_has_a_command_that_is_understood() -> None:
@@ -214,32 +203,23 @@ def test_results_commands_run(argv: list[str], project: Path, emo_db_dir: Path) 
     run([*command, "--data_dir", str(emo_db_dir)], project)
 
 
-def test_every_training_option_is_shown_by_an_example(
-    capsys: pytest.CaptureFixture[str],
+@pytest.mark.parametrize(
+    ("script", "page", "section"),
+    [
+        (train, "protocols", "Training options by example"),
+        (inference_single_file, "classifying", "Options by example"),
+    ],
+)
+def test_every_option_has_an_example(
+    script, page: str, section: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    examples = cells("Options by example", 2)
+    examples = cells(page, section, 2)
     for example in examples:
-        args = train.parse_args(shlex.split(example))
-        if args.manifest is None:  # that one must be there
+        args = script.parse_args(shlex.split(example))
+        if script is train and args.manifest is None:  # the manifest does not exist
             settings_from(args)
-    check_all_shown(train, examples, capsys)
-
-
-def test_every_inference_option_is_shown_by_an_example(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    examples = cells("Classifying", 2)
-    for example in examples:
-        inference_single_file.parse_args(shlex.split(example))
-    check_all_shown(inference_single_file, examples, capsys)
-
-
-def check_all_shown(
-    script: object, examples: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Hold the examples to every option that `--help` lists."""
     with pytest.raises(SystemExit):
-        script.parse_args(["--help"])  # type: ignore[attr-defined]
+        script.parse_args(["--help"])
     listed = re.findall(r"^  (-[^\s,]+(?:, --\w+)?)", capsys.readouterr().out, re.M)
     used = {word for example in examples for word in shlex.split(example)}
     used |= {"-h", "--help", "--help_all"}
@@ -248,7 +228,7 @@ def check_all_shown(
 
 
 def test_the_example_manifest_is_one(tmp_path: Path) -> None:
-    [text] = fenced(README, "csv")
+    [text] = fenced(PAGES["corpora"], "csv")
     (tmp_path / "clips").mkdir()
     for name in ("first.wav", "second.flac"):
         (tmp_path / "clips" / name).touch()
@@ -258,20 +238,21 @@ def test_the_example_manifest_is_one(tmp_path: Path) -> None:
     assert {u.speaker for u in manifest.utterances} == {"anna", "ben"}
 
 
-@pytest.mark.parametrize(
-    "name", ["README.md", "REPRODUCTION.md", "MODEL_CARD.md", "CONTRIBUTING.md"]
-)
-def test_links_and_pictures_lead_somewhere(name: str) -> None:
-    text = (PROJECT / name).read_text(encoding="utf-8")
-    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
-    anchors = {re.sub(r"[^\w -]", "", t).lower().replace(" ", "-") for t in titles}
-    for target in re.findall(r"\]\(([^)]+)\)", text):
-        if target.startswith("#"):
-            assert target[1:] in anchors
-        elif not target.startswith("http"):
-            assert (PROJECT / target).is_file(), target
+@pytest.mark.parametrize("path", LINKED, ids=lambda path: path.stem)
+def test_links_and_pictures_lead_somewhere(path: Path) -> None:
+    for link in re.findall(r"\]\(([^)]+)\)", path.read_text(encoding="utf-8")):
+        if link.startswith("http"):
+            continue
+        name, _, anchor = link.partition("#")
+        target = path.parent / name if name else path
+        assert target.is_file(), link
+        if anchor:
+            titles = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.M)
+            names = [re.sub(r"[^\w -]", "", title).lower() for title in titles]
+            assert anchor in [name.replace(" ", "-") for name in names], link
 
 
-def test_the_file_map_names_what_is_there() -> None:
-    for path in cells("File map", 1):
+def test_the_readme_is_short_and_names_what_exists() -> None:
+    assert len(PAGES["README"].splitlines()) <= 200
+    for path in cells("README", "Where things are", 1):
         assert (PROJECT / path).exists(), path

@@ -1,4 +1,4 @@
-"""What every script does the same way: options, errors, exit status."""
+"""Options, error messages and exit statuses that all scripts share."""
 
 import argparse
 import io
@@ -11,12 +11,12 @@ from typing import Any
 from hyperparameters import InputError
 
 EXIT_USER_ERROR = 2
-EXIT_READER_LEFT = 141  # as a shell shows SIGPIPE: what was asked for was not all done
+EXIT_READER_LEFT = 141  # 128 + SIGPIPE: the reader closed our output
 HELP_WIDTH = 110
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser without prefix matching, its errors one line each."""
+    """An argument parser without abbreviations; its errors are one line."""
 
     def __init__(self, **options: object) -> None:
         super().__init__(
@@ -29,12 +29,12 @@ class Parser(argparse.ArgumentParser):
         )
 
     def error(self, message: str) -> None:  # type: ignore[override]
-        """One line on stderr, exit status 2."""
+        """Print one line on stderr and exit with status 2."""
         self.exit(EXIT_USER_ERROR, f"{self.prog}: error: {message}\n")
 
 
 class CompactHelp(argparse.RawDescriptionHelpFormatter):
-    """Help that fits a screen: one line an option, defaults printable."""
+    """Help with one line per option, which shows the default."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=36, width=HELP_WIDTH)
@@ -53,7 +53,7 @@ class CompactHelp(argparse.RawDescriptionHelpFormatter):
 
 
 def true_or_false(text: str) -> bool:
-    """Strict: `true` or `false`, in any case; nothing else is a truth value."""
+    """`true` or `false`, upper or lower case; anything else is refused."""
     try:
         return {"true": True, "false": False}[text.lower()]
     except KeyError:
@@ -63,25 +63,25 @@ def true_or_false(text: str) -> bool:
 
 
 def run_main(main: Callable[[Sequence[str] | None], int]) -> int:
-    """Call a script's main; the user's mistakes become one line, exit status 2.
+    """Call a script's main and turn a user's mistake into one line on stderr.
 
     Args:
-        main: Takes argv without the program's name, returns the exit status.
+        main: Takes argv (None: the process's) and returns the exit status.
 
     Returns:
-        The exit status: 2 for a mistake in the input or a file that cannot be read or
-        written, 130 after Ctrl-C, 141 where nobody reads the output. Anything else that
-        is raised is a bug and shows.
+        The exit status of `main`; 2 after a user's mistake or a file error; 130 after
+        Ctrl-C; 141 if the reader closed our output. Other exceptions are bugs and
+        propagate.
     """
     program = program_name()
-    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be UTF-8
+    if isinstance(sys.stdout, io.TextIOWrapper):  # file names may not be UTF-8
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return main(None)
     except InputError as error:
         print(f"{program}: error: {one_line(error)}", file=sys.stderr)
-    except BrokenPipeError:  # the reader of our output left, as `| head` does
-        for stream in (sys.stdout, sys.stderr):  # what they still hold goes nowhere
+    except BrokenPipeError:  # as with `| head`
+        for stream in (sys.stdout, sys.stderr):  # discard what they still buffer
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         return EXIT_READER_LEFT
     except OSError as error:
@@ -93,7 +93,7 @@ def run_main(main: Callable[[Sequence[str] | None], int]) -> int:
 
 
 def program_name() -> str:
-    """What was typed to start this program: `train.py` or `python -m utils.report`."""
+    """The program as the user typed it: `train.py` or `python -m utils.report`."""
     spec = sys.modules["__main__"].__spec__
     if spec is None:
         return os.path.basename(sys.argv[0])
@@ -119,6 +119,5 @@ def terminal_bar(items: Iterable[Any], **options: Any) -> Iterable[Any]:
 
 
 def printable(path: Path | str) -> str:
-    """A file name for a one-line message: control characters are escaped."""
-    letters = (c if c.isprintable() else repr(c)[1:-1] for c in str(path))
-    return "".join(letters)
+    """A file name for a one-line message, with control characters escaped."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(path))

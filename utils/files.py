@@ -1,4 +1,4 @@
-"""Writing so that a kill, a full disk or a second run leaves no half file."""
+"""Writes files and folders completely or not at all, and hashes them."""
 
 import contextlib
 import glob
@@ -22,24 +22,22 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 
 def write_atomic(path: Path, write: bytes | str | Callable[[BinaryIO], object]) -> None:
-    """Write a file whole or not at all.
+    """Write a complete file, or keep the old one.
 
     Args:
-        path: Target; its folder is made where missing. A device or a pipe, such as
+        path: Target; missing folders are created. A device or a pipe, such as
             `/dev/stdout`, is written to and not replaced.
-        write: The content, or a function that writes it into an open binary file.
+        write: The content, or a function that writes it to an open binary file.
 
     Raises:
-        OSError: The disk is full or the folder not writable; the old file stays.
+        OSError: The disk is full or the folder is not writable; the old file stays.
     """
-    if (own := STREAMS.get(str(path))) is not None:
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-        with os.fdopen(os.dup(own), "wb") as file:  # goes on where the stream is
-            _write(file, write)
-        return
-    if path.exists() and not path.is_file():
-        with path.open("wb") as file:
+    descriptor = STREAMS.get(str(path))
+    if descriptor or (path.exists() and not path.is_file()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # A duplicate keeps the position in a file that the stream was redirected to.
+        with open(os.dup(descriptor) if descriptor else path, "wb") as file:
             _write(file, write)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -68,48 +66,44 @@ def _temporary(path: Path) -> Path:
 
 
 def remove_parts(path: Path) -> None:
-    """Remove what killed writers of a file or folder left; the caller holds its lock.
-
-    Args:
-        path: The finished file or folder; it stays.
-    """
-    for left in path.parent.glob(f".{glob.escape(path.name)}.{'?' * 8}.part"):
-        if left.is_dir():
-            shutil.rmtree(left, ignore_errors=True)
+    """Remove the parts left by killed writers of `path`; the caller holds its lock."""
+    for part in path.parent.glob(f".{glob.escape(path.name)}.{'?' * 8}.part"):
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
         else:
-            left.unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON atomically: two-space indent, no NaN, newline at the end."""
+    """Write JSON with `write_atomic`: indented, without NaN, with a final newline."""
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     write_atomic(path, text + "\n")
 
 
 @contextlib.contextmanager
 def building(folder: Path, mark: str = "") -> Iterator[Path]:
-    """Build a folder under a temporary name; it appears whole or not at all.
+    """Build a folder under a temporary name and rename it when it is complete.
 
-    The caller holds `locked(folder)`: what an earlier, killed build left is removed.
+    The caller holds `locked(folder)`: the remains of a killed build are removed.
 
     Args:
         folder: The finished folder; an older one is replaced.
-        mark: Name of a file in every folder of this kind: one without it is not ours
-            to replace.
+        mark: Name of a file that every folder of this kind holds. A filled folder
+            without it is never replaced.
 
     Yields:
         The temporary folder to fill.
 
     Raises:
-        InputError: There is a folder with files and without the mark.
-        OSError: The disk is full or the folder not writable. An older one stays until
-            the new one is whole; a kill between the two renames leaves none.
+        InputError: The folder holds files but not the mark.
+        OSError: The disk is full or the folder is not writable. The older folder stays
+            until the new one is complete; a kill between the two renames leaves none.
     """
     is_filled = folder.is_dir() and any(folder.iterdir())
     if mark and is_filled and not (folder / mark).exists():
         raise InputError(
             f"{folder}: not made by this program (it holds no {mark}) and therefore "
-            "kept; move it away, or name another place with --derived_dir"
+            "kept; move it, or choose another folder with --derived_dir"
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
     remove_parts(folder)
@@ -127,8 +121,8 @@ def building(folder: Path, mark: str = "") -> Iterator[Path]:
 
 
 def locked(target: Path) -> "FileLock":
-    """One builder at a time: a lock beside `target`, released when its holder dies."""
-    from filelock import FileLock  # not needed to classify
+    """A lock beside `target` for its builder; released if the process dies."""
+    from filelock import FileLock  # inference does not need it
 
     target.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(target.parent / f".{target.name}.lock")
@@ -141,6 +135,6 @@ def sha256(path: Path) -> str:
 
 
 def json_sha256(content: Any) -> str:
-    """SHA-256 of a JSON-able object, independent of the order of its keys."""
+    """SHA-256 of a JSON object, independent of the order of its keys."""
     text = json.dumps(content, sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -1,11 +1,9 @@
-"""Tables as text: Markdown, columns in line, and CSV."""
+"""Tables as Markdown, as aligned text and as CSV."""
 
 import csv
 import io
 from collections.abc import Iterable, Sequence
 from typing import Any
-
-PIPE = r"\|"  # a bar inside a cell
 
 
 def markdown_table(
@@ -14,33 +12,26 @@ def markdown_table(
     """Lines of a Markdown table.
 
     Args:
-        heads: The columns' headings.
-        rows: A cell for each heading; shown as `str` does.
-
-    Returns:
-        Two lines of head, then one a row.
+        heads: The column headings.
+        rows: One cell per heading; printed by `str`.
     """
-    return [
-        markdown_row(heads),
-        markdown_row(["---"] * len(heads)),
-        *map(markdown_row, rows),
-    ]
+    return [markdown_row(row) for row in (heads, ["---"] * len(heads), *rows)]
 
 
 def markdown_row(cells: Iterable[object]) -> str:
-    """One line of a Markdown table; a bar in a cell stays a bar."""
-    return f"| {' | '.join(str(cell).replace('|', PIPE) for cell in cells)} |"
+    """One line of a Markdown table; bars inside cells are escaped."""
+    return "| " + " | ".join(str(cell).replace("|", r"\|") for cell in cells) + " |"
 
 
 def text_table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
     """Lines of a table for a terminal or a text file.
 
     Args:
-        heads: The columns' headings.
-        rows: A cell for each heading; shown as `str` does.
+        heads: The column headings.
+        rows: One cell per heading; printed by `str`.
 
     Returns:
-        Columns two spaces apart, the first to the left, the others to the right.
+        Lines with columns two spaces apart, the first left-aligned, the others right.
     """
     cells = [[str(cell) for cell in row] for row in (heads, *rows)]
     first, *others = [max(map(len, column)) for column in zip(*cells, strict=True)]
@@ -52,7 +43,7 @@ def text_table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> list[s
 
 
 def csv_text(rows: Iterable[Sequence[Any]]) -> str:
-    """Rows as CSV, lines ended as on Unix, the same on every system."""
+    """Rows as CSV, with `\\n` line ends on every system."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()
