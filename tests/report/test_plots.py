@@ -212,7 +212,7 @@ def test_a_whole_hour_is_no_picture(tmp_path: Path) -> None:
     path = tmp_path / "long.wav"
     noise = np.random.RandomState(0).randint(-99, 99, 16_000 * 121, np.int16)
     soundfile.write(path, noise, 16_000)
-    with pytest.raises(InputError, match=r"121 s are too many .*; give -id 3"):
+    with pytest.raises(InputError, match=r"121 s do not fit .*; give -id 3"):
         read_clip(path, FrontEnd())
     segment, _ = read_clip(path, FrontEnd(), whole=False)
     assert len(segment) == 48_000
@@ -226,23 +226,16 @@ def test_a_clip_shorter_than_a_frame_is_padded(short_wav: Path) -> None:
 def test_the_clips_panels_are_the_networks_inputs(tone_wav: Path) -> None:
     segment, front_end = read_clip(tone_wav, FrontEnd())
     figure = clip_figure(segment, front_end, "tone.wav")
-    mfcc = figure.axes[3].images[0]
+    spectrogram, mel, mfcc = (axes.collections[0] for axes in figure.axes[1:4])
     expected = compute_features(segment, front_end)[..., 0].T
     np.testing.assert_array_equal(mfcc.get_array(), expected)
-    start_s, end_s, *_ = mfcc.get_extent()
-    assert start_s == pytest.approx(0.032 - 0.008)  # centred on the first frame
-    assert end_s == pytest.approx(start_s + front_end.num_frames * 0.016)
-    panel = figure.axes[1]  # 440 Hz is the loudest
-    loudest = panel.images[0].get_array().mean(axis=1).argmax() * 8.0 / 512
-    assert loudest == pytest.approx(0.44, abs=0.016)
-
-
-def test_the_mel_axis_tells_hertz(tone_wav: Path) -> None:
-    segment, front_end = read_clip(tone_wav, FrontEnd())
-    panel = clip_figure(segment, front_end).axes[2]
-    loudest = int(panel.images[0].get_array().mean(axis=1).argmax())
-    ticks = {t.get_text(): t.get_position()[1] for t in panel.get_yticklabels()}
-    assert ticks["250"] < loudest < ticks["500"]
+    times_s = mfcc.get_coordinates()[0, :, 0]  # the frames' edges
+    assert times_s[0] == pytest.approx(0.032 - 0.008)  # centred on the first frame
+    assert times_s[-1] == pytest.approx(times_s[0] + front_end.num_frames * 0.016)
+    for panel in (spectrogram, mel):  # the 440 Hz tone is loudest at 440 Hz
+        loudest = panel.get_array().mean(axis=1).argmax()
+        edges_hz = panel.get_coordinates()[[loudest, loudest + 1], 0, 1]
+        assert edges_hz[0] - 16 < 440 < edges_hz[1] + 16
 
 
 def test_clip_command_names_its_files(
@@ -257,30 +250,3 @@ def test_clip_command_names_its_files(
 def test_a_silent_clip_is_refused(silence_wav: Path) -> None:
     with pytest.raises(InputError, match="silent"):
         read_clip(silence_wav, FrontEnd())
-
-
-def test_exactly_one_picture_must_be_asked_for(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    with pytest.raises(SystemExit, match="2"):
-        command.parse_args([])
-    assert "--run" in capsys.readouterr().err
-
-
-def test_the_network_picture_shows_the_real_network(tmp_path: Path) -> None:
-    import models
-    from hyperparameters import Settings
-    from utils.report.plots.network import network_figure, stages_of
-
-    model = models.build_light_sernet(Settings(), num_classes=7)
-    stages = stages_of(model)
-    assert sum(stage.parameters for stage in stages) == model.count_params() == 463_431
-    assert [stage.shape for stage in stages][-3:] == [
-        (6, 5, 160),
-        (1, 1, 320),
-        (1, 1, 7),
-    ]
-    texts = texts_of(network_figure(stages, "Light-SERNet"))
-    assert "conv 11×1\npool 2×2" in texts
-    assert "6×5×160\n184,960" in texts
-    assert "dropout 0.3\ndense, softmax" in texts
