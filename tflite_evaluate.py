@@ -21,7 +21,6 @@ from utils.cli import Parser, run_main
 from utils.corpora.load import DataPaths, read_corpus, reader_of, select_part
 from utils.files import PROJECT, write_atomic, write_json
 from utils.report.plots.precisions import size_figure
-from utils.report.plots.run import stem_of
 from utils.report.plots.style import save
 from utils.runs.records import Run, load_run
 from utils.scores.evaluation import NAMES, Rescored, evaluate, has_files, rescore
@@ -129,7 +128,7 @@ def evaluate_run(args: argparse.Namespace) -> int:
             run, run_reader(run, args), lambda folds: terminal_bar(folds, unit="fold")
         )
     content = evaluate(rescored, GATE_POINTS if args.gate is None else args.gate)
-    path = run.folder / f"{stem_of(run)}_TFLite"
+    path = run.folder / f"{run.file_stem}_TFLite"
     write_json(path.with_name(f"{path.name}.json"), content)
     write_atomic(path.with_name(f"{path.name}.md"), markdown(content))
     if figure := size_figure(content):

@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from hyperparameters import Training
 from utils.report.plots.results import ConfusionPanel
-from utils.report.plots.run import stem_of
 from utils.runs.records import Run
 from utils.scores.intervals import interval_text
 from utils.tables import markdown_table
@@ -119,7 +118,7 @@ def our_row(run: Run, metrics: Mapping[str, Any]) -> list[str]:
         cells = [interval_text(scores["headline"][name]) for name in SHORT_NAMES]
     made = (
         f"seed {settings['seed']}, {settings['epochs']} epochs, {cost_text(run)}: "
-        f"[report](reproduction/{run.folder.name}/{stem_of(run)}_Report.txt)"
+        f"[report](reproduction/{run.folder.name}/{run.file_stem}_Report.txt)"
     )
     return ["ours", protocol_of(run, "**"), settings["loss_name"], *cells, made]
 
@@ -190,7 +189,7 @@ def picture(rows: Sequence[Row]) -> list[str]:
     """Recall by class and speaker of the run to expect, as a line of Markdown."""
     if (row := expected_run(rows)) is None:
         return []
-    path = f"reproduction/{row[0].folder.name}/{stem_of(row[0])}_Recall.png"
+    path = f"reproduction/{row[0].folder.name}/{row[0].file_stem}_Recall.png"
     return [f"![Recall by class and UA by speaker, speakers held out]({path})"]
 
 

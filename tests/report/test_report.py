@@ -17,7 +17,6 @@ from utils.files import PROJECT, write_atomic
 from utils.model_files.metadata import attach_metadata, read_metadata, without_metadata
 from utils.model_files.tflite import file_name
 from utils.report.chosen_models import place_models
-from utils.report.plots.run import stem_of
 from utils.report.render import headline, metrics_of, render
 from utils.report.text import report_text
 from utils.runs.folder import fold_folder
@@ -205,7 +204,7 @@ def test_models_of_a_fold_chosen_before_say_so(tmp_path: Path) -> None:
             "run": tmp_path.name,
         },
     )
-    name = file_name(stem_of(run), "float32")
+    name = file_name(run.file_stem, "float32")
     write_atomic(fold_folder(tmp_path, 0) / name, content)
     [placed] = place_models(run, summary(run))
     assert placed == tmp_path / name

@@ -9,7 +9,6 @@ from hyperparameters import InputError
 from utils.files import write_atomic
 from utils.model_files.metadata import attach_metadata, read_metadata, without_metadata
 from utils.model_files.tflite import NAMES, file_name
-from utils.report.plots.run import stem_of
 from utils.runs.folder import fold_folder
 from utils.runs.records import Run
 
@@ -51,7 +50,7 @@ def place_models(run: Run, scores: dict[str, Any]) -> list[Path]:
         The files written; none where no fold's own were copied here.
     """
     number, why = chosen_fold(run)
-    stem, written = stem_of(run), []
+    stem, written = run.file_stem, []
     for name in NAMES:
         target = run.folder / file_name(stem, name)
         own = fold_folder(run.folder, number) / target.name

@@ -12,7 +12,7 @@ from utils.cli import Parser
 from utils.files import write_atomic, write_json
 from utils.report.chosen_models import place_models
 from utils.report.csv_files import write_tables
-from utils.report.plots.run import run_figures, save_figures, stem_of
+from utils.report.plots.run import run_figures, save_figures
 from utils.report.text import report_text
 from utils.runs.records import Run, load_run
 from utils.scores.intervals import interval_text
@@ -54,7 +54,7 @@ def render(run_folder: Path) -> Rendered:
     place_models(run, metrics["keras"])
     write_tables(run)
     write_json(run.folder / "metrics.json", metrics)
-    path = run.folder / f"{stem_of(run)}_Report.txt"
+    path = run.folder / f"{run.file_stem}_Report.txt"
     write_atomic(path, report_text(run, metrics))
     return Rendered(path, metrics, headline(metrics))
 

@@ -17,7 +17,6 @@ from utils.model_files.tflite import (
     predict_recordings,
 )
 from utils.processes import capture_stderr
-from utils.report.plots.run import stem_of
 from utils.runs.folder import fold_folder, machine, versions
 from utils.runs.records import Rows, Run
 from utils.scores.intervals import headline_intervals
@@ -48,7 +47,7 @@ class Rescored:
 
 def fold_files(run: Run, fold: int) -> dict[str, Path]:
     """A fold's model files that are there, by the name of their answers."""
-    folder, stem = fold_folder(run.folder, fold), stem_of(run)
+    folder, stem = fold_folder(run.folder, fold), run.file_stem
     paths = {name: folder / file_name(stem, name) for name in NAMES}
     return {name: path for name, path in paths.items() if path.exists()}
 
@@ -168,7 +167,7 @@ def compare(rows: Rows, reference: Rows) -> dict[str, Any]:
 
 def _representative(run: Run, name: str) -> Path | None:
     """The file to measure: the run's own, or its first fold's; None without any."""
-    top = run.folder / file_name(stem_of(run), name)
+    top = run.folder / file_name(run.file_stem, name)
     found = [fold_files(run, record["fold"]).get(name) for record in run.records]
     paths = [path for path in (top, *found) if path is not None and path.exists()]
     return paths[0] if paths else None

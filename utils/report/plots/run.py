@@ -18,7 +18,7 @@ from utils.report.plots.results import (
     recall_figure,
 )
 from utils.report.plots.style import save, styled
-from utils.runs.folder import file_stem, settings_of
+from utils.runs.folder import settings_of
 from utils.runs.records import Run, load_run
 from utils.scores.metrics import summary
 
@@ -46,17 +46,11 @@ def draw_run(folder: Path) -> list[Path]:
 
 def save_figures(run: Run, figures: Mapping[str, Figure]) -> list[Path]:
     """Write figures into the run folder as `<stem>_<name>.pdf` and `.png`."""
-    stem = stem_of(run)
     return [
         path
         for name, figure in figures.items()
-        for path in save(figure, run.folder / f"{stem}_{name}")
+        for path in save(figure, run.folder / f"{run.file_stem}_{name}")
     ]
-
-
-def stem_of(run: Run) -> str:
-    """The start of the run's file names, as `EMO-DB_3.0s_Segmented_cross_entropy`."""
-    return file_stem(run.config["corpus"]["name"], settings_of(run.config))
 
 
 def run_figures(run: Run, scores: Mapping[str, Any]) -> dict[str, Figure]:
