@@ -58,37 +58,31 @@ def test_epochs_chosen_on_different_sets_do_not_compare(tmp_path: Path) -> None:
         compare([load_run(first), load_run(second)])
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_sign_flip_equals_brute_force(seed: int) -> None:
     """All 2^8 sign vectors, in exact integers: many of their sums tie."""
     gains = np.random.RandomState(seed).randint(-3, 5, size=8)
-    sums = [
-        abs(sum(sign * gain for sign, gain in zip(signs, gains.tolist(), strict=True)))
-        for signs in itertools.product((1, -1), repeat=8)
-    ]
-    expected = sum(value >= abs(gains.sum()) for value in sums) / len(sums)
+    signs = np.array(list(itertools.product((1, -1), repeat=8)))
+    expected = np.mean(abs(signs @ gains) >= abs(gains.sum()))
     assert sign_flip(gains / 535) == expected  # thirds and tenths do not add exactly
 
 
-def test_sign_flip_equals_scipy() -> None:
-    gains = np.random.RandomState(1).standard_normal(10)
-    expected = scipy.stats.permutation_test(
-        (gains,), np.sum, permutation_type="samples", n_resamples=np.inf
-    ).pvalue
-    assert sign_flip(gains) == pytest.approx(expected, rel=1e-12)
-
-
-def test_sign_flip_at_its_ends() -> None:
-    assert sign_flip(np.full(10, 0.01)) == 2 / 2**10
-    assert sign_flip(np.zeros(10)) == 1
-    assert sign_flip(np.array([0.1, -0.1])) == 1
-
-
-def test_sign_flip_of_many_units_is_drawn() -> None:
-    """Beyond the exact range: against the exact tail of a fair coin's sum."""
-    gains = np.array([1.0] * 24 + [-1.0] * 12)
-    exact = scipy.stats.binomtest(24, 36).pvalue
-    assert sign_flip(gains) == pytest.approx(exact, abs=0.003)
+@pytest.mark.parametrize(
+    ("gains", "expected"),
+    [
+        (np.full(10, 0.01), 2 / 2**10),
+        (np.zeros(10), 1),
+        (np.array([0.1, -0.1]), 1),
+        (np.array([0.3, 0.0]), 1),  # one sign alone to flip
+        # beyond the exact range: the exact tail of a fair coin's sum
+        (
+            np.array([1.0] * 24 + [-1.0] * 12),
+            pytest.approx(scipy.stats.binomtest(24, 36).pvalue, abs=0.003),
+        ),
+    ],
+)
+def test_sign_flip_at_its_ends(gains: np.ndarray, expected: float) -> None:
+    assert sign_flip(gains) == expected
 
 
 def test_differences_are_those_of_the_figures(runs: list[Run]) -> None:
@@ -100,24 +94,6 @@ def test_differences_are_those_of_the_figures(runs: list[Run]) -> None:
     assert unit == "speaker"
     assert contributions.shape == (2, 10)
     np.testing.assert_allclose(contributions.sum(axis=1), second - first, rtol=1e-12)
-
-
-def test_swapping_one_speakers_answers_flips_one_sign(
-    tmp_path: Path, runs: list[Run]
-) -> None:
-    swapped = [random_folds(0, right=0.5), random_folds(1, right=0.9)]
-    swapped[0][4], swapped[1][4] = swapped[1][4], swapped[0][4]
-    others = [
-        load_run(write_run(tmp_path / f"swapped{i}", folds))
-        for i, folds in enumerate(swapped)
-    ]
-    before, after = common_utterances(*runs), common_utterances(*others)
-    assert before is not None
-    assert after is not None
-    signs = np.where(np.arange(10) == 4, -1, 1)
-    np.testing.assert_allclose(
-        unit_differences(after)[1], signs * unit_differences(before)[1], atol=1e-15
-    )
 
 
 def test_contributions_by_hand() -> None:
@@ -264,9 +240,7 @@ def test_a_run_without_scores_is_refused(tmp_path: Path, runs: list[Run]) -> Non
     ("arguments", "message"),
     [
         (["first"], "give two run folders or more, got 1"),
-        (["first", "nowhere"], "nowhere: no folds/fold_*.json"),
         (["first", "second", "--source", "int8"], "no probabilities of 'int8'"),
-        (["first", "second", "--allow"], "unrecognized arguments: --allow"),
         (["first", "second", "--csv", "first"], "first"),
     ],
 )

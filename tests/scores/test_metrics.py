@@ -15,13 +15,11 @@ from sklearn.metrics import (
 )
 from synthetic_run import CLASSES, random_folds, write_run
 
-from hyperparameters import InputError
 from utils.runs.records import Rows, load_run
 from utils.scores.metrics import (
     SCORES,
     confusion,
     fold_scores,
-    over_seeds,
     per_class,
     per_speaker,
     scores_of,
@@ -168,10 +166,6 @@ def test_a_summary_pools_the_rows_of_all_folds(tmp_path: Path) -> None:
     assert content["headline"]["ua"]["method"] == (
         "delete-one-speaker jackknife, logit scale, t(9)"
     )
-    assert [line["unit"] for line in content["reference_intervals"]] == [
-        "speaker",
-        "utterance",
-    ]
     assert (content["n"], content["utterances"], content["speakers"]) == (120, 120, 10)
     assert content["complete"] is True
     assert np.sum(content["confusion"]["counts"]) == 120
@@ -194,7 +188,6 @@ def test_speakers_unknown_is_said(tmp_path: Path) -> None:
     content = summary(load_run(write_run(tmp_path / "run", folds)))
     assert content["headline"]["ua"]["unit"] == "utterance"
     assert "delete-one-utterance" in content["headline"]["ua"]["method"]
-    assert [line["unit"] for line in content["reference_intervals"]] == ["utterance"]
     assert content["per_speaker"] == []
     assert content["speakers"] == 0
 
@@ -206,54 +199,3 @@ def test_a_run_without_test_set_has_no_figures(tmp_path: Path) -> None:
     content = summary(load_run(folder))
     assert content["n"] == 0
     assert "headline" not in content
-
-
-def test_spread_over_seeds(tmp_path: Path) -> None:
-    runs = [
-        load_run(
-            write_run(tmp_path / str(seed), random_folds(seed), settings={"seed": seed})
-        )
-        for seed in (1, 2, 3)
-    ]
-    spread = over_seeds(runs)
-    values = [accuracy_score(run.rows().true, run.rows().predicted) for run in runs]
-    assert len(set(values)) > 1
-    assert spread["seeds"] == [1, 2, 3]
-    assert spread["wa"] == pytest.approx(
-        {
-            "mean": np.mean(values),
-            "sd": np.std(values, ddof=1),
-            "min": min(values),
-            "max": max(values),
-        }
-    )
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"settings": {"seed": 42}}, "seed of its own, got 2 of seed 42"),
-        ({"settings": {"seed": 1, "epochs": 9}}, "but epochs differs"),
-        (
-            {"settings": {"seed": 1}, "corpus": {"name": "TEST", "digest": "0"}},
-            "but corpus differs",
-        ),
-    ],
-)
-def test_runs_that_differ_in_more_than_the_seed_are_refused(
-    tmp_path: Path, changes: dict, message: str
-) -> None:
-    first = load_run(write_run(tmp_path / "first", random_folds(0)))
-    other = load_run(write_run(tmp_path / "other", random_folds(1), **changes))
-    with pytest.raises(InputError, match=message):
-        over_seeds([first, other])
-
-
-def test_an_unfinished_run_or_a_single_one_has_no_spread(tmp_path: Path) -> None:
-    first = load_run(write_run(tmp_path / "first", random_folds(0)))
-    folder = write_run(tmp_path / "other", random_folds(1), settings={"seed": 1})
-    (folder / "folds/fold_03.json").unlink()
-    with pytest.raises(InputError, match="9 of 10 folds done"):
-        over_seeds([first, load_run(folder)])
-    with pytest.raises(InputError, match="needs two runs, got 1"):
-        over_seeds([first])
