@@ -94,15 +94,15 @@ def _draw_mel(axes: Axes, segment: FloatArray, front_end: FrontEnd) -> None:
     low_hz, high_hz = front_end.mel_low_hz, front_end.mel_high_hz
     edges = front_end.num_mel_bins + 2  # each band is a triangle over three of them
     edges_hz = librosa.mel_frequencies(edges, fmin=low_hz, fmax=high_hz, htk=True)
-    look = {"y_axis": "mel", "y_coords": edges_hz[1:-1], "cmap": "magma"}
-    _show(axes, values, front_end, label="ln(mel + 1e-6)", **look)
+    look: dict[str, Any] = {"y_axis": "mel", "y_coords": edges_hz[1:-1]}
+    _show(axes, values, front_end, label="ln(mel + 1e-6)", cmap="magma", **look)
     axes.set(title="Mel spectrogram", ylabel="frequency, Hz")
 
 
 def _draw_mfcc(axes: Axes, segment: FloatArray, front_end: FrontEnd) -> None:
     values = _input_of(segment, front_end, "mfcc")
     limit = np.percentile(np.abs(values[1:]), MFCC_COLOUR_PERCENTILE)
-    look = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
+    look: dict[str, Any] = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
     _show(axes, values, front_end, label="value", extend="both", **look)
     axes.set(title="MFCC", ylabel="coefficient", yticks=range(0, len(values), 10))
 
