@@ -21,8 +21,6 @@ SHARED = "Speakers shared, the test set touched once"
 HELD_OUT = (
     "Speakers held out, the test set touched once (what to expect on a new speaker)"
 )
-# while a question has no run, its table promises one of this protocol
-QUESTIONS = {AS_PUBLISHED: "published", SHARED: "random", HELD_OUT: "speaker"}
 HEADS = ("result", "protocol", "loss", "UA %", "WA %", "F1 %", "made with")
 AGAINST_HEADS = ("ours", "loss", "published by", "UA %", "WA %", "F1 %")
 CLASS_HEADS = ("class", "utterances", "recall %", "precision %", "F1 %")
@@ -39,14 +37,14 @@ Row = tuple[Run, Mapping[str, Any]]  # a run and its metrics
 
 
 def results_tables(rows: Sequence[Row], published: Mapping[str, Any]) -> str:
-    """One table per question."""
+    """One table per question; a question without scores has none."""
     parts = []
     scored = [row for row in rows if row[0].protocol != "all"]
-    for question, protocol in QUESTIONS.items():
+    for question in (AS_PUBLISHED, SHARED, HELD_OUT):
         lines = published_rows(published) if question == AS_PUBLISHED else []
-        ours = [our_row(*row) for row in scored if question_of(row[0]) == question]
-        lines += ours or [["ours", protocol, "–", *[NOT_RUN] * 3, "–"]]
-        parts += [f"**{question}**", "", *markdown_table(HEADS, lines), ""]
+        lines += [our_row(*row) for row in scored if question_of(row[0]) == question]
+        if lines:
+            parts += [f"**{question}**", "", *markdown_table(HEADS, lines), ""]
     parts.append(
         "Ours: pooled over test utterances, with 95 % intervals that take the "
         "speaker as the unit (see the run's report for their method)."

@@ -96,6 +96,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_fills_every_text(built: Path) -> None:
     readme, account, card = texts = [(built / name).read_text() for name in TEXTS]
+    assert f"**{AS_PUBLISHED}**" in readme
+    assert f"**{SHARED}**" not in readme  # no run answers this question
     report = "reproduction/speaker-run/EMO-DB_3.0s_Segmented_cross_entropy_Report.txt"
     assert (built / report).is_file()
     for text in texts:
