@@ -21,7 +21,7 @@ from utils.files import write_atomic, write_json
 from utils.report.plots.precisions import size_figure
 from utils.report.plots.style import save
 from utils.runs.records import Run, load_run
-from utils.scores.evaluation import NAMES, Rescored, evaluate, has_files, rescore
+from utils.scores.evaluation import Folds, evaluate, has_files, rescore
 from utils.scores.evaluation_text import LEGEND, markdown, screen_table
 from utils.scores.model_score import score_model, score_text
 from utils.training.progress import terminal_bar
@@ -98,13 +98,12 @@ def evaluate_run(args: argparse.Namespace) -> int:
     Raises:
         InputError: No run folder, or its corpus is not found or another one.
     """
-    run = load_run(args.run)
-    rescored = Rescored(run=run, folds={name: [] for name in NAMES})
+    run, folds = load_run(args.run), Folds()
     if has_files(run):
-        rescored = rescore(
-            run, run_reader(run, args), lambda folds: terminal_bar(folds, unit="fold")
-        )
-    content = evaluate(rescored, GATE_POINTS if args.gate is None else args.gate)
+        read = run_reader(run, args)
+        run, folds = rescore(run, read, lambda items: terminal_bar(items, unit="fold"))
+    gate_points = GATE_POINTS if args.gate is None else args.gate
+    content = evaluate(run, folds, gate_points)
     path = run.folder / f"{run.file_stem}_TFLite"
     write_json(path.with_name(f"{path.name}.json"), content)
     write_atomic(path.with_name(f"{path.name}.md"), markdown(content))

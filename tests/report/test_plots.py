@@ -11,7 +11,7 @@ from matplotlib.text import Text
 from synthetic_run import NOTE, VERDICT, trained_run
 
 import utils.report.plots.__main__ as command
-from hyperparameters import FrontEnd, InputError
+from hyperparameters import InputError
 from utils.audio.features import compute_features
 from utils.report.plots.clip import clip_figure, read_clip
 from utils.report.plots.results import (
@@ -169,9 +169,9 @@ def test_pictures_without_data_are_left_out(
 
 
 def test_the_whole_clip_or_the_networks_segment(long_wav: Path) -> None:
-    segment, front_end = read_clip(long_wav, FrontEnd())
+    segment, front_end = read_clip(long_wav)
     assert front_end.duration_samples == len(segment) == 9 * 16_000
-    segment, front_end = read_clip(long_wav, FrontEnd(), whole=False)
+    segment, front_end = read_clip(long_wav, 3.0)
     assert front_end.duration_samples == len(segment) == 48_000
 
 
@@ -180,23 +180,23 @@ def test_a_whole_hour_is_no_picture(tmp_path: Path) -> None:
     noise = np.random.RandomState(0).randint(-99, 99, 16_000 * 121, np.int16)
     soundfile.write(path, noise, 16_000)
     with pytest.raises(InputError, match=r"121 s do not fit .*; give -id 3"):
-        read_clip(path, FrontEnd())
-    segment, _ = read_clip(path, FrontEnd(), whole=False)
+        read_clip(path)
+    segment, _ = read_clip(path, 3.0)
     assert len(segment) == 48_000
 
 
 def test_a_clip_shorter_than_a_frame_is_padded(short_wav: Path) -> None:
-    segment, front_end = read_clip(short_wav, FrontEnd())
+    segment, front_end = read_clip(short_wav)
     assert len(segment) == front_end.frame_length_samples
 
 
 def test_a_silent_clip_is_refused(silence_wav: Path) -> None:
     with pytest.raises(InputError, match="silent"):
-        read_clip(silence_wav, FrontEnd())
+        read_clip(silence_wav)
 
 
 def test_the_clips_panels_are_the_networks_inputs(tone_wav: Path) -> None:
-    segment, front_end = read_clip(tone_wav, FrontEnd())
+    segment, front_end = read_clip(tone_wav)
     figure = clip_figure(segment, front_end, "tone.wav")
     spectrogram, mel, mfcc = (axes.collections[0] for axes in figure.axes[1:4])
     expected = compute_features(segment, front_end)[..., 0].T

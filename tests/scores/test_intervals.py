@@ -73,6 +73,14 @@ def test_leaving_each_speaker_out_by_hand(rows: Rows) -> None:
     )
 
 
+def test_an_interval_contains_its_score_within_0_and_1() -> None:
+    case = Case(level=0.95, speaker_sd=1, class_sd=1)
+    counts = simulate(case, 500, np.random.RandomState(0))
+    value = scores_of(counts.sum(axis=1))
+    low, high = logit_jackknife(counts, scores_of)
+    assert ((low >= 0) & (low <= value) & (value <= high) & (high <= 1)).all()
+
+
 @pytest.mark.parametrize(("right", "end"), [(10, "high"), (0, "low")])
 def test_all_alike_is_the_exact_binomial_limit(right: int, end: str) -> None:
     low, high = logit_jackknife(counts_of([right] * 8), accuracy)

@@ -15,6 +15,7 @@ from sklearn.metrics import (
 )
 from synthetic_run import CLASSES, random_folds, write_run
 
+from utils.files import PROJECT
 from utils.runs.records import Rows, load_run
 from utils.scores.metrics import (
     SCORES,
@@ -86,21 +87,13 @@ def test_figures_of_many_matrices_at_once() -> None:
     np.testing.assert_array_equal(together[2, 3], scores_of(counts[2, 3]))
 
 
-def test_the_published_matrix_gives_the_published_figures() -> None:
-    """Light-SERNet, EMO-DB, cross-entropy: 94.15 UA, 94.21 WA, 94.16 F1."""
-    counts = np.array(
-        [
-            [153, 4, 0, 0, 0, 9, 0],
-            [2, 125, 0, 0, 0, 1, 0],
-            [0, 0, 129, 11, 0, 5, 11],
-            [0, 0, 4, 115, 0, 1, 0],
-            [1, 3, 0, 0, 86, 0, 1],
-            [1, 0, 0, 0, 0, 155, 0],
-            [0, 0, 6, 2, 0, 0, 245],
-        ]
-    )
-    published = [94.15, 94.21, 94.16]
-    np.testing.assert_allclose(100 * scores_of(counts)[:3], published, atol=0.006)
+@pytest.mark.parametrize("loss", ["cross_entropy", "focal"])
+def test_the_published_matrix_gives_the_published_scores(loss: str) -> None:
+    published = json.loads((PROJECT / "reproduction/published.json").read_text())
+    scores = scores_of(np.array(published["confusion"][loss]))[:3]
+    expected = published["scores_percent"][loss]["paper"]
+    found = dict(zip(("ua", "wa", "weighted_f1"), 100 * scores, strict=True))
+    assert found == pytest.approx(expected, abs=0.006)
 
 
 def test_a_fold_averages_over_the_classes_it_has(tmp_path: Path) -> None:

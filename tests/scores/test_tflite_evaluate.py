@@ -199,10 +199,8 @@ def test_exactly_the_gate_is_within_it(
     loss = {"ua_loss_points": 100 * (0.80 - 0.79)}
     assert loss["ua_loss_points"] > 1.0
     monkeypatch.setattr(evaluation, "compare", lambda *_: loss)
-    rescored = evaluation.Rescored(
-        run=load_run(run.folder), folds={name: [] for name in evaluation.NAMES}
-    )
-    assert evaluation.evaluate(rescored, 1.0)["passes"] is True
+    content = evaluation.evaluate(load_run(run.folder), {}, gate_points=1.0)
+    assert content["passes"] is True
 
 
 def test_run_that_tests_nobody_shows_size_and_speed(run: ToyRun) -> None:

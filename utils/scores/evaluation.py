@@ -1,7 +1,7 @@
 """Scores of exported models: every precision on the test set of every fold."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +24,7 @@ IN_TABLE = ("ua", "wa", "weighted_f1")
 FloatArray = npt.NDArray[np.floating]
 ReadUtterance = Callable[[str], FloatArray]
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rescored:
-    """A run whose exported model files have predicted their test utterances again.
-
-    Attributes:
-        run: The run, with the new predictions in its records.
-        folds: By model name, the folds whose file was found; the predictions of other
-            folds are those recorded after training.
-    """
-
-    run: Run
-    folds: dict[str, list[int]]
+Folds = dict[str, list[int]]  # by model name, the folds whose file was scored
 
 
 def fold_files(run: Run, fold: int) -> dict[str, Path]:
@@ -52,7 +39,9 @@ def has_files(run: Run) -> bool:
     return any(fold_files(run, r["fold"]) for r in run.records if r["test"])
 
 
-def rescore(run: Run, read: ReadUtterance, progress: Progress = iter) -> Rescored:
+def rescore(
+    run: Run, read: ReadUtterance, progress: Progress = iter
+) -> tuple[Run, Folds]:
     """Run the model files of every fold on the test utterances of that fold.
 
     Args:
@@ -60,16 +49,20 @@ def rescore(run: Run, read: ReadUtterance, progress: Progress = iter) -> Rescore
         read: Utterance id to samples, (samples,) at the run's rate.
         progress: Wraps the loop over folds, as tqdm does.
 
+    Returns:
+        The run with the new predictions in its records, and the folds whose files
+        exist; other folds keep the predictions recorded after training.
+
     Raises:
         InputError: A file cannot be used or has other classes than the run.
     """
-    records, folds = [], {name: list[int]() for name in NAMES}
+    records, folds = [], Folds()
     for record in progress(run.records):
         tables = _predictions(run, record, read) if record["test"] else {}
         for name in tables:
-            folds[name].append(record["fold"])
+            folds.setdefault(name, []).append(record["fold"])
         records.append(record | {"probabilities": record["probabilities"] | tables})
-    return Rescored(run=replace(run, records=tuple(records)), folds=folds)
+    return replace(run, records=tuple(records)), folds
 
 
 def _predictions(
@@ -92,11 +85,12 @@ def _predictions(
     return {name: rows.tolist() for name, rows in tables.items()}
 
 
-def evaluate(rescored: Rescored, gate_points: float) -> dict[str, Any]:
+def evaluate(run: Run, folds: Folds, gate_points: float) -> dict[str, Any]:
     """The whole evaluation of a run, ready for JSON.
 
     Args:
-        rescored: From `rescore`, or a run as recorded.
+        run: From `rescore`, or as recorded.
+        folds: From `rescore`, or empty.
         gate_points: How far UA may fall below Keras float32, percentage points.
 
     Returns:
@@ -104,9 +98,8 @@ def evaluate(rescored: Rescored, gate_points: float) -> dict[str, Any]:
         within the gate; None if the run is unfinished, tests no utterance, or exported
         nothing in every fold.
     """
-    run = rescored.run
     present = [name for name in (REFERENCE, *NAMES) if name in run.sources]
-    models = [_describe(rescored, name) for name in present]
+    models = [_describe(run, name, folds.get(name, ())) for name in present]
     losses = [
         row["ua_loss_points"]
         for row in models
@@ -131,17 +124,15 @@ def evaluate(rescored: Rescored, gate_points: float) -> dict[str, Any]:
     }
 
 
-def _describe(rescored: Rescored, name: str) -> dict[str, Any]:
+def _describe(run: Run, name: str, rescored: Sequence[int]) -> dict[str, Any]:
     """One model's scores, differences from Keras, and footprint."""
-    run = rescored.run
     content: dict[str, Any] = {"model": name}
     if len(run.rows()):
         content |= compare(run.rows(name), run.rows(REFERENCE))
     if name == REFERENCE:
         return content
-    again = rescored.folds[name]
-    recorded = [r["fold"] for r in run.records if r["fold"] not in again]
-    content |= {"folds_rescored": again, "folds_recorded": recorded}
+    recorded = [r["fold"] for r in run.records if r["fold"] not in rescored]
+    content |= {"folds_rescored": list(rescored), "folds_recorded": recorded}
     if path := _file_to_measure(run, name):
         content |= {"file": str(path.relative_to(run.folder)), **footprint(path)}
     return content

@@ -53,7 +53,7 @@ def write_spread(folders: Sequence[Path], output_dir: Path) -> SeedSpread:
         "corpus": runs[0].config["corpus"],
         **spread,
     }
-    text = spread_text(runs, content)
+    text = spread_text(content)
     seeds = "-".join(str(seed) for seed in spread["seeds"][:MAX_NAMED])
     without_seed = folders[0].name.rsplit("_seed", 1)[0]
     hashes = json_sha256([run.config["hash"] for run in runs])[:8]
@@ -113,15 +113,15 @@ def _check_same_but_seed(first: Run, other: Run) -> None:
         )
 
 
-def spread_text(runs: Sequence[Run], content: Mapping[str, Any]) -> str:
+def spread_text(content: Mapping[str, Any]) -> str:
     """The spread as Markdown: a table in percent, the runs, what the scores mean."""
     rows = [
         (name, *(f"{100 * content[key][kind]:.2f}" for kind in SPREAD))
         for key, name in SCORES.items()
     ]
-    lines = markdown_table([f"% over {len(runs)} seeds", *SPREAD], rows)
+    lines = markdown_table([f"% over {len(content['seeds'])} seeds", *SPREAD], rows)
     lines += ["", f"Protocol {content['protocol']}. Runs:", ""]
     lines += [f"- `{name}`" for name in content["runs"]]
-    remarks = [runs[0].verdict, runs[0].note]
+    remarks = [content["verdict"], content["corpus"].get("note")]
     lines += [text for remark in remarks if remark for text in ("", remark)]
     return "\n".join(lines) + "\n"

@@ -1,12 +1,10 @@
 """Draw the pictures of a run again, or a recording as the network sees it."""
 
 import argparse
-import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hyperparameters import FrontEnd
 from utils.cli import Parser, run_main
 from utils.report.plots.clip import clip_figure, read_clip
 from utils.report.plots.run import draw_run
@@ -60,19 +58,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.run:
         written = draw_run(options.run)
     else:
-        written = _draw_clip(options.clip, options.input_durations, options.output_dir)
+        segment, front_end = read_clip(options.clip, options.input_durations)
+        figure = clip_figure(segment, front_end, options.clip.name)
+        written = save(figure, options.output_dir / f"{options.clip.stem}_inputs")
     print(*written, sep="\n")
     return 0
-
-
-def _draw_clip(path: Path, duration_s: float | None, folder: Path) -> list[Path]:
-    """Draw the whole recording, or its first segment of a given length."""
-    front_end = FrontEnd()
-    if duration_s is not None:
-        front_end = dataclasses.replace(front_end, duration_s=duration_s)
-    segment, front_end = read_clip(path, front_end, whole=duration_s is None)
-    figure = clip_figure(segment, front_end, path.name)
-    return save(figure, folder / f"{path.stem}_inputs")
 
 
 if __name__ == "__main__":

@@ -22,14 +22,14 @@ MFCC_COLOUR_PERCENTILE = 98.0  # the zeroth is ten times the others: it saturate
 
 
 def read_clip(
-    path: Path, front_end: FrontEnd, *, whole: bool = True
+    path: Path, duration_s: float | None = None
 ) -> tuple[FloatArray, FrontEnd]:
     """Read a recording and prepare it as in training.
 
     Args:
         path: Audio or video file of any rate and number of channels.
-        front_end: Rate, normalisation and, unless `whole`, the segment's length.
-        whole: Return the whole recording, not only the segment the network gets.
+        duration_s: Length of the segment that the network gets; None: the whole
+            recording.
 
     Returns:
         (duration_samples,) float32 within ±1, and a front-end with that duration.
@@ -37,19 +37,19 @@ def read_clip(
     Raises:
         InputError: The file cannot be read, is silent, or is too long to draw whole.
     """
+    front_end = FrontEnd()
     rate_hz = front_end.sample_rate_hz
     samples = read_any(path, rate_hz)
-    if whole:
+    if duration_s is None:
         if len(samples) > LONGEST_PICTURE_S * rate_hz:
             raise InputError(
-                f"{path}: {len(samples) / rate_hz:.0f} s do not fit in one picture, "
-                f"at most {LONGEST_PICTURE_S} s; give -id 3 to draw the 3 s that the "
-                "network gets"
+                f"{path}: {len(samples) / rate_hz:.0f} s do not fit in one picture, at "
+                f"most {LONGEST_PICTURE_S} s; give -id 3 to draw what the network gets"
             )
         length = max(len(samples), front_end.frame_length_samples)
         # half a sample more, because converting back to samples rounds down
         duration_s = (length + 0.5) / rate_hz
-        front_end = dataclasses.replace(front_end, duration_s=duration_s)
+    front_end = dataclasses.replace(front_end, duration_s=duration_s)
     return from_pcm16(prepare(samples, front_end))[0], front_end
 
 
