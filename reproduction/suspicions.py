@@ -64,32 +64,47 @@ def curve_rows(run: Run) -> list[list[str]]:
     loss = np.array([history["validation_loss"] for history in histories])
     # right answers of each fold after each epoch, (folds, epochs)
     right = np.rint(accuracy * sizes[:, None]).astype(np.int64)
-    best = right.max(axis=1)
-    ties = (right == best[:, None]).sum(axis=1)
-    counts = {
-        "as published: the best epoch on the test fold, the latest of equals": best,
-        f"rule for equal epochs: {ties.min()} to {ties.max()} epochs of a fold are "
-        f"equal, {ties.mean():.1f} on average; any of them": best,
-    }
-    for epochs in (n for n in SHORTER if n < right.shape[1]):
-        text = f"schedule: the best of the first {epochs} epochs"
-        counts[text] = right[:, :epochs].max(axis=1)
-    for which, folds in {"every two": 2, "all": len(sizes)}.items():
-        if len(sizes) > 1:
-            text = f"size of the set that chooses: one epoch for {which} folds, "
-            text += f"{folds * sizes.mean():.0f} utterances"
-            counts[text] = best_together(right, folds)
     at_lowest_loss = right[np.arange(len(right)), loss.argmin(axis=1)]
     last_fifty = right[:, -50:].mean(axis=1)
-    counts["choice of an epoch: the lowest test loss"] = at_lowest_loss
-    counts["choice of an epoch: the last one, nothing chosen"] = right[:, -1]
-    counts["choice of an epoch: mean of the last 50, nothing chosen"] = last_fifty
-    percents = {text: 100 * n.sum() / sizes.sum() for text, n in counts.items()}
-    published = 100 * best.sum() / sizes.sum()
+    choices = {
+        **_best_epochs(right, sizes.mean()),
+        "choice of an epoch: the lowest test loss": at_lowest_loss,
+        "choice of an epoch: the last one, nothing chosen": right[:, -1],
+        "choice of an epoch: mean of the last 50, nothing chosen": last_fifty,
+    }
+    percents = {text: 100 * n.sum() / sizes.sum() for text, n in choices.items()}
+    published = 100 * right.max(axis=1).sum() / sizes.sum()
     return [
         *([text, f"{p:.2f}", f"{p - published:+.2f}"] for text, p in percents.items()),
         *_chance(run),
     ]
+
+
+def _best_epochs(
+    right: npt.NDArray[Any], utterances: float
+) -> dict[str, npt.NDArray[Any]]:
+    """Right answers at the best epoch: of all, of the first, of several folds together.
+
+    Args:
+        right: (folds, epochs) right answers.
+        utterances: Mean size of a test fold.
+    """
+    best, (folds, epochs) = right.max(axis=1), right.shape
+    ties = (right == best[:, None]).sum(axis=1)
+    choices = {
+        "as published: the best epoch on the test fold, the latest of equals": best,
+        f"rule for equal epochs: {ties.min()} to {ties.max()} epochs of a fold are "
+        f"equal, {ties.mean():.1f} on average; any of them": best,
+    }
+    for first in (n for n in SHORTER if n < epochs):
+        text = f"schedule: the best of the first {first} epochs"
+        choices[text] = right[:, :first].max(axis=1)
+    for which, size in {"every two": 2, "all": folds}.items():
+        if folds > 1:
+            text = f"size of the set that chooses: one epoch for {which} folds, "
+            text += f"{size * utterances:.0f} utterances"
+            choices[text] = best_together(right, size)
+    return choices
 
 
 def best_together(right: npt.NDArray[Any], folds: int) -> npt.NDArray[Any]:

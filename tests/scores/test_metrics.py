@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from sklearn.metrics import (
 from synthetic_run import CLASSES, random_folds, write_run
 
 from utils.files import PROJECT
-from utils.runs.records import Rows, load_run
+from utils.runs.records import Rows, Run, load_run
 from utils.scores.metrics import (
     SCORES,
     confusion,
@@ -96,99 +97,98 @@ def test_the_published_matrix_gives_the_published_scores(loss: str) -> None:
     assert found == pytest.approx(expected, abs=0.006)
 
 
-def test_a_fold_averages_over_the_classes_it_has(tmp_path: Path) -> None:
+@pytest.fixture
+def run_of(tmp_path: Path) -> Callable[..., Run]:
+    """A function (folds, **changes) that writes a run and loads it."""
+    return lambda folds, **changes: load_run(
+        write_run(tmp_path / "run", folds, **changes)
+    )
+
+
+def test_a_fold_averages_over_the_classes_it_has(run_of: Callable[..., Run]) -> None:
     folds = [
         [("a1", "A", 0, 0), ("a2", "A", 0, 1), ("a3", "A", 1, 1)],  # no class 2
         [("b1", "B", 0, 0), ("b2", "B", 1, 1), ("b3", "B", 2, 2)],
     ]
-    scores = fold_scores(load_run(write_run(tmp_path / "run", folds)).rows())
+    scores = fold_scores(run_of(folds).rows())
     assert [score["ua"] for score in scores["scores"]] == [0.75, 1.0]
     assert scores["mean"]["ua"] == 0.875
     assert scores["sd"]["ua"] == pytest.approx(0.25 / 2**0.5)
     assert "classes present" in scores["note"]
 
 
-def test_one_fold_has_no_spread(tmp_path: Path) -> None:
-    run = load_run(write_run(tmp_path / "run", [[("a1", "A", 0, 0)]]))
-    assert fold_scores(run.rows())["sd"]["ua"] is None
+def test_one_fold_has_no_spread(run_of: Callable[..., Run]) -> None:
+    assert fold_scores(run_of([[("a1", "A", 0, 0)]]).rows())["sd"]["ua"] is None
 
 
-def test_per_class_equals_scikit_learn(tmp_path: Path) -> None:
-    rows = load_run(write_run(tmp_path / "run", random_folds(1))).rows()
+def test_per_class_equals_scikit_learn(run_of: Callable[..., Run]) -> None:
+    rows = run_of(random_folds(1)).rows()
     table = per_class(rows, CLASSES)
-    expected = precision_recall_fscore_support(rows.true, rows.predicted)
     found = [
         [line["precision"] for line in table],
         [line["recall"]["value"] for line in table],
         [line["f1"] for line in table],
         [line["support"] for line in table],
     ]
+    expected = precision_recall_fscore_support(rows.true, rows.predicted)
     np.testing.assert_allclose(found, expected, rtol=1e-13)
     assert [line["class"] for line in table] == list(CLASSES)
     assert {line["recall"]["unit"] for line in table} == {"speaker"}
 
 
-def test_a_class_never_tested_or_answered_has_no_recall_or_precision() -> None:
+def test_a_class_never_tested_or_predicted_has_no_recall_or_precision() -> None:
     table = per_class(rows_of([0, 1], [0, 0]), CLASSES)
     assert table[1]["precision"] is None
     assert table[2]["recall"] is None
     assert table[2]["f1"] == 0
 
 
-def test_per_speaker_equals_scikit_learn(tmp_path: Path) -> None:
-    rows = load_run(write_run(tmp_path / "run", random_folds(2))).rows()
+def test_per_speaker_equals_scikit_learn(run_of: Callable[..., Run]) -> None:
+    rows = run_of(random_folds(2)).rows()
     table = per_speaker(rows)
     assert [line["speaker"] for line in table] == sorted(set(rows.speakers))
     for line in table:
-        own = rows.take(rows.speakers == line["speaker"])
-        ua, wa, *_ = by_scikit_learn(own.true, own.predicted)
+        spoken = rows.take(rows.speakers == line["speaker"])
+        ua, wa, *_ = by_scikit_learn(spoken.true, spoken.predicted)
         assert line["ua"]["value"] == pytest.approx(ua, rel=1e-13)
         assert line["wa"]["value"] == pytest.approx(wa, rel=1e-13)
-        assert line["wa"]["unit"] == "utterance"
-        assert line["n"] == 12
+        assert (line["wa"]["unit"], line["n"]) == ("utterance", 12)
 
 
-def test_a_summary_pools_the_rows_of_all_folds(tmp_path: Path) -> None:
-    run = load_run(write_run(tmp_path / "run", random_folds(3)))
-    content = summary(run)
-    rows = run.rows()
-    pooled = [content["headline"][figure]["value"] for figure in SCORES]
-    np.testing.assert_allclose(
-        pooled, by_scikit_learn(rows.true, rows.predicted), rtol=1e-13
-    )
-    assert content["headline"]["ua"]["method"] == (
-        "delete-one-speaker jackknife, logit scale, t(9)"
-    )
+def test_a_summary_pools_the_rows_of_all_folds(run_of: Callable[..., Run]) -> None:
+    run = run_of(random_folds(3))
+    content, rows = summary(run), run.rows()
+    pooled = [content["headline"][name]["value"] for name in SCORES]
+    expected = by_scikit_learn(rows.true, rows.predicted)
+    np.testing.assert_allclose(pooled, expected, rtol=1e-13)
+    method = content["headline"]["ua"]["method"]
+    assert method == "delete-one-speaker jackknife, logit scale, t(9)"
     assert (content["n"], content["utterances"], content["speakers"]) == (120, 120, 10)
     assert content["complete"] is True
     assert np.sum(content["confusion"]["counts"]) == 120
     json.dumps(content, allow_nan=False)
 
 
-def test_repeated_rows_count(tmp_path: Path) -> None:
+def test_repeated_rows_count(run_of: Callable[..., Run]) -> None:
     folds = [
         [("a1", "A", 0, 0), ("b1", "B", 1, 1)],
         [("a1", "A", 0, 1), ("b2", "B", 1, 1)],
     ]
-    folder = write_run(tmp_path / "run", folds, settings={"protocol": "paper"})
-    content = summary(load_run(folder))
+    content = summary(run_of(folds, settings={"protocol": "paper"}))
     assert content["headline"]["wa"]["value"] == 0.75
     assert (content["n"], content["utterances"]) == (4, 3)
 
 
-def test_speakers_unknown_is_said(tmp_path: Path) -> None:
+def test_unknown_speakers_are_reported(run_of: Callable[..., Run]) -> None:
     folds = [[(name, None, true, got) for name, _, true, got in random_folds(4)[0]]]
-    content = summary(load_run(write_run(tmp_path / "run", folds)))
+    content = summary(run_of(folds))
     assert content["headline"]["ua"]["unit"] == "utterance"
     assert "delete-one-utterance" in content["headline"]["ua"]["method"]
     assert content["per_speaker"] == []
     assert content["speakers"] == 0
 
 
-def test_a_run_without_test_set_has_no_figures(tmp_path: Path) -> None:
-    folder = write_run(
-        tmp_path / "run", [[]], probabilities={}, settings={"protocol": "all"}
-    )
-    content = summary(load_run(folder))
+def test_a_run_without_test_set_has_no_scores(run_of: Callable[..., Run]) -> None:
+    content = summary(run_of([[]], probabilities={}, settings={"protocol": "all"}))
     assert content["n"] == 0
     assert "headline" not in content

@@ -127,7 +127,7 @@ def sign_flip(contributions: FloatArray) -> float:
 
 
 def mcnemar(paired: Paired) -> float | None:
-    """McNemar's exact test: do the utterances right in one run alone split evenly?
+    """McNemar's exact test on the utterances that only one of the runs got right.
 
     Args:
         paired: The common utterances.
