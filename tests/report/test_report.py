@@ -21,7 +21,7 @@ from utils.report.render import headline, metrics_of, render
 from utils.report.text import report_text
 from utils.runs.folder import fold_folder
 from utils.runs.records import load_run
-from utils.scores.metrics import summary
+from utils.scores.metrics import SCORES, summary
 
 STEM = "DEMO_3.0s_Segmented_cross_entropy"
 
@@ -47,26 +47,20 @@ def test_render_writes_report_metrics_and_pictures(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "metrics.json").read_text()) == rendered.metrics
 
 
-def test_scores_are_scikit_learns(tmp_path: Path) -> None:
+def test_scores_are_those_of_scikit_learn_and_of_metrics_json(tmp_path: Path) -> None:
     folder = trained_run(tmp_path)
     rows, text = load_run(folder).rows(), text_of(folder)
-    true, predicted = rows.true, rows.predicted
     classification = sklearn.metrics.classification_report(
-        true, predicted, target_names=CLASSES, digits=4
+        rows.true, rows.predicted, target_names=CLASSES, digits=4
     )
     assert classification.rstrip() in text
-    expected = {
-        "UA": sklearn.metrics.balanced_accuracy_score(true, predicted),
-        "WA": sklearn.metrics.accuracy_score(true, predicted),
-        "weighted F1": sklearn.metrics.f1_score(true, predicted, average="weighted"),
-        "macro F1": sklearn.metrics.f1_score(true, predicted, average="macro"),
-    }
     section = text.split("Scores in %, pooled over 48 test rows\n")[1]
-    for label, value in expected.items():
+    headline_scores = summary(load_run(folder))["headline"]
+    for name, label in SCORES.items():
         line = next(line for line in section.splitlines() if line.startswith(label))
-        assert line.removeprefix(label).split()[0] == f"{100 * value:.2f}"
-    ua = summary(load_run(folder))["headline"]["ua"]
-    assert f"[{100 * ua['low']:.2f}, {100 * ua['high']:.2f}]" in section
+        value, low, high = (headline_scores[name][k] for k in ("value", "low", "high"))
+        cells = f"{100 * value:.2f} [{100 * low:.2f}, {100 * high:.2f}]"
+        assert " ".join(line.removeprefix(label).split()) == cells
     assert "delete-one-speaker jackknife" in section
     assert "unit: the speaker, 4" in section
 

@@ -79,9 +79,8 @@ class ToyRun:
             "settings": to_flat(SETTINGS),
             "classes": list(CLASSES),
             "corpus": {"name": "TOYS", "digest": manifest.digest, "note": "Toys."},
-            "num_folds": 2,
         }
-        write_json(folder / "config.json", shared)
+        write_json(folder / "config.json", shared | {"num_folds": 2})
         for fold in (0, 1):
             tested = self.utterances[fold::2]
             # recorded: Keras is right, the others always say "grief"
@@ -89,8 +88,8 @@ class ToyRun:
             grief = [[0.8, 0.1, 0.1] for _ in tested]
             tables = {"keras": right, "float32": right, "int8": grief}
             rows = [(u.id, None, CLASSES.index(u.label), 0) for u in tested]
-            changes = shared | {"chosen_on": "test", "probabilities": tables}
-            write_json(record_path(folder, fold), record(fold, rows, 2, **changes))
+            changed = shared | {"chosen_on": "test", "probabilities": tables}
+            write_json(record_path(folder, fold), record(fold, rows, 2, **changed))
 
     def add_models(self) -> None:
         for name in ("float32", "int8"):
