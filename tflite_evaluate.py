@@ -1,30 +1,27 @@
-"""Score TFLite models as they will be used: every precision, out of fold.
+"""Score TFLite models as they will be used: every precision, on unseen utterances.
 
-With `--run` every fold's own test utterances are asked of the fold's own files; the
-table goes to the screen, and with JSON and a plot into the run folder. With `--model`
-one file is scored on a whole corpus. TensorFlow is not needed.
+With --run, the model files of every fold classify the test utterances of that fold; the
+table goes to the screen and, with JSON and a picture, into the run folder. With
+--model, one file is scored on a whole corpus. TensorFlow is not needed.
 """
 
 import argparse
-import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from hyperparameters import AUDIO_TYPES, InputError
 from utils import options
-from utils.cli import Parser, run_main, terminal_bar
-from utils.corpora.load import DataPaths, read_corpus, reader_of, select_part
-from utils.files import PROJECT, write_atomic, write_json
+from utils.cli import Parser, printable, run_main, terminal_bar
+from utils.corpora.load import read_corpus, reader_of, select_part
+from utils.files import write_atomic, write_json
 from utils.report.plots.precisions import size_figure
-from utils.report.plots.run import stem_of
 from utils.report.plots.style import save
 from utils.runs.records import Run, load_run
-from utils.scores.evaluation import NAMES, Rescored, evaluate, has_files, rescore
+from utils.scores.evaluation import Folds, evaluate, has_files, rescore
 from utils.scores.evaluation_text import LEGEND, markdown, screen_table
 from utils.scores.model_score import score_model, score_text
 
@@ -33,7 +30,7 @@ GATE_POINTS = 1.0
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Options: a run, or a model and a corpus."""
+    """Parse the command line: a run, or a model and a corpus."""
     parser = Parser(
         prog="tflite_evaluate.py",
         description=__doc__,
@@ -64,16 +61,13 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     group.add_argument(
         "--labels",
         metavar="NAMES",
-        help="its classes: a file with one a line, or names with commas between",
+        help="its classes: a file with one per line, or names separated by commas",
     )
-    group = parser.add_argument_group(
-        "data", "with --run, what is only read is where it was when the run was trained"
-    )
+    group = parser.add_argument_group("data")
     options.add_data_paths(group, derived="synthesised corpora are kept here")
-    parser.set_defaults(data_dir=None, derived_dir=None)
     args = parser.parse_args(argv)
     if args.model and not args.dataset_name:
-        raise InputError("--model needs a corpus to be scored on: add -dn NAME")
+        raise InputError("--model needs a corpus: add -dn NAME")
     if args.run and (args.dataset_name or args.audio_type or args.labels):
         raise InputError(
             "--run knows its corpus and classes: leave out -dn, -at, --labels"
@@ -94,41 +88,22 @@ def points(text: str) -> float:
     return value
 
 
-def data_paths_of(args: argparse.Namespace, command: str = "") -> DataPaths:
-    """Where a corpus is read: as given, else as a command had it, else in `data/`.
-
-    Args:
-        args: The command line.
-        command: What trained the run.
-    """
-    parser = Parser(add_help=False, exit_on_error=False)
-    options.add_data_paths(parser.add_argument_group("data"))
-    try:
-        known, _ = parser.parse_known_args(shlex.split(command))
-    except (ValueError, argparse.ArgumentError):  # not a command of ours
-        known = parser.parse_args([])
-    known.derived_dir = PROJECT / "data"  # written to: no run folder may say where
-    given = {name: value for name, value in vars(args).items() if value}
-    return options.data_paths_from(argparse.Namespace(**{**vars(known), **given}))
-
-
 def evaluate_run(args: argparse.Namespace) -> int:
-    """Score a run's files, write what was found beside them.
+    """Score the model files of a run and write the results into its folder.
 
     Returns:
-        Exit status: 1 where the gate is missed.
+        Exit status: 1 if the gate is missed.
 
     Raises:
-        InputError: No run folder, or its corpus is not there or another.
+        InputError: No run folder, or its corpus is not found or another one.
     """
-    run = load_run(args.run)
-    rescored = Rescored(run=run, folds={name: [] for name in NAMES})
+    run, folds = load_run(args.run), Folds()
     if has_files(run):
-        rescored = rescore(
-            run, run_reader(run, args), lambda folds: terminal_bar(folds, unit="fold")
-        )
-    content = evaluate(rescored, GATE_POINTS if args.gate is None else args.gate)
-    path = run.folder / f"{stem_of(run)}_TFLite"
+        read = run_reader(run, args)
+        run, folds = rescore(run, read, lambda items: terminal_bar(items, unit="fold"))
+    gate_points = GATE_POINTS if args.gate is None else args.gate
+    content = evaluate(run, folds, gate_points)
+    path = run.folder / f"{run.file_stem}_TFLite"
     write_json(path.with_name(f"{path.name}.json"), content)
     write_atomic(path.with_name(f"{path.name}.md"), markdown(content))
     if figure := size_figure(content):
@@ -140,27 +115,41 @@ def evaluate_run(args: argparse.Namespace) -> int:
 def run_reader(
     run: Run, args: argparse.Namespace
 ) -> Callable[[str], npt.NDArray[np.float64]]:
-    """What reads an utterance of a run's corpus by its id.
+    """A function that reads an utterance of a run's corpus by its id.
 
     Raises:
-        InputError: The corpus is not there, or not the one the run was made with.
+        InputError: The corpus is not found, or not the one the run was made with.
     """
-    settings: dict[str, Any] = run.settings
-    data_paths = data_paths_of(args, run.config.get("command", ""))
-    corpus, whole = read_corpus(settings["dataset_name"], data_paths)
+    settings, data_paths = run.settings, options.data_paths_from(args)
+    recorded = recorded_paths(run)
+    try:
+        corpus, whole = read_corpus(settings["dataset_name"], data_paths)
+    except InputError as error:
+        hint = f"; this run was trained with {recorded}" if recorded else ""
+        raise InputError(f"{error}{hint}") from error
     manifest, read = select_part(whole, settings["audio_type"]), reader_of(corpus)
     if manifest.digest != run.corpus_digest:
         raise InputError(
             f"{args.run}: {manifest.corpus} has changed since this run was trained; "
-            "give the folder of the same files with --data_dir"
+            f"give the same files with {recorded or '--data_dir'}"
         )
     paths = {utterance.id: utterance.path for utterance in manifest.utterances}
     return lambda utterance_id: read(paths[utterance_id], settings["sample_rate_hz"])
 
 
+def recorded_paths(run: Run) -> str:
+    """The options that say where the corpus was during training; empty if unknown.
+
+    They are only shown: a run folder from elsewhere must not choose what is read.
+    """
+    paths = run.config.get("paths", {})
+    names = [name for name in ("data_dir", "manifest") if paths.get(name)]
+    return " ".join(f"--{name} {printable(paths[name])}" for name in names)
+
+
 def evaluate_model(args: argparse.Namespace) -> int:
     """Score one model file on a corpus."""
-    corpus, whole = read_corpus(args.dataset_name, data_paths_of(args))
+    corpus, whole = read_corpus(args.dataset_name, options.data_paths_from(args))
     content = score_model(
         args.model,
         select_part(whole, args.audio_type or AUDIO_TYPES[0]),
@@ -173,7 +162,7 @@ def evaluate_model(args: argparse.Namespace) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Score what the command line names; see the module."""
+    """Score the run or the model of the command line."""
     args = parse_args(argv)
     return evaluate_run(args) if args.run else evaluate_model(args)
 

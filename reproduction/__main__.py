@@ -1,4 +1,4 @@
-"""The published results beside ours, from the committed records alone.
+"""Write the published results beside ours, from the committed records alone.
 
 `python -m reproduction` renders every run in `reproduction/` again and writes its
 tables into README.md, REPRODUCTION.md and MODEL_CARD.md. `--add RUN` first copies a run
@@ -7,135 +7,134 @@ folder's configuration and records there.
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 from hyperparameters import InputError
 from reproduction.suspicions import answers_another_question, suspicions
 from reproduction.tables import (
-    Row,
     against_published,
     confusion_panels,
     confusions,
     expected_scores,
-    picture,
     picture_of,
+    recall_picture,
     results_tables,
 )
 from utils.cli import Parser, run_main
-from utils.files import PROJECT, write_atomic
-from utils.report import render as report
+from utils.files import PROJECT, write_atomic, write_json
 from utils.report.plots.results import confusions_figure
 from utils.report.plots.style import save
-from utils.runs.folder import CONFIG_NAME
-from utils.runs.records import load_run
+from utils.report.render import render
+from utils.runs.folder import CONFIG_NAME, record_path
+from utils.runs.records import Run, load_run
 
+# README has the complete runs, REPRODUCTION all runs with confusion matrices and
+# suspicions, and MODEL_CARD the scores to expect of the shipped models.
+TEXTS = ("README.md", "REPRODUCTION.md", "MODEL_CARD.md")
 MARKS = (
     "<!-- {}: written by `python -m reproduction` -->",
     "<!-- end of {} -->",
 )
 
 
-class Texts(NamedTuple):
-    """The texts that hold tables, each between two marks.
-
-    Attributes:
-        readme: Gets the results of complete runs and a picture of them.
-        reproduction: Gets all results, confusion matrices and suspicions.
-        model_card: Gets the scores to expect of the shipped models, when complete.
-    """
-
-    readme: Path
-    reproduction: Path
-    model_card: Path
-
-    @classmethod
-    def of(cls, project: Path) -> "Texts":
-        """The texts of a project folder."""
-        names = ("README.md", "REPRODUCTION.md", "MODEL_CARD.md")
-        return cls(*(project / name for name in names))
-
-
-def reproduce(project: Path) -> Texts:
+def reproduce(project: Path) -> list[Path]:
     """Render every committed run and write the tables of all texts.
 
     Args:
-        project: Holds the texts, and in `reproduction/` the file `published.json` and
-            a folder for each run. Of the texts only the parts between the marks are
-            written, the account around them is kept.
+        project: Holds the `TEXTS`, of which only the parts between the marks are
+            replaced, and `reproduction/` with `published.json` and the runs.
 
     Returns:
-        The texts written beside the runs' own files.
+        The texts.
 
     Raises:
-        InputError: A damaged record, or a text without the marks.
+        InputError: A damaged record, a run on another corpus, or a text without marks.
     """
-    folder, texts = project / "reproduction", Texts.of(project)
-    published = json.loads((folder / "published.json").read_text(encoding="utf-8"))
-    rows: list[Row] = []
-    for config in sorted(folder.glob(f"*/{CONFIG_NAME}")):
-        run = load_run(config.parent)
-        if run.settings["dataset_name"] != published["dataset_name"]:
-            raise InputError(
-                f"{config.parent}: the published figures are of "
-                f"{published['dataset_name']}; keep runs on other corpora elsewhere"
-            )
-        rows.append((run, report.render(config.parent).metrics))
-    runs = [run for run, _ in rows]
-    rows = [row for row in rows if not answers_another_question(row[0])]
-    whole = [row for row in rows if row[0].is_complete]
-    results = results_tables(whole, published)
-    put_between(texts.readme, "\n\n".join([results, *picture(whole)]))
+    folder = project / "reproduction"
+    published = _published(folder)
+    configs = sorted(folder.glob(f"*/{CONFIG_NAME}"))
+    runs = [_load(config.parent, published) for config in configs]
+    rendered = [(run, render(run.folder).metrics) for run in runs]
+    rows = [row for row in rendered if not answers_another_question(row[0])]
+    complete = [row for row in rows if row[0].is_complete]
     panels = confusion_panels(rows, published)
-    for loss, own in panels.items():
-        save(confusions_figure(own), project / picture_of(loss), ("png",))
-    account = [
+    for loss, of_loss in panels.items():
+        save(confusions_figure(of_loss), project / picture_of(loss), ("png",))
+    readme, account, card = texts = [project / name for name in TEXTS]
+    put_between(readme, results_tables(complete, published), recall_picture(complete))
+    put_between(
+        account,
         results_tables(rows, published),
         against_published(rows, published),
         confusions(panels),
-    ]
-    put_between(texts.reproduction, "\n\n".join(filter(None, account)))
-    put_between(texts.reproduction, suspicions(runs), "suspicions")
-    put_between(texts.model_card, expected_scores(whole))
+    )
+    put_between(account, suspicions(runs), part="suspicions")
+    put_between(card, expected_scores(complete))
     return texts
 
 
-def put_between(path: Path, content: str, what: str = "results") -> None:
-    """Replace what stands between the two marks of a part of a text.
+def _published(folder: Path) -> dict[str, Any]:
+    """The published scores and confusion matrices."""
+    text = (folder / "published.json").read_text(encoding="utf-8")
+    content: dict[str, Any] = json.loads(text)
+    return content
+
+
+def _load(folder: Path, published: Mapping[str, Any]) -> Run:
+    """Load a run; refuse one on another corpus, whose scores compare with nothing."""
+    run = load_run(folder)
+    if run.settings["dataset_name"] != published["dataset_name"]:
+        raise InputError(
+            f"{folder}: the published figures are of {published['dataset_name']}; keep "
+            "runs on other corpora elsewhere"
+        )
+    return run
+
+
+def put_between(path: Path, *contents: str, part: str = "results") -> None:
+    """Replace the text between the two marks of a part.
 
     Args:
         path: The text.
-        content: Markdown.
-        what: Which part, as its marks name it.
+        contents: Markdown; empty ones are left out.
+        part: Name of the part, as in its marks.
 
     Raises:
-        InputError: The marks are not there.
+        InputError: The marks are missing.
     """
-    first, last = (mark.format(what) for mark in MARKS)
+    first, last = (mark.format(part) for mark in MARKS)
     before, start, rest = path.read_text(encoding="utf-8").partition(first)
     _, end, after = rest.partition(last)
     if not start or not end:
         raise InputError(f"{path}: must hold the lines {first} and {last}")
+    content = "\n\n".join(filter(None, contents))
     write_atomic(path, f"{before}{first}\n\n{content}\n\n{last}{after}")
 
 
 def add_run(source: Path, folder: Path) -> Path:
-    """Copy a run's configuration and records; not its weights.
+    """Copy a run's configuration and records, without its weights and paths.
+
+    Args:
+        source: A run folder.
+        folder: Holds `published.json` and gets the copy.
 
     Raises:
-        InputError: No run folder.
+        InputError: No run folder, or a run on another corpus; nothing is copied.
     """
-    run = load_run(source)
+    run = _load(source, _published(folder))
     target = folder / source.resolve().name
-    names = [f"folds/fold_{record['fold']:02d}.json" for record in run.records]
-    for name in [CONFIG_NAME, *names]:
-        write_atomic(target / name, (source / name).read_bytes())
+    config = {key: value for key, value in run.config.items() if key != "paths"}
+    write_json(target / CONFIG_NAME, config)
+    for record in run.records:
+        path = record_path(source, record["fold"])
+        write_atomic(record_path(target, record["fold"]), path.read_bytes())
     return target
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Rebuild tables and plots from the records."""
+    """Write tables and pictures from the records again."""
     parser = Parser(prog="python -m reproduction", description=__doc__)
     parser.add_argument(
         "--add",

@@ -1,18 +1,19 @@
-"""Why a figure may miss the published one: each suspicion with its number.
+"""Why our scores may differ from the published ones: each suspicion with its number.
 
-Everything comes from committed records. What the choice of an epoch is worth stands in
-the curves of the published settings' own run. A run that differs from it in a setting
-is compared on the utterances that both tested.
+Everything comes from the committed records. The test curves of the run with the
+published settings show how much the choice of the epoch contributes. Runs with another
+setting are compared with that run on the utterances both tested.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from hyperparameters import Settings, to_flat
 from utils.runs.records import Run
+from utils.scores.compare import difference_text
 from utils.scores.metrics import fold_scores
 from utils.scores.paired import common_utterances, sign_flip, unit_differences
 from utils.tables import markdown_table
@@ -21,81 +22,32 @@ PUBLISHED = "published"
 QUESTION = ("dataset_name", "protocol", "select", "loss_name", "seed")
 SHORTER = (100, 200)  # epochs
 CURVE_HEADS = ("suspicion", "WA %", "against the published rule")
-CHANGE_HEADS = (
-    "suspicion",
-    "folds",
-    "utterances",
-    "WA % published",
-    "WA % changed",
-    "ΔUA (p)",
-    "ΔWA (p)",
-)
-
-
-Suspicion = tuple[str, npt.NDArray[Any]]  # and right answers that it leaves, by part
-
-
-class Curves(NamedTuple):
-    """Test accuracy of a run by epoch, where the test fold chose.
-
-    Attributes:
-        right: (folds, epochs) right answers.
-        loss: (folds, epochs) mean loss.
-        sizes: (folds,) test utterances.
-    """
-
-    right: npt.NDArray[np.int64]
-    loss: npt.NDArray[np.float64]
-    sizes: npt.NDArray[np.int64]
-
-    def wa(self, right: npt.NDArray[Any]) -> float:
-        """Pooled accuracy in percent of (folds,) right answers."""
-        return float(100 * right.sum() / self.sizes.sum())
-
-    def best_together(self, folds: int) -> npt.NDArray[np.int64]:
-        """(groups,) right answers where so many folds choose one epoch together."""
-        starts = range(0, len(self.sizes), folds)
-        return np.add.reduceat(self.right, starts).max(axis=1)
-
-    def at_lowest_loss(self) -> npt.NDArray[np.int64]:
-        """(folds,) right answers at the epoch of the lowest loss, the first of them."""
-        chosen = self.loss.argmin(axis=1)
-        return self.right[np.arange(len(chosen)), chosen]
+SCORE_HEADS = ("WA % published", "WA % changed", "ΔUA (p)", "ΔWA (p)")
+CHANGE_HEADS = ("suspicion", "folds", "utterances", *SCORE_HEADS)
 
 
 def answers_another_question(run: Run) -> bool:
-    """Whether more than the protocol, the loss or the seed differs from the published.
-
-    Such a run is no reproduction: it has a place among the suspicions only.
-    """
+    """Whether more than protocol, loss and seed differs: no row among the results."""
     return bool(set(changes(run, {})) - set(QUESTION))
 
 
 def suspicions(runs: Sequence[Run]) -> str:
-    """The suspicions as Markdown, for each loss that was run as published.
-
-    Args:
-        runs: Every committed run.
-    """
+    """The suspicions as Markdown, for each loss that was run as published."""
     chosen_on_test = [run for run in runs if run.chosen_on == "test"]
     parts = []
     for base in filter(is_as_published, chosen_on_test):
-        others = [
-            run
-            for run in chosen_on_test
-            if run is not base
-            and run.settings["loss_name"] == base.settings["loss_name"]
-        ]
-        parts += [f"### {base.settings['loss_name']} ({base.progress})", ""]
+        loss = base.settings["loss_name"]
+        same_loss = [run for run in chosen_on_test if run.settings["loss_name"] == loss]
+        rows = [change_row(base, run) for run in same_loss if run is not base]
+        parts += [f"### {loss} ({base.progress})", ""]
         parts += [*markdown_table(CURVE_HEADS, curve_rows(base)), ""]
-        if others:
-            rows = [change_row(base, other) for other in others]
+        if rows:
             parts += [*markdown_table(CHANGE_HEADS, rows), ""]
     return "\n".join(parts).strip() or "None measured yet."
 
 
 def is_as_published(run: Run) -> bool:
-    """Whether a run has the published settings, seed included, and its curves."""
+    """Whether a run has the published settings and seed, and its curves."""
     return (
         run.protocol == PUBLISHED
         and run.settings["seed"] == Settings().training.seed
@@ -104,68 +56,65 @@ def is_as_published(run: Run) -> bool:
     )
 
 
-def curves_of(run: Run) -> Curves:
-    """The curves of a run whose test folds chose the epochs."""
+def curve_rows(run: Run) -> list[list[str]]:
+    """Accuracy under other rules for choosing an epoch, and what chance contributes."""
     sizes = np.array([len(record["test"]) for record in run.records])
     histories = [record["history"] for record in run.records]
     accuracy = np.array([history["validation_accuracy"] for history in histories])
     loss = np.array([history["validation_loss"] for history in histories])
-    return Curves(np.rint(accuracy * sizes[:, None]).astype(np.int64), loss, sizes)
+    # right answers of each fold after each epoch, (folds, epochs)
+    right = np.rint(accuracy * sizes[:, None]).astype(np.int64)
+    at_lowest_loss = right[np.arange(len(right)), loss.argmin(axis=1)]
+    last_fifty = right[:, -50:].mean(axis=1)
+    choices = {
+        **_best_epochs(right, sizes.mean()),
+        "choice of an epoch: the lowest test loss": at_lowest_loss,
+        "choice of an epoch: the last one, nothing chosen": right[:, -1],
+        "choice of an epoch: mean of the last 50, nothing chosen": last_fifty,
+    }
+    percents = {text: 100 * n.sum() / sizes.sum() for text, n in choices.items()}
+    published = 100 * right.max(axis=1).sum() / sizes.sum()
+    return [
+        *([text, f"{p:.2f}", f"{p - published:+.2f}"] for text, p in percents.items()),
+        *_chance(run),
+    ]
 
 
-def curve_rows(run: Run) -> list[list[str]]:
-    """What the rule that chooses an epoch is worth, and what chance is, in points.
+def _best_epochs(
+    right: npt.NDArray[Any], utterances: float
+) -> dict[str, npt.NDArray[Any]]:
+    """Right answers at the best epoch: of all, of the first, of several folds together.
 
     Args:
-        run: Of protocol `published`; its folds chose on their test sets.
-
-    Returns:
-        Rows under `CURVE_HEADS`.
+        right: (folds, epochs) right answers.
+        utterances: Mean size of a test fold.
     """
-    curves = curves_of(run)
-    best = curves.right.max(axis=1)
-    ties = (curves.right == best[:, None]).sum(axis=1)
-    published = curves.wa(best)
-    last_fifty = curves.right[:, -50:].mean(axis=1)
-    rows = [
-        ("as published: the best epoch on the test fold, the latest of equals", best),
-        (
-            f"rule for equal epochs: {ties.min()} to {ties.max()} epochs of a fold "
-            f"are equal, {ties.mean():.1f} on average; any of them",
-            best,
-        ),
-        *_shorter_schedules(curves),
-        *_larger_sets(curves),
-        ("choice of an epoch: the lowest test loss", curves.at_lowest_loss()),
-        ("choice of an epoch: the last one, nothing chosen", curves.right[:, -1]),
-        ("choice of an epoch: mean of the last 50, nothing chosen", last_fifty),
-    ]
-    lines = [
-        [text, f"{curves.wa(right):.2f}", f"{curves.wa(right) - published:+.2f}"]
-        for text, right in rows
-    ]
-    return [*lines, *_chance(run)]
+    best, (folds, epochs) = right.max(axis=1), right.shape
+    ties = (right == best[:, None]).sum(axis=1)
+    choices = {
+        "as published: the best epoch on the test fold, the latest of equals": best,
+        f"rule for equal epochs: {ties.min()} to {ties.max()} epochs of a fold are "
+        f"equal, {ties.mean():.1f} on average; any of them": best,
+    }
+    for first in (n for n in SHORTER if n < epochs):
+        text = f"schedule: the best of the first {first} epochs"
+        choices[text] = right[:, :first].max(axis=1)
+    for which, size in {"every two": 2, "all": folds}.items():
+        if folds > 1:
+            text = f"size of the set that chooses: one epoch for {which} folds, "
+            text += f"{size * utterances:.0f} utterances"
+            choices[text] = best_together(right, size)
+    return choices
 
 
-def _shorter_schedules(curves: Curves) -> list[Suspicion]:
-    """The best epoch, had training ended earlier."""
-    right = curves.right
-    return [
-        (f"schedule: the best of the first {n} epochs", right[:, :n].max(axis=1))
-        for n in SHORTER
-        if n < right.shape[1]
-    ]
+def best_together(right: npt.NDArray[Any], folds: int) -> npt.NDArray[Any]:
+    """Right answers of each group of folds that chooses one epoch together.
 
-
-def _larger_sets(curves: Curves) -> list[Suspicion]:
-    """The best epoch of several folds together: less chance to be above by luck."""
-    folds, size = len(curves.sizes), curves.sizes.mean()
-    text = "size of the set that chooses: one epoch for {} folds, {:.0f} utterances"
-    return [
-        (text.format(which, together * size), curves.best_together(together))
-        for together, which in ((2, "every two"), (folds, "all"))
-        if folds > 1
-    ]
+    Args:
+        right: (folds, epochs) right answers.
+        folds: Size of a group; the last one may be smaller.
+    """
+    return np.add.reduceat(right, range(0, len(right), folds)).max(axis=1)
 
 
 def _chance(run: Run) -> list[list[str]]:
@@ -182,15 +131,7 @@ def _chance(run: Run) -> list[list[str]]:
 
 
 def change_row(base: Run, other: Run) -> list[str]:
-    """A run with a setting changed, on the utterances both tested.
-
-    Args:
-        base: The run of the published settings.
-        other: The changed one, complete or not.
-
-    Returns:
-        A row under `CHANGE_HEADS`.
-    """
+    """A run with another setting, compared on the utterances both runs tested."""
     text = ", ".join(
         f"`{name}` {value}, not {before}"
         for name, (value, before) in changes(other, base.settings).items()
@@ -200,22 +141,19 @@ def change_row(base: Run, other: Run) -> list[str]:
     if paired is None:
         return [text, folds, "0", *["–"] * 4]
     _, contributions = unit_differences(paired)
-    cells = [
-        f"{100 * differences.sum():+.2f} ({sign_flip(differences):.3f})"
-        for differences in contributions
-    ]
     accuracies = [f"{100 * right.mean():.2f}" for right in paired.right]
+    cells = [difference_text(c.sum(), sign_flip(c), digits=2) for c in contributions]
     return [text, folds, str(len(paired.true)), *accuracies, *cells]
 
 
 def changes(run: Run, settings: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """The settings in which a run differs: its own and the other value, by name.
+    """The settings in which a run differs: the run's and the other value, by name.
 
     Args:
         run: A run.
-        settings: Some settings; what they or the run lack, as a record made before a
-            setting was added, is the published value.
+        settings: Some settings. A setting that is missing here or in the run has its
+            published value, as in records made before the setting was added.
     """
     published = to_flat(Settings())
-    own, other = {**published, **run.settings}, {**published, **settings}
-    return {k: (v, other[k]) for k, v in own.items() if v != other.get(k)}
+    of_run, other = {**published, **run.settings}, {**published, **settings}
+    return {k: (v, other[k]) for k, v in of_run.items() if v != other.get(k)}

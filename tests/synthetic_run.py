@@ -1,4 +1,4 @@
-"""Run folders with records of invented answers, for tests of what reads records."""
+"""Run folders with invented answers, for tests of everything that reads records."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from hyperparameters import from_flat, to_flat
+from utils.files import write_json
+
 CLASSES = ("boredom", "sadness", "anger")
+EPOCHS = 5
+NOTE = "Synthetic speech: its scores say nothing about emotion recognition."
+VERDICT = "speaker-dependent; the test fold chose the epoch: optimistic"
+CONFIG_KEYS = ("format", "settings", "hash", "classes", "corpus", "num_folds")
 # (utterance id, speaker, true class, predicted class)
 Row = tuple[str, str | None, int, int]
 
@@ -45,32 +52,28 @@ def write_run(
     with_config: bool = True,
     **changes: Any,
 ) -> Path:
-    """Write a run folder with one record a fold, and its config.json.
+    """Write a run folder with one record per fold, and its config.json.
 
     Args:
         folder: Made.
         folds: Test rows of each fold.
         settings: Replace some of the settings.
-        with_config: False: only the records, as where only they were copied.
+        with_config: False: only the records, as if only they were copied.
         **changes: Replace entries of every record.
     """
-    (folder / "folds").mkdir(parents=True)
     for fold, rows in enumerate(folds):
         content = record(fold, rows, len(folds), **changes)
-        content["settings"] |= settings or {}
-        path = folder / "folds" / f"fold_{fold:02d}.json"
-        path.write_text(json.dumps(content))
+        content["settings"] = content["settings"] | (settings or {})
+        write_json(folder / "folds" / f"fold_{fold:02d}.json", content)
     if with_config:
-        keys = ("format", "settings", "hash", "classes", "corpus", "num_folds")
-        config = {key: content[key] for key in keys}
-        (folder / "config.json").write_text(json.dumps(config))
+        write_json(folder / "config.json", {key: content[key] for key in CONFIG_KEYS})
     return folder
 
 
 def random_folds(
     seed: int, *, speakers: int = 10, per_speaker: int = 12, right: float = 0.7
 ) -> list[list[Row]]:
-    """One fold a speaker, every class in each, answers right with that chance."""
+    """One fold per speaker, every class in each, answers right with that chance."""
     random = np.random.RandomState(seed)
     folds = []
     for speaker in range(speakers):
@@ -83,3 +86,75 @@ def random_folds(
             rows.append((name, f"s{speaker:02d}", true, int(predicted)))
         folds.append(rows)
     return folds
+
+
+def edit_record(folder: Path, fold: int, **changes: Any) -> None:
+    """Replace entries of one record."""
+    path = folder / "folds" / f"fold_{fold:02d}.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def trained_run(
+    folder: Path,
+    *,
+    protocol: str = "published",
+    chosen_on: str = "test",
+    folds_done: tuple[int, ...] = (0, 1, 2, 3),
+    extra: dict[str, Any] | None = None,
+) -> Path:
+    """Write a run as training leaves it: curves, audit, origin, an exported model.
+
+    Args:
+        folder: Made.
+        protocol: `all` tests no utterance.
+        chosen_on: What chose the epoch.
+        folds_done: Of four; of one under `all`.
+        extra: Added to config.json, or replacing its entries.
+    """
+    folds = random_folds(0, speakers=4, right=0.6)
+    settings = to_flat(from_flat({"dataset_name": "DEMO", "epochs": EPOCHS}))
+    shared = {
+        "settings": settings | {"protocol": protocol},
+        "corpus": {"name": "DEMO", "digest": "d", "utterances": 48, "note": NOTE},
+        "num_folds": 1 if protocol == "all" else len(folds),
+        "versions": {"python": "3.11.1", "keras": "3.15.0"},
+        "commit": "abcdef123456",
+        "command": "train.py -dn DEMO",
+        "machine": "a processor, 2 cores, Linux",
+        "time": "2026-01-02T03:04:05+00:00",
+        "seconds": 60.0,
+        "cpu_seconds": 90.0,
+        "chosen_on": chosen_on,
+        "epoch_kept": EPOCHS - 1 if chosen_on == "none" else 3,
+    }
+    audit = {
+        "verdict": VERDICT,
+        "notes": ["Every sentence is in training too."],
+        "lines": ["fold  test  speakers shared", "   0    12                4"],
+    }
+    for fold in folds_done:
+        rows = folds[fold] if protocol != "all" else []
+        keras = [one_hot(row[3]) for row in rows]
+        # int8 predicts other classes in fold 0 only
+        int8 = [values[::-1] for values in keras] if fold == 0 else keras
+        tables = {"keras": keras, "int8": int8}
+        history = _history(fold, chosen_on)
+        content = record(fold, rows, len(folds), probabilities=tables, history=history)
+        write_json(folder / "folds" / f"fold_{fold:02d}.json", content | shared)
+    config = {key: (content | shared)[key] for key in CONFIG_KEYS}
+    write_json(folder / "config.json", config | {"audit": audit} | (extra or {}))
+    return folder
+
+
+def _history(fold: int, chosen_on: str) -> dict[str, list[float]]:
+    """Curves of five epochs."""
+    epochs = range(EPOCHS)
+    history = {
+        "loss": [2.0 / (epoch + 1) for epoch in epochs],
+        "accuracy": [0.4 + 0.1 * epoch for epoch in epochs],
+        "learning_rate": [1e-4] * EPOCHS,
+    }
+    if chosen_on != "none":
+        history["validation_loss"] = [2.1 / (epoch + 1) for epoch in epochs]
+        history["validation_accuracy"] = [0.3, 0.5, 0.7, 0.8 - 0.02 * fold, 0.6]
+    return history

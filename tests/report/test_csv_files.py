@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 
 import pytest
-from trained_run import make_run
+from synthetic_run import trained_run
 
 from utils.report.csv_files import write_tables
 from utils.runs.records import load_run
@@ -17,7 +17,7 @@ def read(path: Path) -> list[dict[str, str]]:
 
 
 def test_tables_hold_every_epoch_and_every_answer(tmp_path: Path) -> None:
-    run = load_run(make_run(tmp_path, folds_done=(1, 3)))
+    run = load_run(trained_run(tmp_path, folds_done=(1, 3)))
     paths = write_tables(run)
     assert [path.name for path in paths] == [
         f"fold_{fold:02d}_{name}.csv"
@@ -43,14 +43,14 @@ def test_tables_hold_every_epoch_and_every_answer(tmp_path: Path) -> None:
 
 
 def test_a_fold_that_tests_nobody_has_a_history_alone(tmp_path: Path) -> None:
-    folder = make_run(tmp_path, protocol="all", chosen_on="none", folds_done=(0,))
+    folder = trained_run(tmp_path, protocol="all", chosen_on="none", folds_done=(0,))
     assert [path.name for path in write_tables(load_run(folder))] == [
         "fold_00_history.csv"
     ]
 
 
 def test_an_unspoken_speaker_is_an_empty_cell(tmp_path: Path) -> None:
-    run = load_run(make_run(tmp_path, folds_done=(0,)))
+    run = load_run(trained_run(tmp_path, folds_done=(0,)))
     run.records[0]["speakers"] = [None] * len(run.records[0]["test"])
     rows = read(write_tables(run)[1])
     assert {row["speaker"] for row in rows} == {""}

@@ -1,17 +1,17 @@
-"""Figures: what they show, the files they make, the same bytes twice."""
+"""Pictures: what they show, the files they make, the same bytes twice."""
 
-import resource
 from pathlib import Path
 
-import matplotlib.font_manager
+import matplotlib
 import numpy as np
 import pytest
 import soundfile
 from matplotlib.figure import Figure
-from trained_run import CLASSES, NOTE, VERDICT, make_run
+from matplotlib.text import Text
+from synthetic_run import NOTE, VERDICT, trained_run
 
 import utils.report.plots.__main__ as command
-from hyperparameters import FrontEnd, InputError
+from hyperparameters import InputError
 from utils.audio.features import compute_features
 from utils.report.plots.clip import clip_figure, read_clip
 from utils.report.plots.results import (
@@ -23,11 +23,12 @@ from utils.report.plots.results import (
     curves_figure,
     recall_figure,
 )
-from utils.report.plots.run import draw_run, run_figures
-from utils.report.plots.style import save, styled
+from utils.report.plots.run import draw_run, run_pictures
+from utils.report.plots.style import save
 from utils.runs.records import load_run
 from utils.scores.metrics import summary
 
+CLASSES = ("boredom", "anxiety_fear", "anger")
 COUNTS = [[3, 1, 0], [0, 0, 0], [2, 2, 4]]
 STEM = "DEMO_3.0s_Segmented_cross_entropy"
 
@@ -35,38 +36,34 @@ STEM = "DEMO_3.0s_Segmented_cross_entropy"
 def texts_of(figure: Figure) -> list[str]:
     """Every text in a figure's axes, titles and labels included."""
     figure.draw_without_rendering()
-    found = [text for axes in figure.axes for text in axes.findobj(_is_text)]
+    found = [text for axes in figure.axes for text in axes.findobj(Text)]
     return [text.get_text() for text in [*found, *figure.texts] if text.get_text()]
 
 
-def _is_text(artist: object) -> bool:
-    return isinstance(artist, matplotlib.text.Text)
-
-
-def test_confusion_cells_hold_counts() -> None:
-    figure = confusion_figure(COUNTS, CLASSES, is_normalised=False)
-    cells = [text.get_text() for text in figure.axes[0].texts]
-    assert cells == ["3", "1", "0", "0", "0", "0", "2", "2", "4"]
-
-
-def test_normalised_cells_hold_shares_and_counts() -> None:
-    figure = confusion_figure(COUNTS, CLASSES, is_normalised=True)
-    cells = [text.get_text() for text in figure.axes[0].texts]
-    assert cells[:2] == ["0.750\n(3)", "0.250\n(1)"]
-    assert cells[3:6] == ["0", "0", "0"]  # a class that was not tested
+@pytest.mark.parametrize(
+    ("is_normalised", "cells"),
+    [
+        (False, ["3", "1", "0", "0", "0", "0", "2", "2", "4"]),
+        # the second class was not tested
+        (True, ["0.750\n(3)", "0.250\n(1)", "0", "0", "0", "0", "0.250\n(2)"]),
+    ],
+)
+def test_confusion_cells(is_normalised: bool, cells: list[str]) -> None:
+    figure = confusion_figure(COUNTS, CLASSES, is_normalised=is_normalised)
+    found = [text.get_text() for text in figure.axes[0].texts]
+    assert found[: len(cells)] == cells
     assert "anxiety fear (0)" in texts_of(figure)
 
 
 def test_confusion_matrices_stand_side_by_side() -> None:
     panels = [
-        ConfusionPanel("theirs", CLASSES, COUNTS),
+        ConfusionPanel("published", CLASSES, COUNTS),
         ConfusionPanel("ours", CLASSES[:2], [[1, 0], [0, 1]]),
         ConfusionPanel("ours again", CLASSES, COUNTS),
     ]
     figure = confusions_figure(panels)
-    assert [axes.get_title("left") for axes in figure.axes] == [
-        panel.title for panel in panels
-    ]
+    titles = [axes.get_title("left") for axes in figure.axes]
+    assert titles == [panel.title for panel in panels]
     assert [len(axes.texts) for axes in figure.axes] == [9, 4, 9]
 
 
@@ -102,60 +99,33 @@ def test_accuracy_by_epoch_states_the_optimism() -> None:
 
 
 def test_recall_draws_every_interval() -> None:
-    rows = [("anger", 12, (0.75, 0.5, 0.875)), ("boredom", 4, (0.25, 0.0, 0.5))]
+    rows = [
+        ("anger", 12, {"value": 0.75, "low": 0.5, "high": 0.875}),
+        ("boredom", 4, {"value": 0.25, "low": 0.0, "high": 0.5}),
+    ]
     figure = recall_figure([RecallPanel("Recall", "speaker", rows)])
     lines = [list(line.get_xdata()) for line in figure.axes[0].lines]
     assert lines == [[0.5, 0.875], [0.75], [0.0, 0.5], [0.25]]
     assert "anger (12)" in texts_of(figure)
 
 
-def test_files_hold_no_date_and_are_the_same_twice(tmp_path: Path) -> None:
-    for folder in ("one", "two"):
-        figure = confusion_figure(COUNTS, CLASSES, is_normalised=True)
-        save(figure, tmp_path / folder / "matrix", ("pdf", "png", "svg"))
-    for suffix in ("pdf", "png", "svg"):
-        first = (tmp_path / "one" / f"matrix.{suffix}").read_bytes()
-        assert first == (tmp_path / "two" / f"matrix.{suffix}").read_bytes()
-        assert b"CreationDate" not in first
-        assert b"<dc:date>" not in first
-
-
-def test_the_users_own_matplotlibrc_changes_nothing(tmp_path: Path) -> None:
-    save(confusion_figure(COUNTS, CLASSES, is_normalised=False), tmp_path / "a")
+def test_files_depend_on_the_data_alone(tmp_path: Path) -> None:
+    """Neither on the date nor on the user's matplotlibrc."""
+    suffixes = ("pdf", "png", "svg")
+    figure = confusion_figure(COUNTS, CLASSES, is_normalised=True)
+    first = save(figure, tmp_path / "one", suffixes)
     with matplotlib.rc_context({"font.family": "serif", "savefig.transparent": True}):
-        save(confusion_figure(COUNTS, CLASSES, is_normalised=False), tmp_path / "b")
-    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+        figure = confusion_figure(COUNTS, CLASSES, is_normalised=True)
+        second = save(figure, tmp_path / "two", suffixes)
+    for path, other in zip(first, second, strict=True):
+        content = path.read_bytes()
+        assert content == other.read_bytes()
+        assert b"CreationDate" not in content
+        assert b"<dc:date>" not in content
 
 
-def test_the_font_comes_with_matplotlib() -> None:
-    with styled():
-        path = matplotlib.font_manager.findfont(
-            matplotlib.font_manager.FontProperties(), fallback_to_default=False
-        )
-        bold = matplotlib.font_manager.findfont(
-            matplotlib.font_manager.FontProperties(weight="bold"),
-            fallback_to_default=False,
-        )
-    assert "DejaVuSans" in path
-    assert "DejaVuSans-Bold" in bold
-
-
-def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
-    (tmp_path / "matrix.png").write_text("old")
-    figure = confusion_figure(COUNTS, CLASSES, is_normalised=False)
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, limits[1]))
-    try:
-        with pytest.raises(OSError, match="File too large"):
-            save(figure, tmp_path / "matrix", ("png",))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert [path.name for path in tmp_path.iterdir()] == ["matrix.png"]
-    assert (tmp_path / "matrix.png").read_text() == "old"
-
-
-def test_a_run_gets_every_figure_in_both_formats(tmp_path: Path) -> None:
-    written = draw_run(make_run(tmp_path))
+def test_a_run_gets_every_picture_in_both_formats(tmp_path: Path) -> None:
+    written = draw_run(trained_run(tmp_path))
     names = (
         "LearningCurves",
         "Recall",
@@ -163,48 +133,45 @@ def test_a_run_gets_every_figure_in_both_formats(tmp_path: Path) -> None:
         "TotalConfusionMatrix",
         "TotalConfusionMatrixNormalized",
     )
-    expected = {f"{STEM}_{name}.{end}" for name in names for end in ("pdf", "png")}
-    assert {path.name for path in written} == expected
-    assert {path.name for path in tmp_path.iterdir()} == {
-        *expected,
-        "config.json",
-        "folds",
+    assert {path.name for path in written} == {
+        f"{STEM}_{name}.{suffix}" for name in names for suffix in ("pdf", "png")
     }
+    assert all(path.stat().st_size > 5_000 for path in written)
 
 
-def test_figures_say_what_was_run_and_what_is_missing(tmp_path: Path) -> None:
-    run = load_run(make_run(tmp_path, folds_done=(0, 2)))
-    for figure in run_figures(run, summary(run)).values():
-        heading = figure.get_suptitle().replace("\n", " ")
-        assert "DEMO" in heading
-        assert "protocol published" in heading
-        assert "PARTIAL: 2 of 4 folds" in heading
+def test_every_picture_says_what_was_run(tmp_path: Path) -> None:
+    run = load_run(trained_run(tmp_path, folds_done=(0, 1)))
+    for figure in run_pictures(run, summary(run)).values():
+        heading = " ".join(figure.get_suptitle().split())
+        assert "protocol published, seed 42, PARTIAL: 2 of 4 folds" in heading
         assert VERDICT in heading
         assert NOTE in heading
 
 
-def test_without_test_set_there_are_learning_curves_alone(tmp_path: Path) -> None:
-    folder = make_run(tmp_path, protocol="all", chosen_on="none", folds_done=(0,))
-    names = {path.name for path in draw_run(folder)}
-    assert names == {f"{STEM}_LearningCurves.pdf", f"{STEM}_LearningCurves.png"}
-
-
-def test_no_test_curve_where_validation_chose_and_none_was_recorded(
-    tmp_path: Path,
+@pytest.mark.parametrize(
+    ("protocol", "chosen_on", "missing"),
+    [
+        ("all", "none", {"Recall", "TotalConfusionMatrix", "TestAccuracyByEpoch"}),
+        # no test accuracy by epoch was recorded
+        ("random", "validation", {"TestAccuracyByEpoch"}),
+    ],
+)
+def test_pictures_without_data_are_left_out(
+    tmp_path: Path, protocol: str, chosen_on: str, missing: set[str]
 ) -> None:
-    run = load_run(make_run(tmp_path, chosen_on="validation"))
-    assert "TestAccuracyByEpoch" not in run_figures(run, summary(run))
-
-
-def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="give a run folder"):
-        command.main(["--run", str(tmp_path)])
+    folder = trained_run(
+        tmp_path, protocol=protocol, chosen_on=chosen_on, folds_done=(0,)
+    )
+    run = load_run(folder)
+    pictures = run_pictures(run, summary(run))
+    assert "LearningCurves" in pictures
+    assert not missing & set(pictures)
 
 
 def test_the_whole_clip_or_the_networks_segment(long_wav: Path) -> None:
-    segment, front_end = read_clip(long_wav, FrontEnd())
+    segment, front_end = read_clip(long_wav)
     assert front_end.duration_samples == len(segment) == 9 * 16_000
-    segment, front_end = read_clip(long_wav, FrontEnd(), whole=False)
+    segment, front_end = read_clip(long_wav, 3.0)
     assert front_end.duration_samples == len(segment) == 48_000
 
 
@@ -212,75 +179,46 @@ def test_a_whole_hour_is_no_picture(tmp_path: Path) -> None:
     path = tmp_path / "long.wav"
     noise = np.random.RandomState(0).randint(-99, 99, 16_000 * 121, np.int16)
     soundfile.write(path, noise, 16_000)
-    with pytest.raises(InputError, match=r"121 s are too many .*; give -id 3"):
-        read_clip(path, FrontEnd())
-    segment, _ = read_clip(path, FrontEnd(), whole=False)
+    with pytest.raises(InputError, match=r"121 s do not fit .*; give -id 3"):
+        read_clip(path)
+    segment, _ = read_clip(path, 3.0)
     assert len(segment) == 48_000
 
 
 def test_a_clip_shorter_than_a_frame_is_padded(short_wav: Path) -> None:
-    segment, front_end = read_clip(short_wav, FrontEnd())
+    segment, front_end = read_clip(short_wav)
     assert len(segment) == front_end.frame_length_samples
-
-
-def test_the_clips_panels_are_the_networks_inputs(tone_wav: Path) -> None:
-    segment, front_end = read_clip(tone_wav, FrontEnd())
-    figure = clip_figure(segment, front_end, "tone.wav")
-    mfcc = figure.axes[3].images[0]
-    expected = compute_features(segment, front_end)[..., 0].T
-    np.testing.assert_array_equal(mfcc.get_array(), expected)
-    start_s, end_s, *_ = mfcc.get_extent()
-    assert start_s == pytest.approx(0.032 - 0.008)  # centred on the first frame
-    assert end_s == pytest.approx(start_s + front_end.num_frames * 0.016)
-    panel = figure.axes[1]  # 440 Hz is the loudest
-    loudest = panel.images[0].get_array().mean(axis=1).argmax() * 8.0 / 512
-    assert loudest == pytest.approx(0.44, abs=0.016)
-
-
-def test_the_mel_axis_tells_hertz(tone_wav: Path) -> None:
-    segment, front_end = read_clip(tone_wav, FrontEnd())
-    panel = clip_figure(segment, front_end).axes[2]
-    loudest = int(panel.images[0].get_array().mean(axis=1).argmax())
-    ticks = {t.get_text(): t.get_position()[1] for t in panel.get_yticklabels()}
-    assert ticks["250"] < loudest < ticks["500"]
-
-
-def test_clip_command_names_its_files(
-    wav_44khz: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert command.main(["--clip", str(wav_44khz), "--output_dir", str(tmp_path)]) == 0
-    paths = [Path(line) for line in capsys.readouterr().out.splitlines()]
-    assert [path.name for path in paths] == ["44khz_inputs.pdf", "44khz_inputs.png"]
-    assert all(path.stat().st_size > 5_000 for path in paths)
 
 
 def test_a_silent_clip_is_refused(silence_wav: Path) -> None:
     with pytest.raises(InputError, match="silent"):
-        read_clip(silence_wav, FrontEnd())
+        read_clip(silence_wav)
 
 
-def test_exactly_one_picture_must_be_asked_for(
+def test_the_clips_panels_are_the_networks_inputs(tone_wav: Path) -> None:
+    segment, front_end = read_clip(tone_wav)
+    figure = clip_figure(segment, front_end, "tone.wav")
+    spectrogram, mel, mfcc = (axes.collections[0] for axes in figure.axes[1:4])
+    expected = compute_features(segment, front_end)[..., 0].T
+    np.testing.assert_array_equal(mfcc.get_array(), expected)
+    times_s = mfcc.get_coordinates()[0, :, 0]  # the edges of the frames
+    assert times_s[0] == pytest.approx(0.032 - 0.008)  # centred on the first frame
+    assert times_s[-1] == pytest.approx(times_s[0] + front_end.num_frames * 0.016)
+    for panel in (spectrogram, mel):  # the 440 Hz tone is loudest at 440 Hz
+        loudest = panel.get_array().mean(axis=1).argmax()
+        low_hz, high_hz = panel.get_coordinates()[[loudest, loudest + 1], 0, 1]
+        assert low_hz - 16 < 440 < high_hz + 16
+
+
+@pytest.mark.parametrize("options", [[], ["-id", "1.5"]])
+def test_clip_command_names_its_files(
+    wav_44khz: Path,
+    tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
+    options: list[str],
 ) -> None:
-    with pytest.raises(SystemExit, match="2"):
-        command.parse_args([])
-    assert "--run" in capsys.readouterr().err
-
-
-def test_the_network_picture_shows_the_real_network(tmp_path: Path) -> None:
-    import models
-    from hyperparameters import Settings
-    from utils.report.plots.network import network_figure, stages_of
-
-    model = models.build_light_sernet(Settings(), num_classes=7)
-    stages = stages_of(model)
-    assert sum(stage.parameters for stage in stages) == model.count_params() == 463_431
-    assert [stage.shape for stage in stages][-3:] == [
-        (6, 5, 160),
-        (1, 1, 320),
-        (1, 1, 7),
-    ]
-    texts = texts_of(network_figure(stages, "Light-SERNet"))
-    assert "conv 11×1\npool 2×2" in texts
-    assert "6×5×160\n184,960" in texts
-    assert "dropout 0.3\ndense, softmax" in texts
+    arguments = ["--clip", str(wav_44khz), "--output_dir", str(tmp_path), *options]
+    assert command.main(arguments) == 0
+    paths = [Path(line) for line in capsys.readouterr().out.splitlines()]
+    assert [path.name for path in paths] == ["44khz_inputs.pdf", "44khz_inputs.png"]
+    assert all(path.stat().st_size > 5_000 for path in paths)

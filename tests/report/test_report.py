@@ -1,4 +1,4 @@
-"""The report, metrics.json and how both say what they must."""
+"""The report and metrics.json of a run, and what they must say."""
 
 import json
 import subprocess
@@ -9,20 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sklearn.metrics
+from synthetic_run import CLASSES, NOTE, VERDICT, edit_record, trained_run
 from toy_tflite import toy_model
-from trained_run import CLASSES, NOTE, VERDICT, make_run
 
 from hyperparameters import FrontEnd, InputError
 from utils.files import PROJECT, write_atomic
 from utils.model_files.metadata import attach_metadata, read_metadata, without_metadata
 from utils.model_files.tflite import file_name
 from utils.report.chosen_models import place_models
-from utils.report.plots.run import stem_of
 from utils.report.render import headline, metrics_of, render
 from utils.report.text import report_text
 from utils.runs.folder import fold_folder
 from utils.runs.records import load_run
-from utils.scores.metrics import summary
+from utils.scores.metrics import SCORES, summary
 
 STEM = "DEMO_3.0s_Segmented_cross_entropy"
 
@@ -33,14 +32,8 @@ def text_of(folder: Path) -> str:
     return report_text(run, metrics_of(run))
 
 
-def edit_record(folder: Path, fold: int, **changes: object) -> None:
-    """Replace entries of one record."""
-    path = folder / "folds" / f"fold_{fold:02d}.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-
-
-def test_render_writes_report_metrics_and_figures(tmp_path: Path) -> None:
-    rendered = render(make_run(tmp_path))
+def test_render_writes_report_metrics_and_pictures(tmp_path: Path) -> None:
+    rendered = render(trained_run(tmp_path))
     assert rendered.report == tmp_path / f"{STEM}_Report.txt"
     names = {path.name for path in tmp_path.iterdir()}
     assert {
@@ -54,41 +47,26 @@ def test_render_writes_report_metrics_and_figures(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "metrics.json").read_text()) == rendered.metrics
 
 
-def test_the_classification_report_is_scikit_learns(tmp_path: Path) -> None:
-    folder = make_run(tmp_path)
-    rows = load_run(folder).rows()
-    expected = sklearn.metrics.classification_report(
+def test_scores_are_those_of_scikit_learn_and_of_metrics_json(tmp_path: Path) -> None:
+    folder = trained_run(tmp_path)
+    rows, text = load_run(folder).rows(), text_of(folder)
+    classification = sklearn.metrics.classification_report(
         rows.true, rows.predicted, target_names=CLASSES, digits=4
     )
-    assert expected.rstrip() in text_of(folder)
-
-
-def test_pooled_scores_are_scikit_learns(tmp_path: Path) -> None:
-    folder = make_run(tmp_path)
-    rows = load_run(folder).rows()
-    true, predicted = rows.true, rows.predicted
-    expected = {
-        "UA": sklearn.metrics.balanced_accuracy_score(true, predicted),
-        "WA": sklearn.metrics.accuracy_score(true, predicted),
-        "weighted F1": sklearn.metrics.f1_score(true, predicted, average="weighted"),
-        "macro F1": sklearn.metrics.f1_score(true, predicted, average="macro"),
-    }
-    section = text_of(folder).split("Scores in %, pooled over 48 test rows\n")[1]
-    for label, value in expected.items():
+    assert classification.rstrip() in text
+    section = text.split("Scores in %, pooled over 48 test rows\n")[1]
+    headline_scores = summary(load_run(folder))["headline"]
+    for name, label in SCORES.items():
         line = next(line for line in section.splitlines() if line.startswith(label))
-        assert line.removeprefix(label).split()[0] == f"{100 * value:.2f}"
+        value, low, high = (headline_scores[name][k] for k in ("value", "low", "high"))
+        cells = f"{100 * value:.2f} [{100 * low:.2f}, {100 * high:.2f}]"
+        assert " ".join(line.removeprefix(label).split()) == cells
     assert "delete-one-speaker jackknife" in section
     assert "unit: the speaker, 4" in section
 
 
-def test_the_interval_printed_is_the_one_in_metrics(tmp_path: Path) -> None:
-    folder = make_run(tmp_path)
-    ua = summary(load_run(folder))["headline"]["ua"]
-    assert f"[{100 * ua['low']:.2f}, {100 * ua['high']:.2f}]" in text_of(folder)
-
-
 def test_mean_and_deviation_over_folds(tmp_path: Path) -> None:
-    folder = make_run(tmp_path)
+    folder = trained_run(tmp_path)
     rows = load_run(folder).rows()
     right = (rows.predicted == rows.true).reshape(4, -1).mean(axis=1)
     text = text_of(folder).split("By fold, in %\n")[1].splitlines()
@@ -98,36 +76,30 @@ def test_mean_and_deviation_over_folds(tmp_path: Path) -> None:
     assert deviation[2] == f"{100 * right.std(ddof=1):.2f}"
 
 
-def test_the_header_tells_verdict_note_protocol_and_origin(tmp_path: Path) -> None:
-    text = " ".join(text_of(make_run(tmp_path)).split())
+def test_the_header_has_verdict_note_protocol_and_origin(tmp_path: Path) -> None:
+    folder = trained_run(tmp_path)
+    edit_record(folder, 2, machine="another processor")
+    for fold in (0, 1):
+        edit_record(folder, fold, backend="jax", device="CPU", threads=1)
+    text = " ".join(text_of(folder).split())
     assert text.startswith(
         f"Light-SERNet on DEMO ==================== Verdict {VERDICT} Corpus DEMO, "
         f"48 utterances, 3 classes Note {NOTE} Protocol published: each fold has one "
         "speaker's class counts"
     )
-    for said in (
+    for part in (
         "best; chosen on: test",
         "seed 42, 5 epochs",
         "Folds 4 of 4",
-        "Command train.py -dn DEMO",
-        "Commit abcdef123456",
-        "python 3.11.1, keras 3.15.0",
-        "a processor, 2 cores, Linux",
+        "Command train.py -dn DEMO Commit abcdef123456",
+        "Versions python 3.11.1, keras 3.15.0 Machine",
+        "a processor, 2 cores, Linux; another processor",
+        "Computed by jax, CPU, threads: 1 Finished",
         "2026-01-02T03:04:05",
         "240 s over the folds, 360 CPU-seconds",
+        "Leak audit ---------- fold test speakers shared 0 12",
     ):
-        assert said in text
-
-
-def test_folds_from_two_machines_name_both(tmp_path: Path) -> None:
-    folder = make_run(tmp_path)
-    edit_record(folder, 2, machine="another processor")
-    assert "a processor, 2 cores, Linux; another processor" in text_of(folder)
-
-
-def test_the_audits_lines_are_printed_as_they_are(tmp_path: Path) -> None:
-    end = "Leak audit\n----------\nfold  test  speakers shared\n   0    12"
-    assert end in text_of(make_run(tmp_path))
+        assert part in text
 
 
 @pytest.mark.parametrize(
@@ -140,27 +112,27 @@ def test_the_audits_lines_are_printed_as_they_are(tmp_path: Path) -> None:
 def test_an_audit_that_lacks_keys(
     tmp_path: Path, audit: dict[str, list[str]], expected: str
 ) -> None:
-    text = text_of(make_run(tmp_path, extra={"audit": audit}))
+    text = text_of(trained_run(tmp_path, extra={"audit": audit}))
     assert text.endswith(f"----------\n{expected}\n")
 
 
 def test_a_partial_run_says_so_first(tmp_path: Path) -> None:
-    text = text_of(make_run(tmp_path, folds_done=(0, 3)))
+    text = text_of(trained_run(tmp_path, folds_done=(0, 3)))
     assert text.startswith("PARTIAL RUN: 2 of 4 folds are done (missing: 1, 2).")
-    make_run(tmp_path, folds_done=(1, 2))  # the missing ones
+    trained_run(tmp_path, folds_done=(1, 2))  # the missing ones
     assert "PARTIAL" not in text_of(tmp_path)
 
 
 def test_a_class_that_was_not_tested_is_named(tmp_path: Path) -> None:
-    folder = make_run(tmp_path, folds_done=(0,))
+    folder = trained_run(tmp_path, folds_done=(0,))
     edit_record(folder, 0, labels=[0] * 6 + [2] * 6)
     text = text_of(folder)
-    assert "Not tested: anxiety_fear." in text
+    assert "Not tested: sadness." in text
     assert "not tested" in text.split("By class")[1]
 
 
 def test_unknown_speakers_leave_their_section_out(tmp_path: Path) -> None:
-    folder = make_run(tmp_path)
+    folder = trained_run(tmp_path)
     assert "By speaker" in text_of(folder)
     for fold in range(4):
         edit_record(folder, fold, speakers=[None] * 12)
@@ -170,7 +142,7 @@ def test_unknown_speakers_leave_their_section_out(tmp_path: Path) -> None:
 
 
 def test_protocol_all_has_no_score_by_design(tmp_path: Path) -> None:
-    folder = make_run(tmp_path, protocol="all", chosen_on="none", folds_done=(0,))
+    folder = trained_run(tmp_path, protocol="all", chosen_on="none", folds_done=(0,))
     rendered = render(folder)
     text = rendered.report.read_text()
     assert "No score, by design" in text
@@ -181,7 +153,7 @@ def test_protocol_all_has_no_score_by_design(tmp_path: Path) -> None:
 
 
 def test_each_exported_model_has_a_short_score(tmp_path: Path) -> None:
-    run = load_run(make_run(tmp_path))
+    run = load_run(trained_run(tmp_path))
     scores = metrics_of(run)["precisions"]
     keras, int8 = run.rows(), run.rows("int8")
     assert scores["keras"]["answers_unlike_keras"] == 0
@@ -191,28 +163,25 @@ def test_each_exported_model_has_a_short_score(tmp_path: Path) -> None:
 
 
 def test_models_of_a_fold_chosen_before_say_so(tmp_path: Path) -> None:
-    """As where another fold's record comes from another machine, without models."""
-    run = load_run(make_run(tmp_path))
+    """As if the record of another fold came from a machine without its models."""
+    run = load_run(trained_run(tmp_path))
     front_end = FrontEnd()
-    content = attach_metadata(
-        toy_model((1, *front_end.input_shape), len(CLASSES)),
-        {
-            "format": 1,
-            "classes": list(CLASSES),
-            "front_end": asdict(front_end),
-            "input": "features",
-            "fold": 0,
-            "run": tmp_path.name,
-        },
-    )
-    name = file_name(stem_of(run), "float32")
+    metadata = {
+        "format": 1,
+        "classes": list(CLASSES),
+        "front_end": asdict(front_end),
+        "input": "features",
+        "fold": 0,
+        "run": tmp_path.name,
+    }
+    model = toy_model((1, *front_end.input_shape), len(CLASSES))
+    content = attach_metadata(model, metadata)
+    name = file_name(run.file_stem, "float32")
     write_atomic(fold_folder(tmp_path, 0) / name, content)
     [placed] = place_models(run, summary(run))
     assert placed == tmp_path / name
-    chosen = read_metadata(placed)
-    assert (
-        chosen["fold_chosen_for"] == "best accuracy on its own test set, as published"
-    )
+    reason = read_metadata(placed)["fold_chosen_for"]
+    assert reason == "best accuracy on its own test set, as published"
     curves = run.records[0]["history"] | {"validation_accuracy": [0.1] * 5}
     edit_record(tmp_path, 0, history=curves)
     run = load_run(tmp_path)
@@ -227,7 +196,7 @@ def test_models_of_a_fold_chosen_before_say_so(tmp_path: Path) -> None:
 
 
 def test_the_headline_is_one_line_with_verdict_and_note(tmp_path: Path) -> None:
-    line = headline(metrics_of(load_run(make_run(tmp_path))))
+    line = headline(metrics_of(load_run(trained_run(tmp_path))))
     assert line.startswith("DEMO; UA ")
     assert "4 of 4 folds, published" in line
     assert VERDICT in line
@@ -236,7 +205,7 @@ def test_the_headline_is_one_line_with_verdict_and_note(tmp_path: Path) -> None:
 
 
 def test_records_alone_are_enough(tmp_path: Path) -> None:
-    folder = make_run(tmp_path)
+    folder = trained_run(tmp_path)
     whole = metrics_of(load_run(folder))
     (folder / "config.json").unlink()
     alone = metrics_of(load_run(folder))
@@ -248,27 +217,26 @@ def test_records_alone_are_enough(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"epoch_kept": 5}, "'epoch_kept' must be one of the 5 epochs"),
-        ({"history": {"loss": [1.0], "accuracy": []}}, "one value an epoch"),
+        ({"history": {"loss": [1.0], "accuracy": []}}, "one value per epoch"),
         ({"history": [1.0]}, "'history' must be of type dict"),
     ],
 )
 def test_a_damaged_history_is_refused(
     tmp_path: Path, changes: dict[str, object], message: str
 ) -> None:
-    folder = make_run(tmp_path)
+    folder = trained_run(tmp_path)
     edit_record(folder, 1, **changes)
     with pytest.raises(InputError, match=message):
         render(folder)
     assert not list(tmp_path.glob("*Report.txt"))
 
 
-@pytest.mark.parametrize("module", ["utils.report", "utils.report.plots"])
+@pytest.mark.parametrize("command", [["utils.report"], ["utils.report.plots", "--run"]])
 def test_a_folder_without_records_is_one_line_and_status_2(
-    tmp_path: Path, module: str
+    tmp_path: Path, command: list[str]
 ) -> None:
-    option = [] if module == "utils.report" else ["--run"]
     done = subprocess.run(
-        [sys.executable, "-m", module, *option, str(tmp_path)],
+        [sys.executable, "-m", *command, str(tmp_path)],
         cwd=PROJECT,
         capture_output=True,
         text=True,

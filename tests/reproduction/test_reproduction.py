@@ -1,60 +1,58 @@
-"""The committed tables and plots are what the program makes of the records, exactly."""
+"""The committed tables and pictures are exactly what the records give."""
 
 import filecmp
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from synthetic_run import edit_record, random_folds, write_run
 
+import reproduction.__main__ as command
 from hyperparameters import InputError, from_flat, to_flat
-from reproduction.__main__ import (
-    MARKS,
-    Texts,
-    add_run,
-    put_between,
-    reproduce,
-)
+from reproduction.__main__ import MARKS, TEXTS, add_run, put_between, reproduce
 from reproduction.tables import (
+    AS_PUBLISHED,
+    HELD_OUT,
     NOT_RUN,
+    SHARED,
     SHORT_NAMES,
     against_published,
     expected_scores,
+    question_of,
 )
-from tests.synthetic_run import random_folds, write_run
 from utils.files import PROJECT
 from utils.runs.records import RECORD_NAME, load_run
 
-# rendered when a run was finished, from weights that are not committed
+# written when a run was finished, from weights that are not committed
 NOT_REBUILT = (".tflite", ".keras")
 
 
 def copy_of(project: Path, target: Path) -> Path:
-    """The texts and records that the tables are made of, in a folder of their own."""
+    """The texts and records that the tables are made of, in another folder."""
     shutil.copytree(project / "reproduction", target / "reproduction")
-    for text in Texts.of(project):
-        shutil.copy(text, target)
+    for name in TEXTS:
+        shutil.copy(project / name, target)
     return target
 
 
-def files_of(project: Path) -> Iterator[Path]:
-    """What `reproduce` reads and writes, relative to the project."""
-    yield from (text.relative_to(project) for text in Texts.of(project))
-    for path in sorted((project / "reproduction").rglob("*")):
-        if path.is_file() and path.suffix not in NOT_REBUILT:
-            yield path.relative_to(project)
-
-
 def differing(first: Path, second: Path) -> list[str]:
-    """Files that are in one project alone, or have other bytes there."""
-    names = {*files_of(first), *files_of(second)}
-    same, _, _ = filecmp.cmpfiles(first, second, map(str, names), shallow=False)
-    return sorted({str(name) for name in names} - set(same))
+    """Files of `reproduce` that only one project has, or that have other bytes."""
+    names = {
+        str(path.relative_to(project))
+        for project in (first, second)
+        for path in [*project.glob("*.md"), *project.glob("reproduction/**/*")]
+        if path.is_file() and path.suffix not in (*NOT_REBUILT, ".pyc")
+    }
+    names = {name for name in names if "/" in name or name in TEXTS}
+    same, _, _ = filecmp.cmpfiles(first, second, names, shallow=False)
+    return sorted(names - set(same))
 
 
-def test_committed_tables_and_plots_are_rebuilt_byte_for_byte(tmp_path: Path) -> None:
+def test_committed_tables_and_pictures_are_rebuilt_byte_for_byte(
+    tmp_path: Path,
+) -> None:
     copy = copy_of(PROJECT, tmp_path)
     for path in copy.glob("reproduction/*/**/*"):
         is_record = path.name == "config.json" or RECORD_NAME.fullmatch(path.name)
@@ -64,123 +62,108 @@ def test_committed_tables_and_plots_are_rebuilt_byte_for_byte(tmp_path: Path) ->
     assert differing(PROJECT, copy) == []
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with one run of leave-one-speaker-out."""
-    project = copy_of(PROJECT, tmp_path_factory.mktemp("project"))
-    for run in project.glob("reproduction/*/"):
-        shutil.rmtree(run)
-    chosen = {"dataset_name": "EMO-DB", "protocol": "speaker", "select": "last"}
-    settings = to_flat(from_flat(chosen))
+def write_source(folder: Path, **chosen: Any) -> Path:
+    """A finished run of leave-one-speaker-out, with weights and paths."""
+    settings = {"dataset_name": "EMO-DB", "protocol": "speaker", "select": "last"}
     extra: dict[str, Any] = {
         "machine": "a processor",
         "cpu_seconds": 1800.0,
         "epoch_kept": 299,
         "history": {},
+        "corpus": {"name": "EMO-DB", "digest": "feed"},
     }
-    source = write_run(
-        project / "runs" / "speaker-run",
-        random_folds(0, speakers=4),
-        settings=settings,
-        corpus={"name": "EMO-DB", "digest": "feed"},
-        **extra,
-    )
-    (source / "folds" / "fold_00").mkdir()
-    (source / "folds" / "fold_00" / "weights.keras").write_bytes(b"large")
-    add_run(source, project / "reproduction")
+    folds = random_folds(0, speakers=4)
+    flat = to_flat(from_flat(settings | chosen))
+    write_run(folder, folds, settings=flat, **extra)
+    config = json.loads((folder / "config.json").read_text())
+    config["paths"] = {"data_dir": "/home/somebody"}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "folds" / "fold_00").mkdir()
+    (folder / "folds" / "fold_00" / "weights.keras").write_bytes(b"large")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with one run."""
+    project = copy_of(PROJECT, tmp_path_factory.mktemp("project"))
+    for run in project.glob("reproduction/*/"):
+        shutil.rmtree(run)
+    add_run(write_source(project / "speaker-run"), project / "reproduction")
     reproduce(project)
     return project
 
 
 def test_a_run_fills_every_text(built: Path) -> None:
-    readme, account, card = (text.read_text() for text in Texts.of(built))
+    readme, account, card = texts = [(built / name).read_text() for name in TEXTS]
+    assert f"**{AS_PUBLISHED}**" in readme
+    assert f"**{SHARED}**" not in readme  # no run answers this question
     report = "reproduction/speaker-run/EMO-DB_3.0s_Segmented_cross_entropy_Report.txt"
     assert (built / report).is_file()
-    row = "| ours | speaker, last epoch | cross_entropy |"
-    for text in (readme, account, card):
-        assert row in text
-        assert f"[report]({report})" in text
-        assert "2.0 CPU-hours on a processor" in text
+    for text in texts:
+        assert "| ours | speaker, last epoch | cross_entropy |" in text
+        assert f"2.0 CPU-hours on a processor: [report]({report})" in text
     assert f"{report.removesuffix('_Report.txt')}_Recall.png" in readme
     assert "**cross_entropy, ours: speaker, last epoch (48 rows)**" in account
     assert "](reproduction/cross_entropy_confusions.png)" in account
     assert (built / "reproduction" / "cross_entropy_confusions.png").is_file()
     assert card.count("| s0") == 4
     assert NOT_RUN not in card
-
-
-def test_scores_are_those_of_the_metrics(built: Path) -> None:
-    metrics = json.loads(
-        (built / "reproduction" / "speaker-run" / "metrics.json").read_text()
-    )
-    card = Texts.of(built).model_card.read_text()
-    for entry in metrics["keras"]["per_class"]:
+    metrics = (built / "reproduction" / "speaker-run" / "metrics.json").read_text()
+    for entry in json.loads(metrics)["keras"]["per_class"]:
         recall = entry["recall"]
         cell = f"{100 * recall['value']:.2f} [{100 * recall['low']:.2f}, "
         assert f"| {entry['class']} | {entry['support']} | {cell}" in card
 
 
-def test_a_run_on_another_corpus_is_refused(tmp_path: Path) -> None:
-    """Its scores would stand beside figures of other recordings."""
-    project = copy_of(PROJECT, tmp_path)
-    settings = to_flat(from_flat({"dataset_name": "RAVDESS"}))
-    source = write_run(tmp_path / "a-run", random_folds(0), settings=settings)
-    assert add_run(source / ".", project / "reproduction").name == "a-run"
-    with pytest.raises(InputError, match=r"figures are of EMO-DB; keep runs"):
-        reproduce(project)
-
-
-def test_weights_are_not_copied(built: Path) -> None:
+def test_weights_and_paths_are_not_copied(built: Path) -> None:
     run = built / "reproduction" / "speaker-run"
     assert len(list(run.glob("folds/fold_*.json"))) == 4
     assert not [path for path in run.rglob("*") if path.suffix in NOT_REBUILT]
+    source = json.loads((built / "speaker-run" / "config.json").read_text())
+    added = json.loads((run / "config.json").read_text())
+    assert source.pop("paths")
+    assert added == source
 
 
-@pytest.mark.parametrize("name", Texts._fields)
-def test_an_edited_text_is_noticed(built: Path, tmp_path: Path, name: str) -> None:
+def test_a_run_on_another_corpus_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its scores would stand beside scores on other recordings."""
+    folder = tmp_path / "reproduction"
+    folder.mkdir()
+    shutil.copy(PROJECT / "reproduction" / "published.json", folder)
+    source = write_source(tmp_path / "other-run", dataset_name="RAVDESS")
+    monkeypatch.setattr(command, "PROJECT", tmp_path)
+    with pytest.raises(InputError, match=r"figures are of EMO-DB; keep runs"):
+        command.main(["--add", str(source)])
+    assert [path.name for path in folder.iterdir()] == ["published.json"]
+    shutil.copytree(source, folder / "z-run")
+    write_source(folder / "a-run")
+    with pytest.raises(InputError, match=r"z-run: the published figures"):
+        reproduce(tmp_path)
+    assert not list(folder.glob("a-run/*Report.txt"))  # refused before rendering
+
+
+def test_edited_texts_are_written_again(built: Path, tmp_path: Path) -> None:
     copy = copy_of(built, tmp_path)
-    text: Path = getattr(Texts.of(copy), name)
-    content = text.read_text()
     end = MARKS[1].format("results")
-    text.write_text(content.replace(end, f"a better score\n\n{end}"))
+    for name in TEXTS:
+        edited = (copy / name).read_text().replace(end, f"a better score\n\n{end}")
+        (copy / name).write_text(edited)
     reproduce(copy)
     assert differing(built, copy) == []
-    assert text.read_text() == content
 
 
-def test_an_edited_record_is_noticed(built: Path, tmp_path: Path) -> None:
+def test_an_edited_record_changes_every_text(built: Path, tmp_path: Path) -> None:
     copy = copy_of(built, tmp_path)
-    path = copy / "reproduction" / "speaker-run" / "folds" / "fold_00.json"
-    record = json.loads(path.read_text())
+    run = copy / "reproduction" / "speaker-run"
+    record = json.loads((run / "folds" / "fold_00.json").read_text())
     answers = record["probabilities"]["keras"]
     answers[0] = [answers[0][-1], *answers[0][:-1]]  # another class
-    path.write_text(json.dumps(record))
+    edit_record(run, 0, probabilities={"keras": answers})
     reproduce(copy)
-    assert {"README.md", "REPRODUCTION.md", "MODEL_CARD.md"} <= set(
-        differing(built, copy)
-    )
-
-
-def set_protocol(project: Path, protocol: str) -> None:
-    """Rewrite what the run's configuration and records say of their protocol."""
-    run = project / "reproduction" / "speaker-run"
-    for path in [run / "config.json", *run.glob("folds/*.json")]:
-        content = json.loads(path.read_text())
-        content["settings"]["protocol"] = protocol
-        path.write_text(json.dumps(content))
-
-
-def test_random_folds_never_stand_among_held_out_speakers(
-    built: Path, tmp_path: Path
-) -> None:
-    copy = copy_of(built, tmp_path)
-    set_protocol(copy, "random")
-    texts = reproduce(copy)
-    readme = texts.readme.read_text()
-    shared, held_out = readme.split("**Speakers held out")
-    assert "| ours | random, last epoch" in shared
-    assert "| ours | random" not in held_out
-    assert NOT_RUN in texts.model_card.read_text()
+    assert set(TEXTS) <= set(differing(built, copy))
 
 
 def test_an_unfinished_run_stands_in_the_account_alone(
@@ -188,42 +171,47 @@ def test_an_unfinished_run_stands_in_the_account_alone(
 ) -> None:
     copy = copy_of(built, tmp_path)
     (copy / "reproduction" / "speaker-run" / "folds" / "fold_03.json").unlink()
-    texts = reproduce(copy)
-    assert "**3 of 4 folds**" in texts.reproduction.read_text()
-    for text in (texts.readme, texts.model_card):
-        assert "3 of 4 folds" not in text.read_text()
-        assert NOT_RUN in text.read_text()
+    readme, account, card = [path.read_text() for path in reproduce(copy)]
+    assert "**3 of 4 folds**" in account
+    for text in (readme, card):
+        assert "3 of 4 folds" not in text
+    assert NOT_RUN in card
 
 
-def test_published_folds_whose_test_set_chose_nothing_stand_apart(
-    built: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("protocol", "chosen_on", "question"),
+    [
+        ("published", "test", AS_PUBLISHED),
+        ("paper", "test", AS_PUBLISHED),
+        ("published", "none", SHARED),  # with `--select last`
+        ("random", "validation", SHARED),
+        ("speaker", "none", HELD_OUT),
+        ("session", "validation", HELD_OUT),
+    ],
+)
+def test_each_run_answers_one_question(
+    tmp_path: Path, protocol: str, chosen_on: str, question: str
 ) -> None:
-    copy = copy_of(built, tmp_path)
-    set_protocol(copy, "published")  # and `select` stays `last`
-    readme = reproduce(copy).readme.read_text()
-    as_published, once = readme.split("**Speakers shared, the test set touched once**")
-    assert "| ours | published, last epoch" in once
-    assert "| ours | published, last epoch" not in as_published
+    settings = {"protocol": protocol}
+    folds = random_folds(0, speakers=1)
+    run = write_run(tmp_path / "run", folds, settings=settings, chosen_on=chosen_on)
+    assert question_of(load_run(run)) == question
 
 
-def test_published_figures_are_placed_against_the_intervals(
-    built: Path, tmp_path: Path
-) -> None:
-    copy = copy_of(built, tmp_path)
-    run = copy / "reproduction" / "speaker-run"
-    assert against_published([(load_run(run), {"keras": {}})], {}) == ""  # held out
-    for path in run.glob("folds/*.json"):
-        content = json.loads(path.read_text()) | {"chosen_on": "test"}
-        path.write_text(json.dumps(content))
-    interval = {"low": 0.931849, "high": 0.94151}  # 93.18 and 94.15 where printed
+def test_published_scores_are_placed_against_the_intervals(tmp_path: Path) -> None:
+    held_out = load_run(write_source(tmp_path / "speaker-run"))
+    assert against_published([(held_out, {"keras": {}})], {}) == ""
+    for fold in range(4):
+        edit_record(held_out.folder, fold, chosen_on="test")
+    interval = {"low": 0.931849, "high": 0.94151}  # printed as 93.18 and 94.15
     metrics = {"keras": {"headline": dict.fromkeys(SHORT_NAMES, interval)}}
-    figures = {
+    scores = {
         "paper": {"ua": 94.15, "wa": 94.16, "weighted_f1": 93.17},
         "fork": {"ua": 93.18, "wa": 93.0, "weighted_f1": 95.0},
     }
-    published = {"scores_percent": {"cross_entropy": figures}}
-    table = against_published([(load_run(run), metrics)], published)
-    paper, fork = table.splitlines()[-2:]
+    published = {"scores_percent": {"cross_entropy": scores}}
+    rows = [(load_run(held_out.folder), metrics)]
+    paper, fork = against_published(rows, published).splitlines()[-2:]
     assert paper.endswith("| paper | 94.15 inside | 94.16 above | 93.17 below |")
     assert fork.endswith("| fork | 93.18 inside | 93.00 below | 95.00 above |")
 

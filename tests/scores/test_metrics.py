@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,12 @@ from sklearn.metrics import (
 )
 from synthetic_run import CLASSES, random_folds, write_run
 
-from hyperparameters import InputError
-from utils.runs.records import Rows, load_run
+from utils.files import PROJECT
+from utils.runs.records import Rows, Run, load_run
 from utils.scores.metrics import (
     SCORES,
     confusion,
     fold_scores,
-    over_seeds,
     per_class,
     per_speaker,
     scores_of,
@@ -88,172 +88,107 @@ def test_figures_of_many_matrices_at_once() -> None:
     np.testing.assert_array_equal(together[2, 3], scores_of(counts[2, 3]))
 
 
-def test_the_published_matrix_gives_the_published_figures() -> None:
-    """Light-SERNet, EMO-DB, cross-entropy: 94.15 UA, 94.21 WA, 94.16 F1."""
-    counts = np.array(
-        [
-            [153, 4, 0, 0, 0, 9, 0],
-            [2, 125, 0, 0, 0, 1, 0],
-            [0, 0, 129, 11, 0, 5, 11],
-            [0, 0, 4, 115, 0, 1, 0],
-            [1, 3, 0, 0, 86, 0, 1],
-            [1, 0, 0, 0, 0, 155, 0],
-            [0, 0, 6, 2, 0, 0, 245],
-        ]
+@pytest.mark.parametrize("loss", ["cross_entropy", "focal"])
+def test_the_published_matrix_gives_the_published_scores(loss: str) -> None:
+    published = json.loads((PROJECT / "reproduction/published.json").read_text())
+    scores = scores_of(np.array(published["confusion"][loss]))[:3]
+    expected = published["scores_percent"][loss]["paper"]
+    found = dict(zip(("ua", "wa", "weighted_f1"), 100 * scores, strict=True))
+    assert found == pytest.approx(expected, abs=0.006)
+
+
+@pytest.fixture
+def run_of(tmp_path: Path) -> Callable[..., Run]:
+    """A function (folds, **changes) that writes a run and loads it."""
+    return lambda folds, **changes: load_run(
+        write_run(tmp_path / "run", folds, **changes)
     )
-    published = [94.15, 94.21, 94.16]
-    np.testing.assert_allclose(100 * scores_of(counts)[:3], published, atol=0.006)
 
 
-def test_a_fold_averages_over_the_classes_it_has(tmp_path: Path) -> None:
+def test_a_fold_averages_over_the_classes_it_has(run_of: Callable[..., Run]) -> None:
     folds = [
         [("a1", "A", 0, 0), ("a2", "A", 0, 1), ("a3", "A", 1, 1)],  # no class 2
         [("b1", "B", 0, 0), ("b2", "B", 1, 1), ("b3", "B", 2, 2)],
     ]
-    scores = fold_scores(load_run(write_run(tmp_path / "run", folds)).rows())
+    scores = fold_scores(run_of(folds).rows())
     assert [score["ua"] for score in scores["scores"]] == [0.75, 1.0]
     assert scores["mean"]["ua"] == 0.875
     assert scores["sd"]["ua"] == pytest.approx(0.25 / 2**0.5)
     assert "classes present" in scores["note"]
 
 
-def test_one_fold_has_no_spread(tmp_path: Path) -> None:
-    run = load_run(write_run(tmp_path / "run", [[("a1", "A", 0, 0)]]))
-    assert fold_scores(run.rows())["sd"]["ua"] is None
+def test_one_fold_has_no_spread(run_of: Callable[..., Run]) -> None:
+    assert fold_scores(run_of([[("a1", "A", 0, 0)]]).rows())["sd"]["ua"] is None
 
 
-def test_per_class_equals_scikit_learn(tmp_path: Path) -> None:
-    rows = load_run(write_run(tmp_path / "run", random_folds(1))).rows()
+def test_per_class_equals_scikit_learn(run_of: Callable[..., Run]) -> None:
+    rows = run_of(random_folds(1)).rows()
     table = per_class(rows, CLASSES)
-    expected = precision_recall_fscore_support(rows.true, rows.predicted)
     found = [
         [line["precision"] for line in table],
         [line["recall"]["value"] for line in table],
         [line["f1"] for line in table],
         [line["support"] for line in table],
     ]
+    expected = precision_recall_fscore_support(rows.true, rows.predicted)
     np.testing.assert_allclose(found, expected, rtol=1e-13)
     assert [line["class"] for line in table] == list(CLASSES)
     assert {line["recall"]["unit"] for line in table} == {"speaker"}
 
 
-def test_a_class_never_tested_or_answered_has_no_recall_or_precision() -> None:
+def test_a_class_never_tested_or_predicted_has_no_recall_or_precision() -> None:
     table = per_class(rows_of([0, 1], [0, 0]), CLASSES)
     assert table[1]["precision"] is None
     assert table[2]["recall"] is None
     assert table[2]["f1"] == 0
 
 
-def test_per_speaker_equals_scikit_learn(tmp_path: Path) -> None:
-    rows = load_run(write_run(tmp_path / "run", random_folds(2))).rows()
+def test_per_speaker_equals_scikit_learn(run_of: Callable[..., Run]) -> None:
+    rows = run_of(random_folds(2)).rows()
     table = per_speaker(rows)
     assert [line["speaker"] for line in table] == sorted(set(rows.speakers))
     for line in table:
-        own = rows.take(rows.speakers == line["speaker"])
-        ua, wa, *_ = by_scikit_learn(own.true, own.predicted)
+        spoken = rows.take(rows.speakers == line["speaker"])
+        ua, wa, *_ = by_scikit_learn(spoken.true, spoken.predicted)
         assert line["ua"]["value"] == pytest.approx(ua, rel=1e-13)
         assert line["wa"]["value"] == pytest.approx(wa, rel=1e-13)
-        assert line["wa"]["unit"] == "utterance"
-        assert line["n"] == 12
+        assert (line["wa"]["unit"], line["n"]) == ("utterance", 12)
 
 
-def test_a_summary_pools_the_rows_of_all_folds(tmp_path: Path) -> None:
-    run = load_run(write_run(tmp_path / "run", random_folds(3)))
-    content = summary(run)
-    rows = run.rows()
-    pooled = [content["headline"][figure]["value"] for figure in SCORES]
-    np.testing.assert_allclose(
-        pooled, by_scikit_learn(rows.true, rows.predicted), rtol=1e-13
-    )
-    assert content["headline"]["ua"]["method"] == (
-        "delete-one-speaker jackknife, logit scale, t(9)"
-    )
-    assert [line["unit"] for line in content["reference_intervals"]] == [
-        "speaker",
-        "utterance",
-    ]
+def test_a_summary_pools_the_rows_of_all_folds(run_of: Callable[..., Run]) -> None:
+    run = run_of(random_folds(3))
+    content, rows = summary(run), run.rows()
+    pooled = [content["headline"][name]["value"] for name in SCORES]
+    expected = by_scikit_learn(rows.true, rows.predicted)
+    np.testing.assert_allclose(pooled, expected, rtol=1e-13)
+    method = content["headline"]["ua"]["method"]
+    assert method == "delete-one-speaker jackknife, logit scale, t(9)"
     assert (content["n"], content["utterances"], content["speakers"]) == (120, 120, 10)
     assert content["complete"] is True
     assert np.sum(content["confusion"]["counts"]) == 120
     json.dumps(content, allow_nan=False)
 
 
-def test_repeated_rows_count(tmp_path: Path) -> None:
+def test_repeated_rows_count(run_of: Callable[..., Run]) -> None:
     folds = [
         [("a1", "A", 0, 0), ("b1", "B", 1, 1)],
         [("a1", "A", 0, 1), ("b2", "B", 1, 1)],
     ]
-    folder = write_run(tmp_path / "run", folds, settings={"protocol": "paper"})
-    content = summary(load_run(folder))
+    content = summary(run_of(folds, settings={"protocol": "paper"}))
     assert content["headline"]["wa"]["value"] == 0.75
     assert (content["n"], content["utterances"]) == (4, 3)
 
 
-def test_speakers_unknown_is_said(tmp_path: Path) -> None:
+def test_unknown_speakers_are_reported(run_of: Callable[..., Run]) -> None:
     folds = [[(name, None, true, got) for name, _, true, got in random_folds(4)[0]]]
-    content = summary(load_run(write_run(tmp_path / "run", folds)))
+    content = summary(run_of(folds))
     assert content["headline"]["ua"]["unit"] == "utterance"
     assert "delete-one-utterance" in content["headline"]["ua"]["method"]
-    assert [line["unit"] for line in content["reference_intervals"]] == ["utterance"]
     assert content["per_speaker"] == []
     assert content["speakers"] == 0
 
 
-def test_a_run_without_test_set_has_no_figures(tmp_path: Path) -> None:
-    folder = write_run(
-        tmp_path / "run", [[]], probabilities={}, settings={"protocol": "all"}
-    )
-    content = summary(load_run(folder))
+def test_a_run_without_test_set_has_no_scores(run_of: Callable[..., Run]) -> None:
+    content = summary(run_of([[]], probabilities={}, settings={"protocol": "all"}))
     assert content["n"] == 0
     assert "headline" not in content
-
-
-def test_spread_over_seeds(tmp_path: Path) -> None:
-    runs = [
-        load_run(
-            write_run(tmp_path / str(seed), random_folds(seed), settings={"seed": seed})
-        )
-        for seed in (1, 2, 3)
-    ]
-    spread = over_seeds(runs)
-    values = [accuracy_score(run.rows().true, run.rows().predicted) for run in runs]
-    assert len(set(values)) > 1
-    assert spread["seeds"] == [1, 2, 3]
-    assert spread["wa"] == pytest.approx(
-        {
-            "mean": np.mean(values),
-            "sd": np.std(values, ddof=1),
-            "min": min(values),
-            "max": max(values),
-        }
-    )
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"settings": {"seed": 42}}, "seed of its own, got 2 of seed 42"),
-        ({"settings": {"seed": 1, "epochs": 9}}, "but epochs differs"),
-        (
-            {"settings": {"seed": 1}, "corpus": {"name": "TEST", "digest": "0"}},
-            "but corpus differs",
-        ),
-    ],
-)
-def test_runs_that_differ_in_more_than_the_seed_are_refused(
-    tmp_path: Path, changes: dict, message: str
-) -> None:
-    first = load_run(write_run(tmp_path / "first", random_folds(0)))
-    other = load_run(write_run(tmp_path / "other", random_folds(1), **changes))
-    with pytest.raises(InputError, match=message):
-        over_seeds([first, other])
-
-
-def test_an_unfinished_run_or_a_single_one_has_no_spread(tmp_path: Path) -> None:
-    first = load_run(write_run(tmp_path / "first", random_folds(0)))
-    folder = write_run(tmp_path / "other", random_folds(1), settings={"seed": 1})
-    (folder / "folds/fold_03.json").unlink()
-    with pytest.raises(InputError, match="9 of 10 folds done"):
-        over_seeds([first, load_run(folder)])
-    with pytest.raises(InputError, match="needs two runs, got 1"):
-        over_seeds([first])

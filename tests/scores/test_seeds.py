@@ -35,6 +35,7 @@ def test_spread_is_that_of_the_pooled_figures(runs: list[Path], tmp_path: Path) 
     assert content["seeds"] == [42, 43, 44]
     assert content["ua"]["mean"] == pytest.approx(table[:, 0].mean())
     assert content["wa"]["sd"] == pytest.approx(table[:, 1].std(ddof=1))
+    assert content["weighted_f1"]["min"] == pytest.approx(table[:, 2].min())
     assert content["macro_f1"]["max"] == pytest.approx(table[:, 3].max())
     assert content["runs"] == [run.name for run in runs]
     for path in spread.files:
@@ -65,7 +66,7 @@ def test_many_long_seeds_still_have_a_file(tmp_path: Path) -> None:
     assert len(json.loads(spread.files[0].read_text())["seeds"]) == 30
 
 
-def test_unfinished_runs_have_no_spread(
+def test_an_unfinished_run_has_no_spread(
     runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (runs[1] / "folds" / "fold_03.json").unlink()
@@ -74,3 +75,27 @@ def test_unfinished_runs_have_no_spread(
     train.show_spread(runs, tmp_path / "out")
     assert capsys.readouterr().err.startswith("no spread over seeds: ")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, "needs another seed, got 2 of seed 42"),
+        ({"settings": {"seed": 1, "epochs": 9}}, "but epochs differs"),
+        (
+            {"settings": {"seed": 1}, "corpus": {"name": "TEST", "digest": "0"}},
+            "but corpus differs",
+        ),
+    ],
+)
+def test_runs_that_differ_in_more_than_the_seed_are_refused(
+    runs: list[Path], tmp_path: Path, changes: dict, message: str
+) -> None:
+    other = write_run(tmp_path / "other", random_folds(1), **changes)
+    with pytest.raises(InputError, match=message):
+        write_spread([runs[0], other], tmp_path / "out")
+
+
+def test_one_run_has_no_spread(runs: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="needs two runs, got 1"):
+        write_spread(runs[:1], tmp_path)

@@ -1,0 +1,1 @@
+"""Report, metrics, tables and pictures of a run."""

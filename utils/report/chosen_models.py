@@ -1,4 +1,4 @@
-"""The run folder's own model files: those of one fold, with the whole run's scores."""
+"""The model files at the top of a run folder: one fold's, with the run's scores."""
 
 from pathlib import Path
 from typing import Any
@@ -9,17 +9,16 @@ from hyperparameters import InputError
 from utils.files import write_atomic
 from utils.model_files.metadata import attach_metadata, read_metadata, without_metadata
 from utils.model_files.tflite import NAMES, file_name
-from utils.report.plots.run import stem_of
 from utils.runs.folder import fold_folder
 from utils.runs.records import Run
 
 
 def chosen_fold(run: Run) -> tuple[int, str]:
-    """The fold whose models stand for the run, and why.
+    """The fold whose models represent the run, and the reason.
 
-    As published, the fold with the best accuracy on the set that chose its epoch, the
-    first of equals: under `published` and `paper` that is the test set. Where nothing
-    chose, the first fold; under `all` it is the only one.
+    As published, this is the fold with the best accuracy on the set that chose its
+    epoch (under `published` and `paper` the test set), the first of equals. If no set
+    chose the epoch, it is the first fold; under `all` there is only one.
     """
     accuracies = [
         max(record.get("history", {}).get("validation_accuracy", [0.0]))
@@ -40,23 +39,23 @@ def chosen_fold(run: Run) -> tuple[int, str]:
 def place_models(run: Run, scores: dict[str, Any]) -> list[Path]:
     """Copy the chosen fold's TFLite files to the top of the run folder.
 
-    A file that was placed there before, and whose like the chosen fold lacks, stays
-    and says that another fold stands for the run now.
+    Keep a file the chosen fold does not have, and note in its metadata that it comes
+    from another fold.
 
     Args:
         run: A run, complete or not.
-        scores: `summary` of `utils.scores.metrics`: its headline goes into each file.
+        scores: From `utils.scores.metrics.summary`; its headline goes into each file.
 
     Returns:
-        The files written; none where no fold's own were copied here.
+        The files written.
     """
     number, why = chosen_fold(run)
-    stem, written = stem_of(run), []
+    stem, written = run.file_stem, []
     for name in NAMES:
         target = run.folder / file_name(stem, name)
-        own = fold_folder(run.folder, number) / target.name
-        source = own if own.exists() else target
-        metadata = _described(source)
+        from_fold = fold_folder(run.folder, number) / target.name
+        source = from_fold if from_fold.exists() else target
+        metadata = _metadata_of(source)
         if metadata is None or (source is target and not _is_of(run, metadata)):
             continue
         is_chosen = metadata.get("fold") == number
@@ -69,8 +68,8 @@ def place_models(run: Run, scores: dict[str, Any]) -> list[Path]:
     return written
 
 
-def _described(path: Path) -> dict[str, Any] | None:
-    """What a model file says of itself; None where there is none that can be read."""
+def _metadata_of(path: Path) -> dict[str, Any] | None:
+    """Metadata of a model file; None if there is no readable file."""
     try:
         return read_metadata(path) if path.exists() else None
     except InputError:
@@ -78,12 +77,12 @@ def _described(path: Path) -> dict[str, Any] | None:
 
 
 def _is_of(run: Run, metadata: dict[str, Any]) -> bool:
-    """Whether a model file was trained by a run."""
+    """Whether a model file comes from a run."""
     return bool(metadata.get("run") == run.folder.resolve().name)
 
 
 def short_scores(run: Run, scores: dict[str, Any]) -> dict[str, Any] | None:
-    """The run's pooled Keras scores with intervals; None where nothing was tested."""
+    """The run's pooled Keras scores with intervals; None if nothing was tested."""
     if "headline" not in scores:
         return None
     folds = run.progress.removesuffix(" folds")

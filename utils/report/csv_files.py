@@ -1,4 +1,4 @@
-"""Curves and answers of each fold as CSV files, for spreadsheets."""
+"""Curves and predictions of each fold as CSV files, for spreadsheets."""
 
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
@@ -18,7 +18,7 @@ def write_tables(run: Run) -> list[Path]:
         run: A run, complete or not.
 
     Returns:
-        The files; a fold that tests nobody has no predictions.
+        The files; a fold without test utterances has no predictions.
 
     Raises:
         OSError: A file cannot be written.
@@ -36,7 +36,7 @@ def write_tables(run: Run) -> list[Path]:
 
 
 def history_rows(record: Mapping[str, Any]) -> list[Sequence[Any]]:
-    """One row an epoch, counted from 0; the epoch that is kept is marked."""
+    """One row per epoch, counted from 0; the kept epoch is marked."""
     history = record.get("history", {})
     rows: list[Sequence[Any]] = [("epoch", "is_kept", *history)]
     for epoch, values in enumerate(zip_longest(*history.values(), fillvalue="")):
@@ -45,15 +45,15 @@ def history_rows(record: Mapping[str, Any]) -> list[Sequence[Any]]:
 
 
 def prediction_rows(record: Mapping[str, Any]) -> list[Sequence[Any]]:
-    """One row for each test utterance and model, with the probability of each class."""
+    """One row per model and test utterance, with the probability of each class."""
     classes = record["classes"]
     heads = (f"probability_{name}" for name in classes)
     rows: list[Sequence[Any]] = [
         ("utterance", "speaker", "true", "model", "predicted", *heads)
     ]
     for model, table in record["probabilities"].items():
-        about = zip(record["test"], record["speakers"], record["labels"], strict=True)
-        for (name, speaker, label), values in zip(about, table, strict=True):
+        columns = (record["test"], record["speakers"], record["labels"], table)
+        for name, speaker, label, values in zip(*columns, strict=True):
             predicted = classes[values.index(max(values))]
             rows.append((name, speaker, classes[label], model, predicted, *values))
     return rows

@@ -1,18 +1,17 @@
-"""A run's report, metrics and figures, from its configuration and records alone.
+"""Report, metrics, tables and pictures of a run, from its configuration and records.
 
-`python -m utils.report FOLDER` renders them again, also where only the records were
-copied. The figures come from `utils.scores.metrics`.
+`python -m utils.report FOLDER` renders them again, even from a copy of the records
+alone. The scores come from `utils.scores.metrics`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from utils.cli import Parser
 from utils.files import write_atomic, write_json
 from utils.report.chosen_models import place_models
 from utils.report.csv_files import write_tables
-from utils.report.plots.run import run_figures, save_figures, stem_of
+from utils.report.plots.run import save_pictures
 from utils.report.text import report_text
 from utils.runs.records import Run, load_run
 from utils.scores.intervals import interval_text
@@ -36,7 +35,7 @@ class Rendered(NamedTuple):
 
 
 def render(run_folder: Path) -> Rendered:
-    """Write a run's report, `metrics.json`, figures, tables and the chosen models.
+    """Write a run's report, `metrics.json`, pictures, tables and the chosen models.
 
     Args:
         run_folder: Holds config.json and the records of the folds done so far.
@@ -50,11 +49,11 @@ def render(run_folder: Path) -> Rendered:
     """
     run = load_run(run_folder)
     metrics = metrics_of(run)
-    save_figures(run, run_figures(run, metrics["keras"]))
+    save_pictures(run, metrics["keras"])
     place_models(run, metrics["keras"])
     write_tables(run)
     write_json(run.folder / "metrics.json", metrics)
-    path = run.folder / f"{stem_of(run)}_Report.txt"
+    path = run.folder / f"{run.file_stem}_Report.txt"
     write_atomic(path, report_text(run, metrics))
     return Rendered(path, metrics, headline(metrics))
 
@@ -66,10 +65,11 @@ def metrics_of(run: Run) -> dict[str, Any]:
         run: A run, complete or not.
 
     Returns:
-        What was run, its audit, `keras`: the full summary of the trained model, and
-        `precisions`: UA, WA, F1 of each exported file and how many answers differ.
+        The settings, the audit, `keras` (the full summary of the trained model) and
+        `precisions` (UA, WA, both F1 of each exported file, and how many of its answers
+        differ from Keras).
     """
-    config = run.records[0] | run.config  # where config.json was not copied
+    config = run.records[0] | run.config  # if config.json was not copied
     kept = ("hash", "settings", "classes", "corpus")
     made_by = ("commit", "command", "versions", "machine", "time")
     return {
@@ -111,13 +111,3 @@ def headline(metrics: Mapping[str, Any]) -> str:
     parts.append(f"{done} of {metrics['num_folds']} folds, {metrics['protocol']}")
     parts += [verdict, metrics["corpus"].get("note", "").rstrip(".")]
     return "; ".join(part for part in parts if part)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Render run folders again."""
-    parser = Parser(prog="python -m utils.report", description=__doc__)
-    parser.add_argument("folders", type=Path, nargs="+", help="run folders")
-    for folder in parser.parse_args(argv).folders:
-        rendered = render(folder)
-        print(f"{rendered.report}: {rendered.headline}")
-    return 0

@@ -1,20 +1,20 @@
 """The text of a run's report, section by section; nothing is computed here."""
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hyperparameters import to_flat
 from utils.protocols.folds import PROTOCOLS
 from utils.runs.folder import settings_of
 from utils.runs.records import Run
+from utils.scores.intervals import limits_text, value_text
 from utils.scores.metrics import SCORES
 from utils.tables import text_table
 
 WIDTH = 88
 LABEL_WIDTH = 12  # of the header's left column
 NO_SCORE = "No score, by design: every utterance trains, none is left to test."
-Figure = Mapping[str, Any]  # value, low, high, method, unit, units
 
 
 def report_text(run: Run, metrics: Mapping[str, Any]) -> str:
@@ -23,9 +23,6 @@ def report_text(run: Run, metrics: Mapping[str, Any]) -> str:
     Args:
         run: A run, complete or not.
         metrics: As from `utils.report.render.metrics_of`.
-
-    Returns:
-        Text of several sections, a newline at the end.
     """
     scores = metrics["keras"]
     sections = [_warning(run), _header(run, metrics)]
@@ -45,7 +42,7 @@ def report_text(run: Run, metrics: Mapping[str, Any]) -> str:
 
 
 def _warning(run: Run) -> list[str]:
-    """What a reader of a partial run must know first."""
+    """A warning that folds are missing; nothing for a complete run."""
     if run.is_complete:
         return []
     done = {record["fold"] for record in run.records}
@@ -58,7 +55,7 @@ def _warning(run: Run) -> list[str]:
 
 
 def _header(run: Run, metrics: Mapping[str, Any]) -> list[str]:
-    """Verdict, corpus, protocol, settings, and what it takes to do it again."""
+    """Verdict, corpus, protocol, settings, and what is needed to repeat the run."""
     settings, corpus = to_flat(settings_of(run.config)), run.config["corpus"]
     protocol = PROTOCOLS.get(run.protocol)
     changed = run.config.get("changed", {})
@@ -77,67 +74,54 @@ def _header(run: Run, metrics: Mapping[str, Any]) -> list[str]:
         "Changed": ", ".join(f"{name} {value}" for name, value in changed.items()),
         **_provenance(run),
     }
-    title = f"Light-SERNet on {corpus['name']}"
-    lines = [title, "=" * len(title)]
-    for label, text in rows.items():
-        lines += _labelled(label, text)
+    lines = _title(f"Light-SERNet on {corpus['name']}", "=")
+    for label, text in rows.items():  # a row without text is left out
+        first, others = f"{label:<{LABEL_WIDTH}}", " " * LABEL_WIDTH
+        lines += textwrap.wrap(
+            text, WIDTH, initial_indent=first, subsequent_indent=others
+        )
     return lines
 
 
 def _provenance(run: Run) -> dict[str, str]:
-    """Command, commit, versions, machine and time; several where the folds differ."""
-    seconds = sum(record.get("seconds", 0.0) for record in run.records)
-    cpu_seconds = sum(record.get("cpu_seconds", 0.0) for record in run.records)
-    times = sorted(record["time"] for record in run.records if record.get("time"))
-    versions = (
-        ", ".join(f"{name} {version}" for name, version in said.items())
-        for said in _said(run, "versions")
-    )
+    """Command, commit, versions, machine and time; every value the folds recorded."""
+    records = run.records
+    seconds = sum(record.get("seconds", 0.0) for record in records)
+    cpu_seconds = sum(record.get("cpu_seconds", 0.0) for record in records)
+    versions = [
+        ", ".join(f"{name} {version}" for name, version in record["versions"].items())
+        for record in records
+        if record.get("versions")
+    ]
     return {
-        "Command": "; ".join(_said(run, "command")),
-        "Commit": "; ".join(_said(run, "commit")),
-        "Versions": "; ".join(versions),
-        "Machine": "; ".join(_said(run, "machine")),
-        "Computed by": "; ".join(", ".join(said) for said in _conditions(run)),
-        "Finished": times[-1] if times else "",
+        "Command": _distinct(record.get("command") for record in records),
+        "Commit": _distinct(record.get("commit") for record in records),
+        "Versions": _distinct(versions),
+        "Machine": _distinct(record.get("machine") for record in records),
+        "Computed by": _distinct(map(_computed_by, records)),
+        "Finished": max((record.get("time") or "" for record in records), default=""),
         "Took": f"{seconds:,.0f} s over the folds, {cpu_seconds:,.0f} CPU-seconds",
     }
 
 
-def _said(run: Run, key: str) -> list[Any]:
-    """The distinct entries of the records, in the order of the folds."""
-    found: list[Any] = []
-    for record in run.records:
-        if record.get(key) and record[key] not in found:
-            found.append(record[key])
-    return found
+def _distinct(texts: Iterable[str | None]) -> str:
+    """The distinct texts in the order of the folds, empty ones left out."""
+    return "; ".join(dict.fromkeys(filter(None, texts)))
 
 
-def _conditions(run: Run) -> list[tuple[str, ...]]:
-    """Backend, device and threads of the folds, each combination once."""
-    found: list[tuple[str, ...]] = []
-    for record in run.records:
-        if "backend" not in record:  # written before records said so
-            continue
-        threads = f"threads: {record['threads']}" if record["threads"] else "all cores"
-        said = (record["backend"], record["device"], threads)
-        if said not in found:
-            found.append(said)
-    return found
-
-
-def _labelled(label: str, text: str) -> list[str]:
-    """A row of the header, wrapped beside its label; nothing for an empty text."""
-    indent = " " * LABEL_WIDTH
-    first = f"{label:<{LABEL_WIDTH}}"
-    return textwrap.wrap(text, WIDTH, initial_indent=first, subsequent_indent=indent)
+def _computed_by(record: Mapping[str, Any]) -> str | None:
+    """Backend, device and threads of a fold; None in records without this entry."""
+    if "backend" not in record:
+        return None
+    threads = f"threads: {record['threads']}" if record["threads"] else "all cores"
+    return f"{record['backend']}, {record['device']}, {threads}"
 
 
 def _classification(run: Run) -> list[str]:
-    """scikit-learn's classification report with 4 digits, as the original wrote it."""
-    rows = run.rows()
+    """scikit-learn's classification report with 4 digits, as in the original."""
     from sklearn.metrics import classification_report  # takes a second to import
 
+    rows = run.rows()
     text = classification_report(
         rows.true,
         rows.predicted,
@@ -156,60 +140,43 @@ def _classification(run: Run) -> list[str]:
 
 
 def _pooled(scores: Mapping[str, Any]) -> list[str]:
-    """UA, WA and both F1 over all rows, with the headline and reference intervals."""
-    headline, others = scores["headline"], scores.get("reference_intervals", ())
-    rows = [
-        (
-            label,
-            _value(headline[name]),
-            _limits(headline[name]),
-            *(_bracket(other["low"][name], other["high"][name]) for other in others),
-        )
-        for name, label in SCORES.items()
-    ]
+    """UA, WA and both F1 over all rows, with their intervals."""
+    headline = scores["headline"]
+    rows = [(label, *_with_limits(headline[name])) for name, label in SCORES.items()]
     count = f"{scores['n']:,} test rows"
     if scores["utterances"] != scores["n"]:
         count += f" ({scores['utterances']:,} utterances, some in several test sets)"
-    header = ("", "score", "95 % interval", *(f"by {o['unit']}s*" for o in others))
-    methods = dict.fromkeys(figure["method"] for figure in headline.values())
-    unit = headline["ua"]["unit"]
-    lines = _title(f"Scores in %, pooled over {count}")
-    lines += text_table(header, rows)
-    lines += _wrapped(
-        f"95 % interval: {'; '.join(methods)}; unit: the {unit}, "
-        f"{headline['ua']['units']} of them."
-    )
-    if others:
-        methods = dict.fromkeys(other["method"] for other in others)
-        lines += _wrapped(f"* {'; '.join(methods)}.")
-    return lines
+    methods = dict.fromkeys(score["method"] for score in headline.values())
+    unit, units = headline["ua"]["unit"], headline["ua"]["units"]
+    return [
+        *_title(f"Scores in %, pooled over {count}"),
+        *text_table(("", "score", "95 % interval"), rows),
+        *_wrapped(
+            f"95 % interval: {'; '.join(methods)}; unit: the {unit}, {units} of them."
+        ),
+    ]
 
 
 def _caveat(audit: Mapping[str, Any]) -> list[str]:
-    """What no interval covers where the test speakers were trained on."""
+    """A note on the intervals if the test speakers were in the training set."""
     if "speaker-dependent" not in audit.get("verdict", ""):
         return []
     return _wrapped(
-        "The network has heard these speakers: no interval here covers a new one."
+        "The network was trained on these speakers: no interval here covers a new one."
     )
 
 
 def _folds(run: Run, scores: Mapping[str, Any]) -> list[str]:
-    """Each fold's scores and kept epoch; mean and standard deviation."""
+    """Scores and kept epoch of each fold; mean and standard deviation."""
     epochs = {r["fold"]: r.get("epoch_kept", "") for r in run.records}
     folds = scores["folds"]
-    rows: list[tuple[Any, ...]] = [
-        (
-            row["fold"],
-            row["n"],
-            *(f"{100 * row[name]:.2f}" for name in SCORES),
-            epochs[row["fold"]],
-        )
+    rows = [
+        (row["fold"], row["n"], *_percents(row), epochs[row["fold"]])
         for row in folds["scores"]
     ]
-    rows.append(("mean", "", *(f"{100 * folds['mean'][k]:.2f}" for k in SCORES), ""))
+    rows.append(("mean", "", *_percents(folds["mean"]), ""))
     if folds["sd"]["ua"] is not None:
-        rows.append(("sd", "", *(f"{100 * folds['sd'][k]:.2f}" for k in SCORES), ""))
+        rows.append(("sd", "", *_percents(folds["sd"]), ""))
     header = ("fold", "rows", *SCORES.values(), "epoch kept (from 0)")
     table = text_table(header, rows)
     return [*_title("By fold, in %"), *table, *_wrapped(folds["note"])]
@@ -221,8 +188,7 @@ def _classes(scores: Mapping[str, Any]) -> list[str]:
         (
             row["class"],
             row["support"],
-            _value(row["recall"]) if row["recall"] else "not tested",
-            _limits(row["recall"]) if row["recall"] else "",
+            *(_with_limits(row["recall"]) if row["recall"] else ("not tested", "")),
             "" if row["precision"] is None else f"{100 * row['precision']:.2f}",
             f"{100 * row['f1']:.2f}",
         )
@@ -233,7 +199,7 @@ def _classes(scores: Mapping[str, Any]) -> list[str]:
 
 
 def _other_units(scores: Mapping[str, Any]) -> list[str]:
-    """Classes whose interval has another unit, since one speaker alone has them."""
+    """Classes that only one speaker has: their interval is over utterances."""
     unit = scores["headline"]["ua"]["unit"]
     other = [
         f"{row['class']} ({row['recall']['unit']})"
@@ -246,20 +212,16 @@ def _other_units(scores: Mapping[str, Any]) -> list[str]:
 
 
 def _speakers(scores: Mapping[str, Any]) -> list[str]:
-    """UA and WA of each speaker; nothing where speakers are unknown."""
-    if not scores["per_speaker"]:
+    """UA and WA of each speaker; nothing if speakers are unknown."""
+    speakers = scores["per_speaker"]
+    if not speakers:
         return []
     rows = [
-        (
-            row["speaker"],
-            row["n"],
-            *(_value(row["ua"]), _limits(row["ua"])),
-            *(_value(row["wa"]), _limits(row["wa"])),
-        )
-        for row in scores["per_speaker"]
+        (row["speaker"], row["n"], *_with_limits(row["ua"]), *_with_limits(row["wa"]))
+        for row in speakers
     ]
     header = ("speaker", "rows", "UA", "95 % interval", "WA", "95 % interval")
-    unit = scores["per_speaker"][0]["ua"]["unit"]
+    unit = speakers[0]["ua"]["unit"]
     return [
         *_title(f"By speaker, in % (intervals over the speaker's {unit}s)"),
         *text_table(header, rows),
@@ -267,11 +229,11 @@ def _speakers(scores: Mapping[str, Any]) -> list[str]:
 
 
 def _exported(precisions: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Short scores of the exported files beside the trained model's."""
+    """Short scores of the exported files beside those of the trained model."""
     if len(precisions) < 2:
         return []
     rows = [
-        (source, *(f"{100 * row[k]:.2f}" for k in SCORES), row["answers_unlike_keras"])
+        (source, *_percents(row), row["answers_unlike_keras"])
         for source, row in precisions.items()
     ]
     header = ("model", *SCORES.values(), "answers unlike keras")
@@ -279,28 +241,25 @@ def _exported(precisions: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def _audit(audit: Mapping[str, Any]) -> list[str]:
-    """The leak audit as it printed itself, and its notes where it did not."""
+    """The lines the leak audit printed, or else its notes."""
     lines = list(audit.get("lines", ()))
     if not lines:
         lines = [line for note in audit.get("notes", ()) for line in _wrapped(note)]
     return [*_title("Leak audit"), *(lines or ["No audit recorded."])]
 
 
-def _title(text: str) -> list[str]:
-    return [text, "-" * len(text)]
+def _title(text: str, underline: str = "-") -> list[str]:
+    return [text, underline * len(text)]
 
 
 def _wrapped(text: str) -> list[str]:
     return textwrap.wrap(text, WIDTH)
 
 
-def _value(figure: Figure) -> str:
-    return f"{100 * figure['value']:.2f}"
+def _percents(row: Mapping[str, float]) -> list[str]:
+    """The four scores of a row, in percent."""
+    return [f"{100 * row[name]:.2f}" for name in SCORES]
 
 
-def _limits(figure: Figure) -> str:
-    return _bracket(figure["low"], figure["high"])
-
-
-def _bracket(low: float, high: float) -> str:
-    return f"[{100 * low:.2f}, {100 * high:.2f}]"
+def _with_limits(score: Mapping[str, Any]) -> tuple[str, str]:
+    return value_text(score), limits_text(score)

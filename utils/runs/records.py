@@ -11,7 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from hyperparameters import InputError
-from utils.runs.folder import CONFIG, CONFIG_NAME, RECORD, read_config, read_object
+from utils.runs.folder import (
+    CONFIG,
+    CONFIG_NAME,
+    RECORD,
+    file_stem,
+    read_config,
+    read_object,
+    settings_of,
+)
 
 RECORD_NAME = re.compile(r"fold_(\d+)\.json")
 REPEATING_PROTOCOL = "paper"  # its hold-outs overlap: an utterance has several rows
@@ -93,6 +101,11 @@ class Run:
     def protocol(self) -> str:
         """The protocol's name."""
         return str(self.settings["protocol"])
+
+    @property
+    def file_stem(self) -> str:
+        """Start of the run's file names: `EMO-DB_3.0s_Segmented_cross_entropy`."""
+        return file_stem(self.config["corpus"]["name"], settings_of(self.config))
 
     @property
     def corpus_digest(self) -> str | None:

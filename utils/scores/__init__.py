@@ -1,0 +1,1 @@
+"""Scores of runs and models: confusion counts, intervals, comparisons, seeds."""

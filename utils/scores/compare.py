@@ -1,9 +1,10 @@
-"""Compare runs: one table, and paired tests against the first on the same utterances.
+"""Compare runs: one table, with paired tests against the first run.
 
     python -m utils.scores.compare RUN RUN [...] [--allow_different] [--csv FILE] ...
 
-Runs whose protocols or utterances differ are refused unless `--allow_different` is
-given, and then the table says so.
+The tests are paired over the utterances that both runs tested. Runs with different
+protocols or utterances are compared only with `--allow_different`, and the table then
+says so.
 """
 
 import argparse
@@ -27,17 +28,12 @@ from utils.scores.paired import (
 )
 from utils.tables import csv_text, markdown_table
 
-SHOWN = ("ua", "wa", "weighted_f1")
+IN_TABLE = ("ua", "wa", "weighted_f1")
+HEADS = ("run", "protocol", "select", "chosen_on", "seed", "epochs", "folds", "rows")
 
 
 def differences(first: Run, other: Run, source: str = "keras") -> list[str]:
-    """What makes two runs' scores incomparable, in words; empty where nothing does.
-
-    Args:
-        first: The run compared against.
-        other: Another run.
-        source: Which model answered.
-    """
+    """What makes the scores of two runs incomparable; empty if nothing does."""
     aspects: list[tuple[str, Callable[[Run], object]]] = [
         ("corpus", lambda run: run.corpus_digest),
         ("classes", lambda run: run.classes),
@@ -51,19 +47,19 @@ def differences(first: Run, other: Run, source: str = "keras") -> list[str]:
 def compare(
     runs: Sequence[Run], *, source: str = "keras", allow_different: bool = False
 ) -> list[dict[str, Any]]:
-    """Figures of each run, and paired tests against the first.
+    """Scores of each run, and paired tests against the first.
 
     Args:
         runs: Two or more.
-        source: Which model answered.
-        allow_different: Compare all the same where protocols or utterances differ.
+        source: The model to compare: `keras`, `float32`, `int8`, ...
+        allow_different: Accept different protocols or utterances.
 
     Returns:
-        One dictionary a run, fractions, not percent; ready for JSON. `differs` says
-        what makes it incomparable with the first, `paired` holds the tests.
+        One dictionary per run, ready for JSON, scores as fractions of 1. `differs`
+        lists what makes it incomparable with the first, `paired` holds the tests.
 
     Raises:
-        InputError: Runs that differ where that is not allowed, or without scores.
+        InputError: Runs differ and `allow_different` is False, or a run has no scores.
     """
     first, *others = runs
     lines = [_describe(first, source) | {"differs": [], "paired": None}]
@@ -75,19 +71,14 @@ def compare(
                 "their scores do not answer the same question; --allow_different "
                 "compares them all the same and says so"
             )
+        tests = _tests(common_utterances(first, other, source))
         line = _describe(other, source)
-        lines.append(
-            line
-            | {
-                "differs": differs,
-                "paired": _tests(common_utterances(first, other, source)),
-            }
-        )
+        lines.append(line | {"differs": differs, "paired": tests})
     return lines
 
 
 def _describe(run: Run, source: str) -> dict[str, Any]:
-    """What a run is, and its figures with their intervals."""
+    """What was run, and its scores with their intervals."""
     rows = run.rows(source)
     if not len(rows):
         raise InputError(
@@ -109,7 +100,7 @@ def _describe(run: Run, source: str) -> dict[str, Any]:
 
 
 def _tests(paired: Paired | None) -> dict[str, Any] | None:
-    """Differences (second minus first) and p values of one pair of runs."""
+    """Differences (second minus first) and p values of two runs."""
     if paired is None:
         return None
     unit, contributions = unit_differences(paired)
@@ -126,43 +117,50 @@ def _tests(paired: Paired | None) -> dict[str, Any] | None:
 
 def to_markdown(lines: Sequence[dict[str, Any]]) -> str:
     """The comparison as a Markdown table with its legend; scores in percent."""
-    fixed = ("run", "protocol", "select", "chosen_on", "seed", "epochs", "folds")
-    head = [name.replace("_", " ") for name in (*fixed, "rows")]
-    head += [f"{SCORES[figure]} % [95 % interval]" for figure in SHOWN]
-    head += ["ΔUA (p)", "ΔWA (p)", "McNemar p", "differs in"]
-    table = []
-    for line in lines:
-        scores = [interval_text(line[figure]) for figure in SHOWN]
-        own = [str(line[name]) for name in (*fixed, "rows")]
-        table.append([*own, *scores, *_test_cells(line), _differs(line)])
-    units = {line["ua"]["method"] for line in lines}
-    tested = {line["paired"]["unit"] for line in lines if line["paired"]}
+    heads = [name.replace("_", " ") for name in HEADS]
+    heads += [f"{SCORES[name]} % [95 % interval]" for name in IN_TABLE]
+    heads += ["ΔUA (p)", "ΔWA (p)", "McNemar p", "differs in"]
+    table = [
+        [
+            *(line[name] for name in HEADS),
+            *(interval_text(line[name]) for name in IN_TABLE),
+            *_test_cells(line["paired"]),
+            _differs(line),
+        ]
+        for line in lines
+    ]
+    methods = {line["ua"]["method"] for line in lines}
+    units = {line["paired"]["unit"] for line in lines if line["paired"]}
     notes = [
-        f"Intervals: {'; '.join(sorted(units))}.",
+        f"Intervals: {'; '.join(sorted(methods))}.",
         "Δ and p: against the first run, paired on the utterances both tested "
-        f"(sign flips over {' or '.join(sorted(tested)) or 'speaker'}s, two-sided; "
+        f"(sign flips over {' or '.join(sorted(units)) or 'speaker'}s, two-sided; "
         "McNemar: exact, as if utterances were independent).",
     ]
     if any(line["differs"] for line in lines):
         notes.append("Runs that differ in the last column were compared on request.")
-    return "\n".join([*markdown_table(head, table), "", *notes]) + "\n"
+    return "\n".join([*markdown_table(heads, table), "", *notes]) + "\n"
 
 
-def _test_cells(line: dict[str, Any]) -> list[str]:
-    """Differences in percentage points and p values; dashes where there is no test."""
-    tests = line["paired"]
+def _test_cells(tests: dict[str, Any] | None) -> list[str]:
+    """Differences in percentage points and p values; dashes without a test."""
     if tests is None:
         return ["–"] * 3
-    cells = []
-    for figure in ("ua", "wa"):
-        points = 100 * tests[f"{figure}_difference"]
-        cells.append(f"{points:+.1f} ({tests[f'{figure}_sign_flip_p']:.3f})")
+    cells = [
+        difference_text(tests[f"{name}_difference"], tests[f"{name}_sign_flip_p"])
+        for name in ("ua", "wa")
+    ]
     p = tests["mcnemar_p"]
     return [*cells, "–" if p is None else f"{p:.3f}"]
 
 
+def difference_text(difference: float, p: float, digits: int = 1) -> str:
+    """`+1.2 (0.031)`: a difference in percentage points and its p value."""
+    return f"{100 * difference:+.{digits}f} ({p:.3f})"
+
+
 def _differs(line: dict[str, Any]) -> str:
-    """What differs, and how many utterances are common where their sets differ."""
+    """What differs, and the number of common utterances if their sets differ."""
     text = ", ".join(line["differs"])
     if "utterances" not in line["differs"]:
         return text
@@ -171,7 +169,7 @@ def _differs(line: dict[str, Any]) -> str:
 
 
 def to_csv(lines: Sequence[dict[str, Any]]) -> str:
-    """The comparison as CSV, one number a cell; scores as fractions."""
+    """The comparison as CSV, one value per cell, scores as fractions of 1."""
     flat = [_flat(line) for line in lines]
     columns = list(dict.fromkeys(name for line in flat for name in line))
     rows = [[line.get(name, "") for name in columns] for line in flat]
@@ -180,19 +178,19 @@ def to_csv(lines: Sequence[dict[str, Any]]) -> str:
 
 def _flat(line: dict[str, Any]) -> dict[str, Any]:
     """One level of keys: `ua`, `ua_low`, `ua_high`, ..., `paired_mcnemar_p`."""
-    flat = {k: v for k, v in line.items() if k not in (*SCORES, "paired", "differs")}
-    for figure in SCORES:
-        flat[figure] = line[figure]["value"]
-        flat |= {f"{figure}_{key}": line[figure][key] for key in ("low", "high")}
+    flat = {name: line[name] for name in HEADS}
+    for name in SCORES:
+        flat[name] = line[name]["value"]
+        flat |= {f"{name}_{key}": line[name][key] for key in ("low", "high")}
     flat |= {"method": line["ua"]["method"], "differs": ";".join(line["differs"])}
     return flat | {f"paired_{k}": v for k, v in (line["paired"] or {}).items()}
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Command line."""
+    """Parse the command line."""
     parser = Parser(
         prog="python -m utils.scores.compare",
-        description="A table of runs, with paired tests.",
+        description="Print a table of runs, with paired tests against the first.",
     )
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders")
     parser.add_argument(
@@ -201,7 +199,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--allow_different",
         action="store_true",
-        help="compare although protocols or utterances differ, and say so",
+        help="compare runs whose protocols or utterances differ, and say so",
     )
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write as CSV")
     parser.add_argument(

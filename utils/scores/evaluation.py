@@ -1,7 +1,7 @@
-"""Scores of exported models, out of fold: every precision on every fold's test set."""
+"""Scores of exported models: every precision on the test set of every fold."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +10,8 @@ import numpy.typing as npt
 
 from hyperparameters import InputError
 from utils.model_files.footprint import footprint
-from utils.model_files.tflite import (
-    NAMES,
-    file_name,
-    load_model,
-    predict_recordings,
-)
+from utils.model_files.tflite import NAMES, file_name, load_model, predict_recordings
 from utils.processes import capture_stderr
-from utils.report.plots.run import stem_of
 from utils.runs.folder import fold_folder, machine, versions
 from utils.runs.records import Rows, Run
 from utils.scores.intervals import headline_intervals
@@ -26,89 +20,91 @@ from utils.scores.metrics import by_name, confusion, scores_of
 FORMAT = 1
 ROUNDING = 1e-9  # percentage points: 0.80 less 0.79 is one, but not in binary
 REFERENCE = "keras"
-SHOWN = ("ua", "wa", "weighted_f1")
+IN_TABLE = ("ua", "wa", "weighted_f1")
 FloatArray = npt.NDArray[np.floating]
 ReadUtterance = Callable[[str], FloatArray]
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rescored:
-    """A run whose exported models were asked again where their files are.
-
-    Attributes:
-        run: With the new answers in its records.
-        folds: By model name, the folds whose file was there; the other folds' answers
-            are those recorded after training.
-    """
-
-    run: Run
-    folds: dict[str, list[int]]
+Folds = dict[str, list[int]]  # by model name, the folds whose file was scored
 
 
 def fold_files(run: Run, fold: int) -> dict[str, Path]:
-    """A fold's model files that are there, by the name of their answers."""
-    folder, stem = fold_folder(run.folder, fold), stem_of(run)
-    paths = {name: folder / file_name(stem, name) for name in NAMES}
+    """The model files of a fold that exist, by name: `float32`, `fuse_int8`, ..."""
+    folder = fold_folder(run.folder, fold)
+    paths = {name: folder / file_name(run.file_stem, name) for name in NAMES}
     return {name: path for name, path in paths.items() if path.exists()}
 
 
 def has_files(run: Run) -> bool:
-    """Whether anything can be asked again."""
+    """Whether any fold with test utterances has a model file."""
     return any(fold_files(run, r["fold"]) for r in run.records if r["test"])
 
 
-def rescore(run: Run, read: ReadUtterance, progress: Progress = iter) -> Rescored:
-    """Ask every model file of a run about its own fold's test utterances.
+def rescore(
+    run: Run, read: ReadUtterance, progress: Progress = iter
+) -> tuple[Run, Folds]:
+    """Run the model files of every fold on the test utterances of that fold.
 
     Args:
         run: A run, complete or not.
         read: Utterance id to samples, (samples,) at the run's rate.
         progress: Wraps the loop over folds, as tqdm does.
 
+    Returns:
+        The run with the new predictions in its records, and the folds whose files
+        exist; other folds keep the predictions recorded after training.
+
     Raises:
-        InputError: A file cannot be used or names other classes than the run.
+        InputError: A file cannot be used or has other classes than the run.
     """
-    mode = int(run.settings["segment_mode"])
-    records, folds = [], {name: list[int]() for name in NAMES}
+    records, folds = [], Folds()
     for record in progress(run.records):
-        paths = fold_files(run, record["fold"]) if record["test"] else {}
-        with capture_stderr():
-            models = {name: load_model(path) for name, path in paths.items()}
-        for name, model in models.items():
-            if model.classes != run.classes:
-                raise InputError(
-                    f"{paths[name]}: its classes are {', '.join(model.classes)}, the "
-                    f"run's are {', '.join(run.classes)}"
-                )
-            folds[name].append(record["fold"])
-        answers = (
-            predict_recordings(models, map(read, record["test"]), mode)
-            if models
-            else {}
-        )
-        tables = {name: rows.tolist() for name, rows in answers.items()}
+        tables = _predictions(run, record, read) if record["test"] else {}
+        for name in tables:
+            folds.setdefault(name, []).append(record["fold"])
         records.append(record | {"probabilities": record["probabilities"] | tables})
-    return Rescored(run=replace(run, records=tuple(records)), folds=folds)
+    return replace(run, records=tuple(records)), folds
 
 
-def evaluate(rescored: Rescored, gate_points: float) -> dict[str, Any]:
-    """Everything the evaluation says of a run, ready for JSON.
+def _predictions(
+    run: Run, record: dict[str, Any], read: ReadUtterance
+) -> dict[str, list[list[float]]]:
+    """Probabilities of a fold's test utterances, for each of its model files."""
+    paths = fold_files(run, record["fold"])
+    if not paths:
+        return {}
+    with capture_stderr():
+        models = {name: load_model(path) for name, path in paths.items()}
+    for name, model in models.items():
+        if model.classes != run.classes:
+            raise InputError(
+                f"{paths[name]}: its classes are {', '.join(model.classes)}, the "
+                f"run's are {', '.join(run.classes)}"
+            )
+    mode = int(run.settings["segment_mode"])
+    tables = predict_recordings(models, map(read, record["test"]), mode)
+    return {name: rows.tolist() for name, rows in tables.items()}
+
+
+def evaluate(run: Run, folds: Folds, gate_points: float) -> dict[str, Any]:
+    """The whole evaluation of a run, ready for JSON.
 
     Args:
-        rescored: From `rescore`, or a run as recorded.
+        run: From `rescore`, or as recorded.
+        folds: From `rescore`, or empty.
         gate_points: How far UA may fall below Keras float32, percentage points.
 
     Returns:
-        `models`: one dictionary a model, Keras first; `passes`: whether every one is
-        within the gate, None for an unfinished run, one that tests nobody, or one of
-        which nothing was exported.
+        `models`: one dictionary per model, Keras first. `passes`: whether all are
+        within the gate; None if the run is unfinished, tests no utterance, or exported
+        nothing in every fold.
     """
-    run = rescored.run
     present = [name for name in (REFERENCE, *NAMES) if name in run.sources]
-    models = [_describe(rescored, name) for name in present]
-    exported = [model for model in models if model["model"] != REFERENCE]
-    losses = [row["ua_loss_points"] for row in exported if "ua_loss_points" in row]
+    models = [_describe(run, name, folds.get(name, ())) for name in present]
+    losses = [
+        row["ua_loss_points"]
+        for row in models
+        if row["model"] != REFERENCE and "ua_loss_points" in row
+    ]
     is_judged = run.is_complete and bool(losses)
     return {
         "format": FORMAT,
@@ -128,28 +124,26 @@ def evaluate(rescored: Rescored, gate_points: float) -> dict[str, Any]:
     }
 
 
-def _describe(rescored: Rescored, name: str) -> dict[str, Any]:
+def _describe(run: Run, name: str, rescored: Sequence[int]) -> dict[str, Any]:
     """One model's scores, differences from Keras, and footprint."""
-    run = rescored.run
     content: dict[str, Any] = {"model": name}
     if len(run.rows()):
         content |= compare(run.rows(name), run.rows(REFERENCE))
     if name == REFERENCE:
         return content
-    again = rescored.folds[name]
-    recorded = [r["fold"] for r in run.records if r["fold"] not in again]
-    content |= {"folds_rescored": again, "folds_recorded": recorded}
-    if path := _representative(run, name):
+    recorded = [r["fold"] for r in run.records if r["fold"] not in rescored]
+    content |= {"folds_rescored": list(rescored), "folds_recorded": recorded}
+    if path := _file_to_measure(run, name):
         content |= {"file": str(path.relative_to(run.folder)), **footprint(path)}
     return content
 
 
 def compare(rows: Rows, reference: Rows) -> dict[str, Any]:
-    """Figures of a model with their intervals, and how it differs from another.
+    """Scores of a model with their intervals, and its differences from another model.
 
     Args:
-        rows: Answers of the model.
-        reference: Answers of Keras float32 on the same utterances.
+        rows: Predictions of the model.
+        reference: Predictions of Keras float32 for the same utterances.
 
     Returns:
         `ua`, `wa`, `weighted_f1` as in `headline_intervals`; `ua_loss_points`, how
@@ -159,16 +153,15 @@ def compare(rows: Rows, reference: Rows) -> dict[str, Any]:
     scores = by_name(headline_intervals(rows, scores_of))
     reference_ua = by_name(scores_of(confusion(reference)))["ua"]
     difference = np.abs(rows.probabilities - reference.probabilities)
-    return {figure: scores[figure] for figure in SHOWN} | {
+    return {name: scores[name] for name in IN_TABLE} | {
         "ua_loss_points": float(100 * (reference_ua - scores["ua"]["value"])),
         "agreement": float(np.mean(rows.predicted == reference.predicted)),
         "max_probability_difference": float(difference.max()),
     }
 
 
-def _representative(run: Run, name: str) -> Path | None:
-    """The file to measure: the run's own, or its first fold's; None without any."""
-    top = run.folder / file_name(stem_of(run), name)
+def _file_to_measure(run: Run, name: str) -> Path | None:
+    """The file at the top of the run folder, or that of the first fold that has one."""
+    top = run.folder / file_name(run.file_stem, name)
     found = [fold_files(run, record["fold"]).get(name) for record in run.records]
-    paths = [path for path in (top, *found) if path is not None and path.exists()]
-    return paths[0] if paths else None
+    return next((path for path in (top, *found) if path and path.exists()), None)

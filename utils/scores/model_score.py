@@ -17,6 +17,7 @@ from utils.processes import capture_stderr
 from utils.runs.records import Rows
 from utils.scores.intervals import headline_intervals, interval_text
 from utils.scores.metrics import SCORES, by_name, confusion, scores_of
+from utils.tables import text_table
 
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
@@ -29,23 +30,23 @@ def score_model(
     labels: str | None = None,
     progress: Progress = iter,
 ) -> dict[str, Any]:
-    """Ask a model about every utterance whose class it knows, by any common name.
+    """Score a model on every utterance whose class it knows, by any common name.
 
-    Whatever other class it answers counts as wrong, as it would in use.
+    A prediction of a class that the corpus does not have counts as wrong, as in use.
 
     Args:
         path: `.tflite` or `.keras` file.
         manifest: The corpus.
         read: Path and rate in Hz to samples, (samples,).
-        labels: Class names, where the file does not name them.
+        labels: Class names, if the file does not name them.
         progress: Wraps the loop over utterances, as tqdm does.
 
     Returns:
-        Figures with intervals, confusion, notes on what the score is worth, and the
+        Scores with intervals, confusion, notes on what the score is worth, and the
         footprint of a TFLite file.
 
     Raises:
-        InputError: The file cannot be used, or shares less than two classes with the
+        InputError: The file cannot be used, or shares fewer than two classes with the
             corpus.
     """
     model = _load(path, labels)
@@ -55,14 +56,14 @@ def score_model(
     if not known:
         raise InputError(f"{manifest.corpus}: no utterance of {', '.join(output_of)}")
     rate_hz = model.front_end.sample_rate_hz
-    answers = [
+    probabilities = [
         predict_utterance(model, read(utterance.path, rate_hz))
         for utterance in progress(known)
     ]
     rows = Rows(
         utterance_ids=np.array([u.id for u in known], object),
         true=np.array([output_of[u.label] for u in known], np.int64),
-        probabilities=np.stack(answers).astype(np.float64),
+        probabilities=np.stack(probabilities).astype(np.float64),
         speakers=np.array([u.speaker for u in known], object),
         folds=np.zeros(len(known), np.int64),
     )
@@ -79,7 +80,7 @@ def score_model(
 
 
 def _load(path: Path, labels: str | None) -> Classifier:
-    """A Keras model needs Keras, a TFLite file does not."""
+    """Load a model; only a `.keras` file needs Keras."""
     if path.suffix == ".keras":
         from utils.model_files.keras_model import load_keras_model
 
@@ -92,7 +93,7 @@ def _load(path: Path, labels: str | None) -> Classifier:
 def _notes(
     trained_on: str | None, manifest: Manifest, shared: SharedClasses
 ) -> list[str]:
-    """What a reader of the score must know."""
+    """Remarks without which the score would mislead."""
     notes = [manifest.note] if manifest.note else []
     if trained_on is not None and have_same_recordings(trained_on, manifest.corpus):
         notes.append(
@@ -107,26 +108,26 @@ def _notes(
         notes.append(f"Left out, unknown to the model: {names} (utterances: {count}).")
     if shared.model_only:
         names = ", ".join(shared.model_only)
-        notes.append(f"Not in the corpus, counted as wrong where answered: {names}.")
+        notes.append(f"Not in the corpus, counted as wrong if predicted: {names}.")
     return notes
 
 
 def score_text(content: dict[str, Any]) -> str:
-    """The score as lines for the screen."""
+    """The score as text for a terminal."""
     lines = [
         f"{content['model']} on {content['n']:,} utterances of {content['corpus']}"
     ]
     for name, title in SCORES.items():
         lines.append(f"{title:12}{interval_text(content['headline'][name])} %")
-    lines.append("confusion (rows true, columns answered):")
-    width = max(map(len, content["classes"]))
-    for name, counts in zip(content["classes"], content["confusion"], strict=True):
-        lines.append(f"{name:{width}}  " + " ".join(f"{count:5}" for count in counts))
+    classes = content["classes"]
+    counts = zip(classes, content["confusion"], strict=True)
+    rows = [(name, *row) for name, row in counts]
+    lines += text_table(("true \\ predicted", *classes), rows)
     if measured := content["footprint"]:
         grown = measured["memory_growth_bytes"]
         memory = "" if grown is None else f", memory growth {grown / 2**20:.1f} MiB"
         lines.append(
             f"{measured['bytes']:,} bytes, p50 {measured['p50_ms']:.2f} ms, p95 "
-            f"{measured['p95_ms']:.2f} ms a segment on one thread{memory}"
+            f"{measured['p95_ms']:.2f} ms per segment on one thread{memory}"
         )
     return "\n".join([*lines, *content["notes"]])

@@ -1,25 +1,24 @@
 """Paired tests of two runs on the utterances both tested.
 
-The headline flips signs over speakers: were two systems equally good, each speaker's
-difference could as well have had the other sign. It is exact; with ten speakers its
-smallest p is 2/1024. McNemar's exact test stands beside it; it takes utterances as
-independent, which those of one speaker are not.
+The main test flips signs over speakers: under the null hypothesis each speaker's
+difference is equally likely to have either sign. With ten speakers the test is exact
+and its smallest p is 2/1024. McNemar's exact test is reported beside it, although it
+assumes independent utterances and those of one speaker are not.
 
-An utterance tested several times (protocol `paper`) enters once, with the share of its
-rows that were right; McNemar's test needs one answer an utterance and is left out
-where that share is neither 0 nor 1.
+An utterance tested several times (protocol `paper`) counts once, with the share of its
+rows that were right. McNemar's test needs one answer per utterance, so it is left out
+if any of these shares is neither 0 nor 1.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest
+from scipy.stats import binomtest, permutation_test
 
 from utils.runs.records import Run
 
-EXACT_UNITS = 20  # 2^20 sign vectors; beyond, this many of them at random:
-NUM_FLIPS = 100_000
+NUM_FLIPS = 100_000  # sign vectors of the sign-flip test, at most
 FloatArray = npt.NDArray[np.floating]
 
 
@@ -29,7 +28,7 @@ class Paired:
 
     Attributes:
         true: (n,) class index.
-        speakers: (n,) str, or None where unknown.
+        speakers: (n,) str, or None if unknown.
         right: (2, n) share of right answers of the first and of the second run.
     """
 
@@ -42,12 +41,12 @@ def common_utterances(first: Run, other: Run, source: str = "keras") -> Paired |
     """The utterances both runs tested, in order of their ids.
 
     Args:
-        first: The run compared against.
+        first: The run to compare with.
         other: Another run.
-        source: Which model answered.
+        source: The model to compare.
 
     Returns:
-        None where the corpora or their classes differ, or no utterance is common.
+        None if the corpora or their classes differ, or no utterance is common.
     """
     if (first.corpus_digest, first.classes) != (other.corpus_digest, other.classes):
         return None
@@ -77,14 +76,14 @@ def _mean_right(run: Run, source: str) -> dict[str, tuple[int, str | None, float
 
 
 def unit_differences(paired: Paired) -> tuple[str, FloatArray]:
-    """What each speaker adds to the differences of UA and WA (second minus first).
+    """Contribution of each speaker to the differences of UA and WA (second - first).
 
     Args:
         paired: The common utterances.
 
     Returns:
-        The unit, `speaker` or, where fewer than two are known, `utterance`; and
-        (2, units): contributions to UA and to WA, which sum to their differences.
+        The unit (`speaker`, or `utterance` if fewer than two speakers are known), and
+        (2, units) contributions to UA and to WA, which sum to the differences.
     """
     gain = paired.right[1] - paired.right[0]
     per_class = np.bincount(paired.true)
@@ -106,36 +105,36 @@ def sign_flip(contributions: FloatArray) -> float:
     """Two-sided p of the sign-flip test of a sum of paired differences.
 
     Args:
-        contributions: (units,); zero sum is what the hypothesis says.
+        contributions: (units,); their sum is zero under the null hypothesis.
 
     Returns:
-        The share of all sign vectors whose sum is as far from zero: exact up to
-        `EXACT_UNITS` units, beyond from random vectors, the observed one among them.
+        The share of sign vectors whose sum is at least as far from zero: of all of them
+        up to 16 units, else of `NUM_FLIPS` random ones.
     """
-    moving = contributions[contributions != 0]  # a zero has no sign to flip
-    if len(moving) <= EXACT_UNITS:
-        sums = np.zeros(1)
-        for difference in moving:  # doubles: every sum so far with either sign
-            sums = np.concatenate([sums + difference, sums - difference])
-    else:
-        random = np.random.RandomState(0)
-        shape = (NUM_FLIPS // 100, len(moving))  # a hundredth at a time: memory
-        draws = [(2 * random.randint(0, 2, shape) - 1) @ moving for _ in range(100)]
-        sums = np.concatenate([[moving.sum()], *draws])
-    observed = abs(moving.sum())
-    rounding = 1e-12  # sums in another order tie although their last bits differ
-    return float(np.mean(np.abs(sums) >= observed - rounding))
+    moving = contributions[contributions != 0]  # flipping the sign of 0 does nothing
+    if len(moving) < 2:
+        return 1.0
+    test = permutation_test(
+        (moving,),
+        # rounded, because sums in another order tie although their last bits differ
+        lambda values, axis: np.round(values.sum(axis=axis), 12),
+        permutation_type="samples",
+        n_resamples=NUM_FLIPS,
+        batch=10_000,  # bounds the memory
+        rng=np.random.RandomState(0),
+    )
+    return float(test.pvalue)
 
 
 def mcnemar(paired: Paired) -> float | None:
-    """McNemar's exact test: p that right-only utterances split as a fair coin does.
+    """McNemar's exact test on the utterances that only one of the runs got right.
 
     Args:
         paired: The common utterances.
 
     Returns:
-        Two-sided p; None where an utterance was tested several times by a run, with
-        different answers.
+        Two-sided p; None if a run tested an utterance several times and was right only
+        some of these times.
     """
     first, second = paired.right
     if not np.isin(paired.right, (0, 1)).all():

@@ -1,4 +1,4 @@
-"""Figures of runs, clips and the network; `python -m utils.report.plots --help`.
+"""Pictures of runs and recordings; see `python -m utils.report.plots --help`.
 
-Each figure is made by a function of its data alone, and saved by `style.save`.
+Each picture is drawn by a function of its data alone, and saved by `style.save`.
 """

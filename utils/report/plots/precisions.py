@@ -12,13 +12,13 @@ from utils.report.plots.style import BLUE, GREY, ORANGE, new_figure, styled
 
 @styled()
 def size_figure(content: Mapping[str, Any]) -> Figure | None:
-    """UA with its interval against bytes, a point a file; Keras float32 as a line.
+    """Draw UA with its interval against file size; Keras float32 is a line.
 
     Args:
         content: From `utils.scores.evaluation.evaluate`.
 
     Returns:
-        A figure; None where no file was both scored and measured.
+        A figure; None if no file was both scored and measured.
     """
     models = [row for row in content["models"] if "ua" in row and "bytes" in row]
     if not models:
@@ -26,20 +26,20 @@ def size_figure(content: Mapping[str, Any]) -> Figure | None:
     figure, [axes] = new_figure(8.0, 4.6)
     keras = next(row for row in content["models"] if row["model"] == "keras")
     axes.axhline(keras["ua"]["value"], color=GREY, linewidth=1.0, label="Keras float32")
-    for kind, colour, label in (
+    for is_fused, colour, label in (
         (False, BLUE, "features in"),
         (True, ORANGE, "audio in"),
     ):
-        own = [row for row in models if row["model"].startswith(FUSED) == kind]
-        if not own:
+        rows = [row for row in models if row["model"].startswith(FUSED) == is_fused]
+        if not rows:
             continue
-        sizes, values = ([r["bytes"] for r in own], [r["ua"]["value"] for r in own])
-        below = [r["ua"]["value"] - r["ua"]["low"] for r in own]
-        above = [r["ua"]["high"] - r["ua"]["value"] for r in own]
+        sizes, values = [r["bytes"] for r in rows], [r["ua"]["value"] for r in rows]
+        below = [r["ua"]["value"] - r["ua"]["low"] for r in rows]
+        above = [r["ua"]["high"] - r["ua"]["value"] for r in rows]
         axes.errorbar(
             sizes, values, [below, above], fmt="o", color=colour, capsize=3, label=label
         )
-        for row in own:
+        for row in rows:
             axes.annotate(
                 row["model"].removeprefix(FUSED),
                 (row["bytes"], row["ua"]["value"]),

@@ -1,7 +1,7 @@
-"""Figures of a run: confusion, learning curves, recall, test accuracy by epoch."""
+"""Pictures of a run: confusion, learning curves, recall, test accuracy by epoch."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +20,8 @@ from utils.report.plots.style import (
     styled,
 )
 
-History = Mapping[str, Sequence[float]]
-Interval = tuple[float, float, float]  # estimate, low, high
-DARK_CELL = 0.55  # of the darkest: the text on it is white
+History = Mapping[str, Sequence[float]]  # curves by name
+DARK_CELL = 0.55  # of the darkest; text on darker cells is white
 CELL_IN = 0.72
 
 
@@ -30,15 +29,15 @@ CELL_IN = 0.72
 def confusion_figure(
     counts: npt.ArrayLike, classes: Sequence[str], *, is_normalised: bool
 ) -> Figure:
-    """A confusion matrix: counts, or each row's shares with the counts beneath.
+    """Draw a confusion matrix: counts, or shares of each row with the counts beneath.
 
     Args:
         counts: (classes, classes), rows true, columns predicted.
         classes: Names, in the order of the rows.
-        is_normalised: Shades and first lines are shares of the row.
+        is_normalised: Cells show and are shaded by the share of their row.
 
     Returns:
-        A figure; a class without utterances has an empty row.
+        A figure; the row of a class without utterances is empty.
     """
     side_in = CELL_IN * len(classes)
     figure, [axes] = new_figure(side_in + 2.2, side_in + 1.9)
@@ -48,7 +47,7 @@ def confusion_figure(
 
 
 class ConfusionPanel(NamedTuple):
-    """A confusion matrix among others.
+    """One of several confusion matrices.
 
     Attributes:
         title: What was run.
@@ -63,22 +62,22 @@ class ConfusionPanel(NamedTuple):
 
 @styled()
 def confusions_figure(panels: Sequence[ConfusionPanel]) -> Figure:
-    """Confusion matrices side by side, two in a row, as shares of each true class.
+    """Draw confusion matrices, two per row, as shares of each true class.
 
     Args:
         panels: In reading order.
 
     Returns:
-        A figure, one set of axes a panel.
+        A figure with one set of axes per panel.
     """
     side_in = CELL_IN * max(len(panel.classes) for panel in panels)
     rows = -(-len(panels) // 2)
     figure, axes = new_figure(
         2 * (side_in + 2.2), rows * (side_in + 1.9), nrows=rows, ncols=2
     )
-    for own, panel in zip(axes, panels, strict=False):
-        _draw_confusion(own, panel.counts, panel.classes, is_normalised=True)
-        own.set_title(panel.title)
+    for part, panel in zip(axes, panels, strict=False):
+        _draw_confusion(part, panel.counts, panel.classes, is_normalised=True)
+        part.set_title(panel.title)
     for empty in axes[len(panels) :]:
         empty.remove()
     return figure
@@ -87,7 +86,7 @@ def confusions_figure(panels: Sequence[ConfusionPanel]) -> Figure:
 def _draw_confusion(
     axes: Axes, counts: npt.ArrayLike, classes: Sequence[str], *, is_normalised: bool
 ) -> None:
-    """Shaded cells with counts, or with shares of the row above them."""
+    """Draw shaded cells with counts, or with shares of the row above the counts."""
     table = np.asarray(counts, dtype=np.int64)
     totals = table.sum(axis=1, keepdims=True)
     shares = np.divide(
@@ -117,11 +116,11 @@ def _draw_confusion(
 def curves_figure(
     histories: Mapping[int, History], kept: Mapping[int, int], *, chosen_on: str
 ) -> Figure:
-    """Loss, accuracy and learning rate by epoch: a thin line a fold, and the median.
+    """Draw loss, accuracy and learning rate by epoch: each fold thin, the median thick.
 
     Args:
-        histories: By fold: `loss`, `accuracy`, `learning_rate`, and where a set chose
-            the epoch `validation_loss`, `validation_accuracy`; each one value an epoch.
+        histories: By fold: `loss`, `accuracy`, `learning_rate`, and if a set chose the
+            epoch `validation_loss`, `validation_accuracy`; each one value per epoch.
         kept: By fold, the epoch that was kept (0-based).
         chosen_on: `test`, `validation` or `none`.
 
@@ -155,32 +154,35 @@ class RecallPanel(NamedTuple):
     """One group of the recall figure.
 
     Attributes:
-        title: What is scored.
-        unit: What the intervals treat as drawn at random: `speaker` or `utterance`.
-        rows: Name, utterances, (estimate, low, high).
+        title: Heading of the panel.
+        unit: The unit of the intervals: `speaker` or `utterance`.
+        rows: Name, utterances, and a score with `value`, `low` and `high`.
     """
 
     title: str
     unit: str
-    rows: Sequence[tuple[str, int, Interval]]
+    rows: Sequence[tuple[str, int, Mapping[str, Any]]]
 
 
 @styled()
 def recall_figure(panels: Sequence[RecallPanel]) -> Figure:
-    """Recall with 95 % intervals: a dot and a line each.
+    """Draw recalls as dots with their 95 % intervals as lines.
 
     Args:
         panels: Side by side.
 
     Returns:
-        A figure, one set of axes a panel.
+        A figure with one set of axes per panel.
     """
     longest = max(len(panel.rows) for panel in panels)
     height_in = 1.8 + 0.34 * longest
     figure, axes = new_figure(5.2 * len(panels), height_in, ncols=len(panels))
     for panel, (title, unit, rows) in zip(axes, panels, strict=True):
-        for position, (_, _, (estimate, low, high)) in enumerate(rows):
-            panel.plot([low, high], [position] * 2, color=BLUE, linewidth=2.0)
+        for position, (_, _, score) in enumerate(rows):
+            estimate = score["value"]
+            panel.plot(
+                [score["low"], score["high"]], [position] * 2, color=BLUE, linewidth=2.0
+            )
             panel.plot(estimate, position, "o", color=BLUE, markersize=6.5)
             panel.annotate(
                 f"{100 * estimate:.1f}",
@@ -203,7 +205,7 @@ def recall_figure(panels: Sequence[RecallPanel]) -> Figure:
 def accuracy_by_epoch_figure(
     curves: Mapping[int, Sequence[float]], kept: Mapping[int, int], *, chosen_on: str
 ) -> Figure:
-    """How much choosing the epoch on the test fold flatters.
+    """Draw how optimistic it is to choose the epoch on the test fold.
 
     Args:
         curves: By fold, the test fold's accuracy after each epoch.
@@ -211,7 +213,7 @@ def accuracy_by_epoch_figure(
         chosen_on: `test`, `validation` or `none`.
 
     Returns:
-        A figure: accuracy by epoch, and each fold's last and best epoch.
+        A figure: accuracy by epoch, and the last and best epoch of each fold.
     """
     figure, axes = new_figure(12.0, 4.2, ncols=2, sharey=True, width_ratios=(1.6, 1.0))
     _draw_folds(axes[0], curves, BLUE, "test accuracy")
@@ -222,12 +224,12 @@ def accuracy_by_epoch_figure(
     folds = sorted(curves)
     last = np.array([curves[fold][-1] for fold in folds])
     best = np.array([max(curves[fold]) for fold in folds])
-    taken = np.array([curves[fold][kept[fold]] for fold in folds])
+    kept_values = np.array([curves[fold][kept[fold]] for fold in folds])
     places = range(len(folds))
     axes[1].vlines(places, last, best, color=GREY, linewidth=1.5)
     axes[1].plot(places, best, "^", color=RED, markersize=8, label="best on test")
     if chosen_on == "validation":
-        axes[1].plot(places, taken, "o", color=GREEN, label="kept")
+        axes[1].plot(places, kept_values, "o", color=GREEN, label="kept")
     axes[1].plot(places, last, "s", color=BLUE, label="last epoch")
     axes[1].set_xticks(places, [str(fold) for fold in folds])
     gain = 100 * float(np.mean(best - last))
@@ -247,7 +249,7 @@ def _curves(histories: Mapping[int, History], name: str) -> dict[int, Sequence[f
 def _draw_folds(
     axes: Axes, curves: Mapping[int, Sequence[float]], colour: str, label: str
 ) -> None:
-    """A thin line a fold and a thick median; a single epoch is a dot."""
+    """Draw a thin line per fold and a thick median; a single epoch is a dot."""
     if not curves:
         return
     marker = "o" if max(len(curve) for curve in curves.values()) == 1 else ""
@@ -260,7 +262,7 @@ def _draw_folds(
 
 
 def _equally_long(curves: Iterable[Sequence[float]]) -> npt.NDArray[np.float64]:
-    """(folds, epochs) up to the shortest fold's last epoch."""
+    """(folds, epochs) up to the last epoch of the shortest fold."""
     rows = list(curves)
     return np.array([row[: min(map(len, rows))] for row in rows], dtype=np.float64)
 
@@ -268,7 +270,7 @@ def _equally_long(curves: Iterable[Sequence[float]]) -> npt.NDArray[np.float64]:
 def _mark_kept(
     axes: Axes, curves: Mapping[int, Sequence[float]], kept: Mapping[int, int]
 ) -> None:
-    """A dot at each fold's kept epoch."""
+    """Draw a dot at the kept epoch of each fold."""
     folds = [fold for fold in curves if fold in kept]
     axes.scatter(
         [kept[fold] for fold in folds],
@@ -283,7 +285,7 @@ def _mark_kept(
 
 
 def _epochs_below(axes: Axes, curves: Iterable[Sequence[float]]) -> None:
-    """The horizontal axis of a learning curve."""
+    """Label the horizontal axis of a learning curve."""
     axes.set_xlabel("epoch (from 0)")
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
     longest = max((len(curve) for curve in curves), default=1)

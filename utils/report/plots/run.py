@@ -1,4 +1,4 @@
-"""Every figure of a run, from its records."""
+"""Every picture of a run, from its records."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 
 from hyperparameters import InputError, to_flat
 from utils.report.plots.results import (
-    Interval,
     RecallPanel,
     accuracy_by_epoch_figure,
     confusion_figure,
@@ -18,56 +17,52 @@ from utils.report.plots.results import (
     recall_figure,
 )
 from utils.report.plots.style import save, styled
-from utils.runs.folder import file_stem, settings_of
+from utils.runs.folder import settings_of
 from utils.runs.records import Run, load_run
 from utils.scores.metrics import summary
 
 HEADING_SIZE = 10.0
-LETTERS_AN_INCH = 12.5  # of the heading
+LETTERS_PER_INCH = 12.5  # of the heading
 LINE_IN = 0.17
+
+Curves = Mapping[str, list[float]]  # by name, one value per epoch
 
 
 def draw_run(folder: Path) -> list[Path]:
-    """Draw every figure of a run again, in its folder.
-
-    Args:
-        folder: A run folder, or a copy of its configuration and records.
-
-    Returns:
-        The files written.
+    """Draw every picture of a run again, in its folder; returns the files written.
 
     Raises:
         InputError: No run folder, or a damaged record.
         OSError: A file cannot be written.
     """
     run = load_run(folder)
-    return save_figures(run, run_figures(run, summary(run)))
+    return save_pictures(run, summary(run))
 
 
-def save_figures(run: Run, figures: Mapping[str, Figure]) -> list[Path]:
-    """Write figures into the run folder as `<stem>_<name>.pdf` and `.png`."""
-    stem = stem_of(run)
+def save_pictures(run: Run, scores: Mapping[str, Any]) -> list[Path]:
+    """Write the pictures into the run folder as `<stem>_<name>.pdf` and `.png`.
+
+    Args:
+        run: A run, complete or not.
+        scores: As from `utils.scores.metrics.summary`.
+    """
     return [
         path
-        for name, figure in figures.items()
-        for path in save(figure, run.folder / f"{stem}_{name}")
+        for name, figure in run_pictures(run, scores).items()
+        for path in save(figure, run.folder / f"{run.file_stem}_{name}")
     ]
 
 
-def stem_of(run: Run) -> str:
-    """The start of the run's file names, as `EMO-DB_3.0s_Segmented_cross_entropy`."""
-    return file_stem(run.config["corpus"]["name"], settings_of(run.config))
-
-
-def run_figures(run: Run, scores: Mapping[str, Any]) -> dict[str, Figure]:
-    """The figures that a run's records allow, by the end of their file names.
+def run_pictures(run: Run, scores: Mapping[str, Any]) -> dict[str, Figure]:
+    """The pictures that a run's records allow, by the end of their file names.
 
     Args:
         run: A run, complete or not.
         scores: As from `utils.scores.metrics.summary`.
 
     Returns:
-        Figures, each headed by what was run; without test set learning curves alone.
+        Figures with a heading that says what was run; without a test set only the
+        learning curves.
     """
     histories = {r["fold"]: _history(run, r) for r in run.records if r.get("history")}
     kept = {r["fold"]: r["epoch_kept"] for r in run.records if r.get("history")}
@@ -88,20 +83,12 @@ def run_figures(run: Run, scores: Mapping[str, Any]) -> dict[str, Figure]:
             curves, kept, chosen_on=run.chosen_on
         )
     for figure in figures.values():
-        _head(figure, heading_of(run))
+        _add_heading(figure, heading_of(run))
     return figures
 
 
 def heading_of(run: Run) -> list[str]:
-    """What a figure that travels alone must say, each on a line of its own.
-
-    Args:
-        run: A run, complete or not.
-
-    Returns:
-        What was run and which folds are missing; the audit's verdict and the corpus's
-        note, where there are any.
-    """
+    """The main settings, missing folds, the audit's verdict and the corpus's note."""
     settings = to_flat(settings_of(run.config))
     parts = [
         run.config["corpus"]["name"],
@@ -117,65 +104,52 @@ def heading_of(run: Run) -> list[str]:
 
 
 @styled()
-def _head(figure: Figure, heading: Sequence[str]) -> None:
-    """Write the heading above the figure, in room of its own."""
-    width = int(figure.get_figwidth() * LETTERS_AN_INCH)
+def _add_heading(figure: Figure, heading: Sequence[str]) -> None:
+    """Write the heading above the figure, which grows by its height."""
+    width = int(figure.get_figwidth() * LETTERS_PER_INCH)
     lines = [line for text in heading for line in textwrap.wrap(text, width)]
     figure.set_figheight(figure.get_figheight() + LINE_IN * len(lines))
     figure.suptitle("\n".join(lines), x=0.01, ha="left", size=HEADING_SIZE)
 
 
-def _history(run: Run, record: Mapping[str, Any]) -> dict[str, list[float]]:
-    """The curves of one fold, held to one value an epoch.
+def _history(run: Run, record: Mapping[str, Any]) -> Curves:
+    """The curves of one fold, checked: one value per epoch.
 
     Raises:
-        InputError: Curves of different lengths, no numbers, or a kept epoch beyond.
+        InputError: Curves of different lengths or without numbers, or `epoch_kept` is
+            beyond the last epoch.
     """
     history, kept = record["history"], record.get("epoch_kept")
+    where = f"{run.folder}: fold {record['fold']}"
     try:
         epochs = np.array(list(history.values()), dtype=np.float64).shape[1]
     except (AttributeError, IndexError, TypeError, ValueError) as error:
         raise InputError(
-            f"{run.folder}: fold {record['fold']}: 'history' must hold lists of "
-            "numbers, one value an epoch; train this fold again"
+            f"{where}: 'history' must hold lists of numbers, one value per epoch; "
+            "train this fold again"
         ) from error
     if kept not in range(epochs):
         raise InputError(
-            f"{run.folder}: fold {record['fold']}: 'epoch_kept' must be one of the "
-            f"{epochs} epochs in 'history', got {kept!r}; train this fold again"
+            f"{where}: 'epoch_kept' must be one of the {epochs} epochs in 'history', "
+            f"got {kept!r}; train this fold again"
         )
     return dict(history)
 
 
-def _test_curves(
-    run: Run, histories: Mapping[int, Mapping[str, list[float]]]
-) -> dict[int, list[float]]:
-    """Test accuracy by epoch, where recorded or where the test fold chose the epoch."""
+def _test_curves(run: Run, histories: Mapping[int, Curves]) -> dict[int, list[float]]:
+    """Test accuracy by epoch, if it was recorded or the test set chose the epoch."""
     name = "validation_accuracy" if run.chosen_on == "test" else "test_accuracy"
     return {fold: h[name] for fold, h in sorted(histories.items()) if h.get(name)}
 
 
 def _recall_panels(scores: Mapping[str, Any]) -> list[RecallPanel]:
-    """Recall of the classes that were tested, UA of the speakers where known."""
+    """Recall of each tested class, and UA of each speaker if speakers are known."""
     classes = [row for row in scores["per_class"] if row["recall"]]
-    speakers = scores["per_speaker"]
-    panels = [
-        RecallPanel(
-            "Recall by class",
-            " or ".join(dict.fromkeys(r["recall"]["unit"] for r in classes)),
-            [(r["class"], r["support"], _interval(r["recall"])) for r in classes],
-        )
-    ]
-    if speakers:
-        panels.append(
-            RecallPanel(
-                "UA (mean recall) by speaker",
-                speakers[0]["ua"]["unit"],
-                [(r["speaker"], r["n"], _interval(r["ua"])) for r in speakers],
-            )
-        )
+    units = " or ".join(dict.fromkeys(row["recall"]["unit"] for row in classes))
+    rows = [(row["class"], row["support"], row["recall"]) for row in classes]
+    panels = [RecallPanel("Recall by class", units, rows)]
+    if speakers := scores["per_speaker"]:
+        rows = [(row["speaker"], row["n"], row["ua"]) for row in speakers]
+        unit = speakers[0]["ua"]["unit"]
+        panels.append(RecallPanel("UA (mean recall) by speaker", unit, rows))
     return panels
-
-
-def _interval(figure: Mapping[str, float]) -> Interval:
-    return figure["value"], figure["low"], figure["high"]

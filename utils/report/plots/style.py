@@ -1,6 +1,6 @@
-"""One look for every figure, and saving it so that the same data give the same bytes.
+"""One look for every picture; the same data give files with the same bytes.
 
-Figures are made without pyplot: no global state, no window, nothing to close.
+Figures are made without pyplot, so there is no global state and nothing to close.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ STYLE: dict[str, Any] = {
     "grid.color": PALE,
     "grid.linewidth": 0.6,
     "text.color": INK,
-    "text.parse_math": False,  # a class or file name may hold a dollar sign
+    "text.parse_math": False,  # class and file names may contain a dollar sign
     "xtick.color": GREY,
     "ytick.color": GREY,
     "xtick.labelcolor": INK,
@@ -42,7 +42,7 @@ STYLE: dict[str, Any] = {
     "legend.frameon": False,
     "lines.solid_capstyle": "round",
     "pdf.fonttype": 42,  # TrueType: text in the PDF can be searched and copied
-    "svg.hashsalt": "light-sernet",  # else the ids in an SVG are random
+    "svg.hashsalt": "light-sernet",  # otherwise the ids in an SVG are random
     "figure.dpi": 100.0,
     "savefig.dpi": 160.0,
     "savefig.facecolor": "white",
@@ -54,7 +54,7 @@ UNDATED = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
 
 @contextlib.contextmanager
 def styled() -> Iterator[None]:
-    """The look, whatever the user's own matplotlibrc says; a context or a decorator."""
+    """Apply the look and ignore the user's matplotlibrc; a context or a decorator."""
     with matplotlib.style.context(["default", STYLE]):
         yield
 
@@ -62,7 +62,7 @@ def styled() -> Iterator[None]:
 def new_figure(
     width_in: float, height_in: float, **subplots: Any
 ) -> tuple[Figure, list[Axes]]:
-    """A figure and its axes in reading order.
+    """Make a figure and its axes, in reading order.
 
     Args:
         width_in: Width, inches.
@@ -77,7 +77,7 @@ def new_figure(
 def save(
     figure: Figure, path: Path, suffixes: Iterable[str] = ("pdf", "png")
 ) -> list[Path]:
-    """Write a figure in each format, atomically and without a date in it.
+    """Write a figure in each format, atomically and without a date.
 
     Args:
         figure: Made inside `styled()`.

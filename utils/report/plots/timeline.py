@@ -20,7 +20,7 @@ from utils.report.plots.style import (
     styled,
 )
 
-# Okabe and Ito's eight, those of `style` first
+# The eight colours of Okabe and Ito, those of `style` first
 COLOURS = (BLUE, ORANGE, GREEN, RED, "#CC79A7", "#56B4E9", INK, "#F0E442")
 ENVELOPE_STEPS = 2000  # more than a figure has pixels
 
@@ -28,14 +28,14 @@ ENVELOPE_STEPS = 2000  # more than a figure has pixels
 def envelope(
     blocks: Iterable[npt.NDArray[np.floating]], samples: int
 ) -> npt.NDArray[np.float64]:
-    """Lowest and highest sample of each of 2000 steps, in flat memory.
+    """Lowest and highest sample of each of 2000 steps, in constant memory.
 
     Args:
         blocks: Consecutive samples, (samples,) each.
-        samples: How many come in all.
+        samples: Number of samples in all blocks.
 
     Returns:
-        (steps, 2); fewer steps where there are fewer samples.
+        (steps, 2); fewer steps if there are fewer samples.
     """
     steps = min(ENVELOPE_STEPS, samples)
     extremes = np.zeros((steps, 2))
@@ -52,16 +52,16 @@ def envelope(
 def timeline_figure(
     answer: Answer, classes: Sequence[str], extremes: npt.NDArray[np.float64]
 ) -> Figure:
-    """Draw a timeline.
+    """Draw the waveform and the probability of each class over time.
 
     Args:
-        answer: With its spans.
-        classes: The model's.
+        answer: Answer with its spans.
+        classes: Class names of the model.
         extremes: (steps, 2), as from `envelope`.
 
     Returns:
-        A figure of two panels; a window's probabilities stand at its middle, windows
-        without speech are grey.
+        A figure of two panels. The probabilities of a window are drawn at its middle;
+        windows without speech are grey.
     """
     figure, (top, bottom) = new_figure(
         10.0, 5.6, nrows=2, sharex=True, height_ratios=[1, 1.6]
@@ -78,7 +78,7 @@ def timeline_figure(
 def _draw_probabilities(
     axes: Axes, spans: Sequence[Span], classes: Sequence[str]
 ) -> None:
-    """One line a class over the middles of the windows, broken where none speaks."""
+    """Draw one line per class, interrupted at windows without speech."""
     middles_s = np.array([(span.start_s + span.end_s) / 2 for span in spans])
     shares = np.array(
         [
