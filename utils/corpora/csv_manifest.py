@@ -18,7 +18,7 @@ from typing import NamedTuple
 from hyperparameters import AUDIO_TYPES, InputError
 from utils.corpora.manifest import Manifest, Utterance
 from utils.corpora.reading import (
-    SAFE_NAME_SAID,
+    SAFE_NAME_RULE,
     check_classes,
     count_line,
     is_safe_name,
@@ -189,7 +189,7 @@ def _check_rows(path: Path, rows: Sequence[Row], classes: Sequence[str]) -> None
             )
         if not is_safe_name(label):
             raise InputError(
-                f"{place}: a label must be made of {SAFE_NAME_SAID}, got {label!r}"
+                f"{place}: a label must be made of {SAFE_NAME_RULE}, got {label!r}"
             )
     for column in ("speaker", "session"):  # protocols need it of all or of none
         missing = [row.line for row in rows if not row.fields.get(column)]

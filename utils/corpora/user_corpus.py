@@ -12,7 +12,7 @@ from utils.corpora import MODULES, Corpus, corpus_by_name
 from utils.corpora.csv_manifest import read_csv
 from utils.corpora.manifest import Manifest, Utterance
 from utils.corpora.reading import (
-    SAFE_NAME_SAID,
+    SAFE_NAME_RULE,
     check_classes,
     count_line,
     is_safe_name,
@@ -92,7 +92,7 @@ def _check_own_name(name: str) -> None:
         )
     if not is_safe_name(name):
         raise InputError(
-            f"--dataset_name must be made of {SAFE_NAME_SAID}, got {name!r}"
+            f"--dataset_name must be made of {SAFE_NAME_RULE}, got {name!r}"
         )
 
 
