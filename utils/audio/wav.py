@@ -42,7 +42,7 @@ def read_wav(path: Path, sample_rate_hz: int) -> npt.NDArray[np.float64]:
         raise InputError(
             f"{printable(path)}: must be mono at {sample_rate_hz} Hz, got {channels} "
             f"channel(s) at {rate_hz} Hz; convert with "
-            "`python -m utils.convert.sample_rate`"
+            "`python -m utils.convert.recordings`"
         )
     if len(samples) < promised or is_truncated_riff(path):
         raise InputError(
