@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import soundfile
-from encoded import encode
 
+from benchmarks.encode import encode
 from hyperparameters import InputError
 from utils.audio.decode import ffmpeg_program
 from utils.audio.wav import read_any, read_wav

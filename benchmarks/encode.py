@@ -1,4 +1,4 @@
-"""Encoded copies of recordings for tests, made by pydub."""
+"""Encoded copies of recordings, for benchmarks and tests."""
 
 import warnings
 from pathlib import Path
@@ -14,19 +14,25 @@ FORMATS = {".m4a": "ipod", ".wma": "asf"}  # ffmpeg's names; others are the suff
 def encode(
     path: Path, samples: npt.NDArray[np.int16], rate_hz: int, *options: str
 ) -> Path:
-    """Write samples, (samples,) or (samples, channels), in the format of the suffix.
+    """Write samples in the format of a suffix, through pydub and ffmpeg.
 
     Args:
-        path: Target.
-        samples: 16-bit.
+        path: Target; its suffix chooses the format.
+        samples: (samples,) or (samples, channels).
         rate_hz: Their rate.
-        options: ffmpeg's, such as `-b:a 32k`, one word each.
+        options: Words for ffmpeg, such as "-b:a", "32k".
+
+    Returns:
+        `path`.
+
+    Raises:
+        pydub.exceptions.CouldntEncodeError: ffmpeg cannot make the copy.
     """
     with warnings.catch_warnings():  # `audioop` is deprecated; ffmpeg is set below
         warnings.simplefilter("ignore")
         from pydub import AudioSegment
 
-    AudioSegment.converter = ffmpeg_program("test")
+    AudioSegment.converter = ffmpeg_program(str(path))
     channels = 1 if samples.ndim == 1 else samples.shape[1]
     sound = AudioSegment(
         samples.tobytes(), sample_width=2, frame_rate=rate_hz, channels=channels
