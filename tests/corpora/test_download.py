@@ -159,8 +159,8 @@ del ALTERED[f"wav/{NAMES[0]}"]
     ("behaviour", "message"),
     [
         ({"is_cut": True}, "cannot be downloaded .*save a copy as .*EMO-DB.zip"),
-        ({"status": 403}, r"refused \(HTTP 403\); save a copy as .*EMO-DB.zip"),
-        ({"status": 500}, r"refused \(HTTP 500\)"),
+        ({"status": 403}, r"refused \(403 .*\); save a copy as .*EMO-DB.zip"),
+        ({"status": 500}, r"refused \(500 Server"),
         ({"delay_s": 0.6}, "ReadTimeout"),
         ({"content": b"<!DOCTYPE html><title>moved</title>"}, "not a readable ZIP"),
         (

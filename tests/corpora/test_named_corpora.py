@@ -149,15 +149,9 @@ def test_documented_names_give_the_documented_counts(
     ],
 )
 def test_label_speaker_and_sentence_of_single_files(
-    name: str,
-    utterance_id: str,
-    label: str,
-    speaker: str,
-    sentence: str,
-    data_dir: Path,
+    name: str, uid: str, label: str, speaker: str, sentence: str, data_dir: Path
 ) -> None:
-    by_id = {u.id: u for u in read(name, data_dir).utterances}
-    found = by_id[utterance_id]
+    [found] = [u for u in read(name, data_dir).utterances if u.id == uid]
     assert (found.label, found.speaker, found.sentence) == (label, speaker, sentence)
 
 

@@ -18,7 +18,7 @@ from utils.corpora import load_manifest
 from utils.corpora.manifest import Manifest
 from utils.corpora.reading import is_safe_name, unique_ids
 from utils.corpora.segments import segment_corpus
-from utils.corpora.user_corpus import conversion_line, find_corpus, own_corpus
+from utils.corpora.user_corpus import conversion_line, find_corpus, manifest_corpus
 from utils.inference.sources import open_sources
 
 RATE_HZ = 16_000
@@ -36,7 +36,7 @@ def read(folder: Path, text: str | bytes, name: str = "MYDATA") -> Manifest:
     path = folder / "m.csv"
     path.write_bytes(text.encode() if isinstance(text, str) else text)
     corpus = find_corpus(name, folder / "elsewhere", path)
-    return load_manifest(corpus, folder / "elsewhere", folder / "derived")
+    return load_manifest(corpus, folder / "elsewhere")
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ GOOD = "a.wav,sad,x\n"
         ("path,speaker\na.wav,x\n", "line 1: column 'label' is missing; needed"),
         ("a.wav,sad\nc.mp3,angry\n", "line 1: column 'path' is missing"),
         ("# classes: a,b\nfile,label\n", "line 2: column 'path' is missing"),
-        ("path,label,Path\n", "line 1: column 'path' is there twice"),
+        ("path,label,Path\n", "line 1: column 'path' occurs twice"),
         (HEAD, "line 2: no recordings below the header"),
         (HEAD + GOOD + "no.wav,sad,x\n", "line 3: there is no file .*no.wav"),
         (HEAD + GOOD + "sub dir,sad,x\n", "line 3: there is no file .*sub dir"),
@@ -169,7 +169,7 @@ def test_each_malformed_manifest_is_refused_by_line(
 
 def test_a_missing_manifest_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"must be a CSV file, got .*x\.csv"):
-        own_corpus("MYDATA", tmp_path / "x.csv")
+        manifest_corpus("MYDATA", tmp_path / "x.csv")
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_class_folders_are_a_corpus(tmp_path: Path) -> None:
         data_dir / "MYDATA", "sad/1.wav", "sad/x/2.MP3", "angry/1.wav", "angry/._1.wav"
     )
     touch(data_dir / "MYDATA", "angry/3.mp4", ".git/x.wav")
-    manifest = load_manifest(find_corpus("MYDATA", data_dir), data_dir, tmp_path)
+    manifest = load_manifest(find_corpus("MYDATA", data_dir), data_dir)
     assert manifest.classes == ("angry", "sad")
     assert [(u.id, u.label, u.speaker) for u in manifest.utterances] == [
         ("angry_1", "angry", None),
@@ -242,7 +242,7 @@ def test_class_folders_are_a_corpus(tmp_path: Path) -> None:
 def test_what_class_folders_hold_besides_is_told(tmp_path: Path) -> None:
     folder = tmp_path / "MYDATA"
     touch(folder, "sad/1.wav", "angry/1.wav", "sad/x/2.zzz", "sad/.hidden", "loose.wav")
-    manifest = load_manifest(find_corpus("MYDATA", tmp_path), tmp_path, tmp_path / "d")
+    manifest = load_manifest(find_corpus("MYDATA", tmp_path), tmp_path)
     assert [u.id for u in manifest.utterances] == ["angry_1", "sad_1"]
     assert manifest.warnings == (
         "MYDATA: 2 passed over (no recording in a class folder), the first is "
@@ -256,7 +256,7 @@ def test_every_reader_of_folders_knows_the_same_suffixes(tmp_path: Path) -> None
     assert {f"1{s}" for s in (".mp4", ".m4v", ".mka", ".weba", ".w64", ".flv")} < names
     touch(tmp_path / "MYDATA", *(f"{label}/{name}" for label in "ab" for name in names))
     corpus = find_corpus("MYDATA", tmp_path)
-    manifest = load_manifest(corpus, tmp_path, tmp_path / "d")
+    manifest = load_manifest(corpus, tmp_path)
     assert {u.path.name for u in manifest.utterances if u.label == "a"} == names
     with open_sources([str(tmp_path / "MYDATA/a")], tmp_path) as sources:
         assert {source.path.name for source in sources} == names
@@ -276,7 +276,7 @@ def test_class_folders_that_cannot_be_trained_on_are_refused(
 ) -> None:
     touch(tmp_path / "MYDATA", *files)
     with pytest.raises(InputError, match=message):
-        load_manifest(find_corpus("MYDATA", tmp_path), tmp_path, tmp_path / "d")
+        load_manifest(find_corpus("MYDATA", tmp_path), tmp_path)
 
 
 def test_an_unknown_name_is_refused_with_all_ways_out(tmp_path: Path) -> None:
@@ -290,7 +290,7 @@ def test_a_linked_folder_is_read_and_a_loop_ends(tmp_path: Path) -> None:
     touch(tmp_path / "MYDATA", "angry/1.wav")
     (tmp_path / "MYDATA/sad").symlink_to(tmp_path / "real")
     (tmp_path / "real/deep/loop").symlink_to(tmp_path / "real")
-    manifest = load_manifest(find_corpus("MYDATA", tmp_path), tmp_path, tmp_path / "d")
+    manifest = load_manifest(find_corpus("MYDATA", tmp_path), tmp_path)
     assert [u.id for u in manifest.utterances] == ["angry_1", "sad_1", "sad_deep_2"]
 
 
@@ -302,7 +302,7 @@ def test_names_of_files_need_not_be_utf_8(tmp_path: Path) -> None:
             path = tmp_path / "MYDATA" / label / os.fsdecode(name)
             path.parent.mkdir(parents=True, exist_ok=True)
             soundfile.write(os.fsencode(path), noise, RATE_HZ)
-    manifest = load_manifest(find_corpus("MYDATA", tmp_path), tmp_path, tmp_path / "d")
+    manifest = load_manifest(find_corpus("MYDATA", tmp_path), tmp_path)
     assert len({utterance.id for utterance in manifest.utterances}) == 4
     assert conversion_line(manifest, RATE_HZ) == ""
     for read_file in (read_wav, read_any):
@@ -323,7 +323,7 @@ def test_other_rates_channels_and_formats_are_counted_and_converted(
     rows = "plain.wav,a\nstereo.wav,b\nfast.wav,a\npacked.flac,b\n"
     manifest = read(tmp_path, "path,label\n" + rows)
     assert conversion_line(manifest, RATE_HZ) == (
-        "MYDATA: 3 of 4 files are converted to 16000 Hz mono on the way"
+        "MYDATA: 3 of 4 files are converted to 16000 Hz mono when they are read"
     )
     with pytest.raises(InputError, match="must be mono at 16000 Hz"):
         segment_corpus(manifest, Settings(), tmp_path / "d", read=read_wav)

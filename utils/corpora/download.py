@@ -116,7 +116,7 @@ def download(url: str, target: Path, *, how_else: str) -> None:
             get = pooch.HTTPDownloader(bar, PIECE_BYTES, timeout=TIMEOUT_S)
             get(url, file, None)
     except requests.HTTPError as error:
-        reason = f"HTTP {error.response.status_code}"
+        reason = str(error).partition(" for url")[0]  # such as 404 Client Error
         raise InputError(f"{url}: refused ({reason}); {how_else}") from error
     except requests.RequestException as error:
         raise InputError(

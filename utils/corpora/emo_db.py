@@ -1,7 +1,7 @@
 """EMO-DB, the Berlin Database of Emotional Speech (Burkhardt et al., Interspeech 2005).
 
 535 utterances, 10 speakers, 10 sentences, 7 classes; mono, 16 kHz, 16-bit PCM WAV.
-A file name such as `16a05Lb.wav` holds speaker 16, sentence a05, emotion L, version b.
+The file name `16a05Lb.wav` means speaker 16, sentence a05, emotion L, version b.
 """
 
 import functools
@@ -61,7 +61,7 @@ def read_emo_db_names(
 
 
 def _utterance(path: Path, corpus_name: str) -> Utterance:
-    """Label, speaker and sentence from one file name."""
+    """The utterance that one file name describes."""
     match = FILE_NAME.fullmatch(path.stem)
     if match is None or match["emotion"] not in EMOTION_OF_LETTER:
         raise InputError(
