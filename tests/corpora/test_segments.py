@@ -1,10 +1,8 @@
 """The folder of a corpus's segments: contents, reuse, replacement, interruption."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,6 @@ from hyperparameters import FrontEnd, InputError, Settings, from_flat
 from utils.audio.prepare import prepare
 from utils.corpora.manifest import Manifest, Utterance
 from utils.corpora.segments import segment_corpus, segments_name
-from utils.files import PROJECT
 
 RATE_HZ = 16_000
 
@@ -161,43 +158,15 @@ def test_a_silent_segment_is_refused(manifest: Manifest, tmp_path: Path) -> None
     assert not (tmp_path / "data" / "TOY_0.4s_Segmented_mode0").exists()
 
 
-def test_two_processes_at_once(tmp_path: Path) -> None:
-    """Both come back with the whole; the folder was made by one of them."""
-    written_corpus(tmp_path / "corpus")
-    program = """
-import sys
-from pathlib import Path
-sys.path[:0] = [{project!r}, {project!r} + "/tests/corpora"]
-from test_segments import toy_settings, written_corpus
-from utils.corpora.segments import segment_corpus
-folder = Path({folder!r})
-manifest = written_corpus(folder / sys.argv[1])
-print("ready", flush=True)
-sys.stdin.readline()
-made = segment_corpus(manifest, toy_settings(), folder / "data")
-assert all(path.exists() for path in made.paths)
-print(made.key, made.folder.stat().st_ino)
-"""
-    code = program.format(project=str(PROJECT), folder=str(tmp_path))
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", code, f"corpus{number}"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": ""},
-        )
-        for number in range(2)
-    ]
-    for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("\n")
-        process.stdin.flush()
-    printed = [process.communicate()[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0]
-    assert printed[0] == printed[1] != ""
+def test_two_runs_at_once_build_the_folder_once(
+    manifest: Manifest, tmp_path: Path
+) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        runs = [
+            pool.submit(segment_corpus, manifest, toy_settings(), tmp_path / "data")
+            for _ in range(2)
+        ]
+    first, second = (run.result() for run in runs)
+    assert first.build == second.build
     left = {path.name for path in (tmp_path / "data").iterdir()}
     assert left == {"TOY_0.4s_Segmented", ".TOY_0.4s_Segmented.lock"}

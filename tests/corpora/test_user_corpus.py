@@ -1,6 +1,5 @@
 """One's own recordings: manifests in CSV, class folders, conversion on the way."""
 
-import csv
 import itertools
 import os
 import random
@@ -342,33 +341,3 @@ def test_other_rates_channels_and_formats_are_counted_and_converted(
     only = read(tmp_path, "path,label\nplain.wav,a\nfast.wav,b\n")
     soundfile.write(tmp_path / "fast.wav", tone[::-1], RATE_HZ)
     assert conversion_line(only, RATE_HZ) == ""
-
-
-def test_sixty_real_files_scattered_and_converted(
-    emo_db_dir: Path, tmp_path: Path
-) -> None:
-    """60 files of EMO-DB over several folders, some in stereo at 44.1 kHz."""
-    paths = sorted((emo_db_dir / "EMO-DB" / "wav").glob("*.wav"))[::9][:60]
-    label_of = {"L": "bored", "T": "sad", "F": "happy", "A": "afraid"}
-    label_of |= {"E": "disgusted", "N": "neutral", "W": "angry"}
-    rows = [["path", "label", "speaker"]]
-    for number, path in enumerate(paths):
-        copy = tmp_path / f"disk {number % 3}" / f"{path.stem}.wav"
-        copy.parent.mkdir(exist_ok=True)
-        samples, rate_hz = soundfile.read(path)
-        if number % 10 == 0:
-            samples = np.stack([samples, samples], axis=1).repeat(3, axis=0)
-            rate_hz *= 3
-        soundfile.write(copy, samples, rate_hz)
-        rows.append(
-            [str(copy.relative_to(tmp_path)), label_of[path.stem[5]], path.stem[:2]]
-        )
-    with (tmp_path / "rows.csv").open("w", newline="") as file:
-        csv.writer(file).writerows(rows)
-    manifest = read(tmp_path, (tmp_path / "rows.csv").read_bytes())
-    assert len(manifest.utterances) == 60
-    assert len({u.speaker for u in manifest.utterances}) == 10
-    assert "6 of 60 files are converted" in conversion_line(manifest, RATE_HZ)
-    segmented = segment_corpus(manifest, Settings(), tmp_path / "d", read=read_any)
-    assert len(segmented.paths) == 60
-    assert {path.parent.name for path in segmented.paths} == set(manifest.classes)

@@ -8,11 +8,13 @@ samples from a converted file as from its source.
 """
 
 import argparse
+import functools
 import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -44,15 +46,6 @@ class Outcome(NamedTuple):
     reason: str = ""
 
 
-class Job(NamedTuple):
-    """One file to convert; `refusal` says why it must not be."""
-
-    source: Path
-    output: Path
-    sample_rate_hz: int
-    refusal: str
-
-
 def convert_tree(source: Path, target: Path, sample_rate_hz: int) -> list[Outcome]:
     """Convert every recording and video of a tree that is not converted yet.
 
@@ -76,7 +69,8 @@ def convert_tree(source: Path, target: Path, sample_rate_hz: int) -> list[Outcom
             f"{source}: holds nothing to convert, no {', '.join(sorted(SUFFIXES))}"
         )
     with locked(target / "conversion"), ThreadPoolExecutor(os.cpu_count()) as pool:
-        outcomes = pool.map(_convert_one, _plan(files, source, target, sample_rate_hz))
+        outputs = _plan(files, source, target)
+        outcomes = pool.map(_convert, files, outputs, repeat(sample_rate_hz))
         return list(tqdm(outcomes, total=len(files), unit="file", disable=None))
 
 
@@ -98,43 +92,43 @@ def _check_arguments(source: Path, target: Path, sample_rate_hz: int) -> None:
         )
 
 
-def _plan(
-    files: Sequence[Path], source: Path, target: Path, sample_rate_hz: int
-) -> list[Job]:
-    """One job per file; of several files with one output, only the first may run."""
-    jobs: list[Job] = []
+def _plan(files: Sequence[Path], source: Path, target: Path) -> list[Path | str]:
+    """The output of each file, or the reason why it cannot be converted."""
+    plan: list[Path | str] = []
     taken: dict[str, Path] = {}
     home = target.resolve()
     for path in files:
         output = target / path.relative_to(source).with_suffix(".wav")
         first = taken.setdefault(str(output).casefold(), path)
-        refusal = ""
         if first != path:
-            refusal = f"would become the same {output.name} as {first}; rename one"
+            plan.append(f"would become the same {output.name} as {first}; rename one")
         elif not output.parent.resolve().is_relative_to(home):
-            refusal = f"{output.parent} is a link out of {target}"
-        jobs.append(Job(path, output, sample_rate_hz, refusal))
-    return jobs
+            plan.append(f"{output.parent} is a link out of {target}")
+        else:
+            plan.append(output)
+    return plan
 
 
-def _convert_one(job: Job) -> Outcome:
+def _convert(source: Path, output: Path | str, sample_rate_hz: int) -> Outcome:
     """Convert one file unless a whole conversion of it exists."""
-    source, output, rate_hz, refusal = job
-    name = printable(source)
-    if refusal:
-        return Outcome(source, "failed", f"{name}: {refusal}")
     try:
+        if isinstance(output, str):
+            raise InputError(f"{printable(source)}: {printable(output)}")
         origin = _origin(source)
-        if _is_conversion(output, origin, rate_hz):
+        if _is_conversion(output, origin, sample_rate_hz):
             return Outcome(source, "kept")
         remove_parts(output)
-        write_atomic(output, lambda file: _write_wav(file, source, origin, rate_hz))
+        write = functools.partial(
+            _write_wav, source=source, origin=origin, sample_rate_hz=sample_rate_hz
+        )
+        write_atomic(output, write)
     except NoSoundError as error:
         return Outcome(source, "without sound", one_line(error))
     except InputError as error:
         return Outcome(source, "failed", one_line(error))
     except OSError as error:
-        return Outcome(source, "failed", f"{name}: {printable(describe(error))}")
+        reason = f"{printable(source)}: {printable(describe(error))}"
+        return Outcome(source, "failed", reason)
     return Outcome(source, "converted")
 
 
@@ -157,7 +151,9 @@ def _is_conversion(output: Path, origin: str, sample_rate_hz: int) -> bool:
     return is_same and not is_truncated_riff(output)
 
 
-def _write_wav(file: BinaryIO, source: Path, origin: str, sample_rate_hz: int) -> None:
+def _write_wav(
+    file: BinaryIO, *, source: Path, origin: str, sample_rate_hz: int
+) -> None:
     """Write 16-bit mono with the origin as comment; 16-bit samples stay as they are."""
     frames = 0
     with soundfile.SoundFile(
