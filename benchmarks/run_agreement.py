@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if config["settings"]["segment_mode"] != 1:
         raise InputError(f"{arguments.run}: segment mode 1 only; the command uses it")
     corpus = corpus_by_name(config["corpus"]["name"])
-    manifest = load_manifest(corpus, arguments.data_dir, PROJECT / "data")
+    manifest = load_manifest(corpus, arguments.data_dir)
     is_whole = config["settings"]["audio_type"] == "all"  # else the digest is a part's
     if is_whole and manifest.digest != config["corpus"]["digest"]:
         raise InputError(

@@ -17,9 +17,8 @@ import pytest
 
 import inference_single_file
 import train
-from utils.audio.wav import write_wav
 from utils.corpora.csv_manifest import read_csv
-from utils.corpora.demo import utterance_names, utterance_samples
+from utils.corpora.demo import FOLDER as DEMO_FOLDER
 from utils.corpora.emo_db import EMOTION_OF_LETTER
 from utils.files import PROJECT
 from utils.options import settings_from
@@ -30,7 +29,7 @@ CONTRIBUTING = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 SHORT = "--epochs 1 --folds 0"
 TIMEOUT_S = 600
 NOT_COPIED = (
-    *(".git", ".venv", "result", "features", "*_Segmented", "DEMO", "EMO-DB"),
+    *(".git", ".venv", "result", "features", "*_Segmented", "EMO-DB"),
     *(".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", "__pycache__"),
 )
 EXEMPT = {
@@ -94,11 +93,10 @@ def write_own_corpus(folder: Path) -> None:
     """Two classes of three voices, with the manifest that README names."""
     (folder / "clips").mkdir(parents=True)
     lines = ["path,label,speaker"]
-    for name in utterance_names():
-        speaker, letter = name[:2], name[5]
+    for path in sorted(DEMO_FOLDER.glob("*.flac")):
+        speaker, letter = path.name[:2], path.name[5]
         if speaker in ("03", "08", "09") and letter in "NW":
-            path = folder / "clips" / f"{name}.wav"
-            write_wav(path, utterance_samples(name), 16_000)
+            shutil.copy(path, folder / "clips")
             lines.append(f"clips/{path.name},{EMOTION_OF_LETTER[letter]},{speaker}")
     (folder / "recordings.csv").write_text("\n".join(lines) + "\n")
 
@@ -154,7 +152,7 @@ def test_contributing_commands_and_python_run(project: Path) -> None:
     for name in names:
         path = project / "data" / "MYCORPUS" / f"{name}.wav"
         path.parent.mkdir(exist_ok=True)
-        write_wav(path, utterance_samples("03a01Na"), 16_000)
+        path.touch()  # readers of corpora look at names only
     listed = run(
         ["python", "-"],
         project,
