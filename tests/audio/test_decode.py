@@ -1,4 +1,4 @@
-"""Any audio in blocks: every container to the same samples, every bad file a line."""
+"""Decoding: every container gives the same samples, every bad file one line."""
 
 import os
 import subprocess
@@ -11,9 +11,10 @@ import pytest
 import soundfile
 import soxr
 
+from benchmarks.encode import encode
 from hyperparameters import InputError
 from utils.audio import decode
-from utils.audio.decode import BLOCK_VALUES, blocks, ffmpeg_program
+from utils.audio.decode import BLOCK_VALUES, blocks
 from utils.audio.wav import read_any, read_wav
 from utils.cli import printable
 from utils.files import PROJECT
@@ -28,9 +29,9 @@ def tone(rate_hz: int = RATE_HZ, duration_s: float = 1.5) -> np.ndarray:
     return np.rint(samples * 32768) / 32768
 
 
-def ffmpeg(*words: str | Path) -> None:
-    program = ffmpeg_program("test")
-    subprocess.run([program, "-v", "error", "-y", *map(str, words)], check=True)
+def encoded(path: Path) -> Path:
+    """The tone in the format of the suffix."""
+    return encode(path, (32768 * tone()).astype(np.int16), RATE_HZ)
 
 
 @pytest.mark.parametrize(
@@ -94,15 +95,7 @@ def test_blocks_join_without_a_seam(tmp_path):
     "name", ["a.m4a", "a.mp4", "a.opus", "a.wma", "a.mp3", "a.ogg"]
 )
 def test_compressed_forms_are_the_tone(tmp_path, name):
-    soundfile.write(tmp_path / "a.wav", tone(), RATE_HZ)
-    options = ["-f", "lavfi", "-i", "color=size=16x16:duration=1"]  # a video
-    ffmpeg(
-        *(options if name.endswith("mp4") else []),
-        "-i",
-        tmp_path / "a.wav",
-        tmp_path / name,
-    )
-    samples = read_any(tmp_path / name, RATE_HZ)
+    samples = read_any(encoded(tmp_path / name), RATE_HZ)
     spectrum = np.abs(np.fft.rfft(samples))
     peak_hz = np.argmax(spectrum) * RATE_HZ / len(samples)
     assert abs(peak_hz - 440.0) < 2.0
@@ -110,28 +103,18 @@ def test_compressed_forms_are_the_tone(tmp_path, name):
 
 
 def test_odd_names_reach_the_decoder(tmp_path):
-    """No shell, no option, no protocol is read out of a name."""
-    soundfile.write(tmp_path / "a.wav", tone(), RATE_HZ)
-    ffmpeg("-i", tmp_path / "a.wav", tmp_path / "a.m4a")
-    content = (tmp_path / "a.m4a").read_bytes()
-    for name in [
-        "-i.m4a",
-        "a 'b' \"c\".m4a",
-        "new\nline.m4a",
-        "ü€😀.m4a",
-        "http:x",
-        "%d",
-    ]:
-        path = tmp_path / name
-        path.write_bytes(content)
-        assert len(read_any(path, RATE_HZ)) > RATE_HZ
-    wav = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.wav")  # not UTF-8
-    Path(wav).write_bytes((tmp_path / "a.wav").read_bytes())
-    assert len(read_any(Path(wav), RATE_HZ)) > RATE_HZ
+    """A name is never taken for a shell command, an option or a protocol."""
+    contents = [encoded(tmp_path / f"a.{kind}").read_bytes() for kind in ("m4a", "wav")]
+    names = ["-i.m4a", "a 'b' \"c\".m4a", "new\nline.m4a", "ü€😀.m4a", "http:x", "%d"]
+    for name in [*names, os.fsdecode(b"\xff.wav")]:  # the last is not UTF-8
+        for content in contents:
+            path = tmp_path / name
+            path.write_bytes(content)
+            assert len(read_any(path, RATE_HZ)) > RATE_HZ
 
 
 def test_raw_is_a_name_like_any_other(tmp_path):
-    """soundfile asks for the rate of every `*.raw` before it looks inside."""
+    """soundfile requires the rate of every `*.raw` before it opens the file."""
     path = tmp_path / "a.raw"
     soundfile.write(tmp_path / "a.wav", tone(), RATE_HZ)
     path.write_bytes((tmp_path / "a.wav").read_bytes())
@@ -162,7 +145,7 @@ def test_a_wav_from_a_pipe_states_no_length(tmp_path, length):
 
 
 def test_only_the_samples_tell_that_a_wav_is_cut(tmp_path):
-    """A list of odd length, not padded as it must be, hides where they begin."""
+    """A list of odd length without the required padding hides their beginning."""
     path = tmp_path / "a.wav"
     soundfile.write(path, tone(), RATE_HZ)
     content = path.read_bytes()
@@ -174,7 +157,7 @@ def test_only_the_samples_tell_that_a_wav_is_cut(tmp_path):
 
 
 def test_windows_gets_names_as_text(tmp_path, monkeypatch):
-    """libsndfile takes bytes there to be in a code page that has no `€`."""
+    """There, libsndfile reads bytes in a code page without `€`."""
     path = tmp_path / "ü€😀.wav"
     assert decode.name_for_soundfile(path) == os.fsencode(path)
     monkeypatch.setattr(os, "name", "nt")
@@ -198,8 +181,7 @@ profiles="urn:mpeg:dash:profile:isoff-live:2011" type="dynamic"></MPD>"""
     ],
 )
 def test_no_other_file_is_read(tmp_path, suffix, text):
-    soundfile.write(tmp_path / "a.wav", tone(), RATE_HZ)
-    ffmpeg("-i", tmp_path / "a.wav", tmp_path / "secret.m4a")
+    encoded(tmp_path / "secret.m4a")
     path = tmp_path / f"list{suffix}"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match="is a playlist or another text"):
@@ -230,7 +212,7 @@ def sounds(values: list[float], subtype: str = "FLOAT"):
         ("a.wav", sounds([]), "holds no samples"),
         ("a.wav", lambda path: soundfile.write(path, tone(), 10), "rate must be 2000"),
         ("a.wav", lambda path: path.mkdir(), "is a directory"),
-        ("a.wav", os.mkfifo, "no regular file"),
+        ("a.wav", os.mkfifo, "is not a regular file"),
         ("a.wav", lambda path: None, "no such file"),
         ("a" * 300, lambda path: None, "cannot be opened"),
         ("a\nb.wav", lambda path: None, r"a\\nb\.wav: no such file"),
@@ -246,7 +228,7 @@ def test_bad_files_say_why_in_one_line(tmp_path, name, make, message):
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root, to become another user")
 def test_no_permission_as_another_user(nobody: int) -> None:
-    """Root may read anything, so another user tries."""
+    """Root can read anything, so another user tries."""
     code = (
         "import sys; from pathlib import Path\n"
         "from utils.audio.decode import check_file\n"

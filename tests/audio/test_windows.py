@@ -1,4 +1,4 @@
-"""Windows over a stream: every sample heard, memory flat, silence told from speech."""
+"""Windows over a stream: no sample is missed, memory is constant, silence is found."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from hyperparameters import FrontEnd, InputError
 from utils.audio.bandwidth import Bandwidth, needed_hz
 from utils.audio.decode import blocks
 from utils.audio.windows import SILENCE_DB, Sliding, is_speech, level_db, slide
-from utils.corpora.demo import utterance_samples
+from utils.corpora.demo import FOLDER as DEMO_FOLDER
 
 RATE_HZ = 16_000
 
@@ -23,7 +23,7 @@ RATE_HZ = 16_000
     hop=st.integers(1, 40),
 )
 def test_windows_do_not_depend_on_the_blocks(sizes, length, hop):
-    """Against the definition: starts every hop, and nothing unheard where hops meet."""
+    """A window starts every hop; if hop <= length, every sample is in a window."""
     samples = np.arange(sum(sizes), dtype=float)
     parts = np.split(samples, np.cumsum(sizes)[:-1]) if sizes else []
     windows = list(slide(parts, Sliding(length=length, hop=hop)))
@@ -34,10 +34,10 @@ def test_windows_do_not_depend_on_the_blocks(sizes, length, hop):
     assert all(len(window.samples) == length for window in windows[:-1])
     assert all(len(window.samples) for window in windows)
     if hop <= length and len(samples):
-        heard = np.unique(np.concatenate([window.samples for window in windows]))
-        np.testing.assert_array_equal(heard, samples)
+        covered = np.unique(np.concatenate([window.samples for window in windows]))
+        np.testing.assert_array_equal(covered, samples)
         ends = [window.start + len(window.samples) for window in windows]
-        assert ends == sorted(set(ends))  # no window repeats what is heard already
+        assert ends == sorted(set(ends))  # every window adds samples
 
 
 def test_a_long_hop_keeps_nothing_it_will_not_need():
@@ -94,8 +94,8 @@ def test_speech_is_within_25_db_of_the_speech_level():
     assert not is_speech([SILENCE_DB, SILENCE_DB]).any()
 
 
-def speech(name: str = "03a01Na") -> np.ndarray:
-    return utterance_samples(name) / 32768.0
+def speech() -> np.ndarray:
+    return soundfile.read(DEMO_FOLDER / "03a02Na.flac")[0]
 
 
 def bandwidth_of(samples: np.ndarray, block: int = 5000) -> float | None:
@@ -113,7 +113,7 @@ def test_full_band_speech_reaches_far_enough():
 
 
 def test_an_offset_does_not_narrow_the_band():
-    """A cheap sound card's; the peak would be at 0 Hz, far above the speech."""
+    """As of a cheap sound card: the peak would be at 0 Hz, far above the speech."""
     assert bandwidth_of(0.1 * speech() + 0.1) == bandwidth_of(speech())
 
 

@@ -24,7 +24,7 @@ NAMES = ("IEMOCAP", "IEMOCAP-HAPPINESS")
 
 def read(name: str, data_dir: Path) -> Manifest:
     """Through the registry, as the scripts do."""
-    return load_manifest(corpus_by_name(name), data_dir, data_dir / "derived")
+    return load_manifest(corpus_by_name(name), data_dir)
 
 
 def snapshot(folder: Path) -> dict[str, tuple[int, int]]:

@@ -1,6 +1,5 @@
 """One's own recordings: manifests in CSV, class folders, conversion on the way."""
 
-import csv
 import itertools
 import os
 import random
@@ -18,7 +17,7 @@ from utils.corpora import load_manifest
 from utils.corpora.manifest import Manifest
 from utils.corpora.reading import is_safe_name, unique_ids
 from utils.corpora.segments import segment_corpus
-from utils.corpora.user_corpus import conversion_line, find_corpus, own_corpus
+from utils.corpora.user_corpus import conversion_line, find_corpus, manifest_corpus
 from utils.inference.sources import open_sources
 
 RATE_HZ = 16_000
@@ -36,7 +35,7 @@ def read(folder: Path, text: str | bytes, name: str = "MYDATA") -> Manifest:
     path = folder / "m.csv"
     path.write_bytes(text.encode() if isinstance(text, str) else text)
     corpus = find_corpus(name, folder / "elsewhere", path)
-    return load_manifest(corpus, folder / "elsewhere", folder / "derived")
+    return load_manifest(corpus, folder / "elsewhere")
 
 
 @pytest.fixture
@@ -125,7 +124,7 @@ GOOD = "a.wav,sad,x\n"
         ("path,speaker\na.wav,x\n", "line 1: column 'label' is missing; needed"),
         ("a.wav,sad\nc.mp3,angry\n", "line 1: column 'path' is missing"),
         ("# classes: a,b\nfile,label\n", "line 2: column 'path' is missing"),
-        ("path,label,Path\n", "line 1: column 'path' is there twice"),
+        ("path,label,Path\n", "line 1: column 'path' occurs twice"),
         (HEAD, "line 2: no recordings below the header"),
         (HEAD + GOOD + "no.wav,sad,x\n", "line 3: there is no file .*no.wav"),
         (HEAD + GOOD + "sub dir,sad,x\n", "line 3: there is no file .*sub dir"),
@@ -169,7 +168,7 @@ def test_each_malformed_manifest_is_refused_by_line(
 
 def test_a_missing_manifest_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"must be a CSV file, got .*x\.csv"):
-        own_corpus("MYDATA", tmp_path / "x.csv")
+        manifest_corpus("MYDATA", tmp_path / "x.csv")
 
 
 @pytest.mark.parametrize(
@@ -227,7 +226,7 @@ def test_class_folders_are_a_corpus(tmp_path: Path) -> None:
         data_dir / "MYDATA", "sad/1.wav", "sad/x/2.MP3", "angry/1.wav", "angry/._1.wav"
     )
     touch(data_dir / "MYDATA", "angry/3.mp4", ".git/x.wav")
-    manifest = load_manifest(find_corpus("MYDATA", data_dir), data_dir, tmp_path)
+    manifest = load_manifest(find_corpus("MYDATA", data_dir), data_dir)
     assert manifest.classes == ("angry", "sad")
     assert [(u.id, u.label, u.speaker) for u in manifest.utterances] == [
         ("angry_1", "angry", None),
@@ -242,7 +241,7 @@ def test_class_folders_are_a_corpus(tmp_path: Path) -> None:
 def test_what_class_folders_hold_besides_is_told(tmp_path: Path) -> None:
     folder = tmp_path / "MYDATA"
     touch(folder, "sad/1.wav", "angry/1.wav", "sad/x/2.zzz", "sad/.hidden", "loose.wav")
-    manifest = load_manifest(find_corpus("MYDATA", tmp_path), tmp_path, tmp_path / "d")
+    manifest = load_manifest(find_corpus("MYDATA", tmp_path), tmp_path)
     assert [u.id for u in manifest.utterances] == ["angry_1", "sad_1"]
     assert manifest.warnings == (
         "MYDATA: 2 passed over (no recording in a class folder), the first is "
@@ -256,7 +255,7 @@ def test_every_reader_of_folders_knows_the_same_suffixes(tmp_path: Path) -> None
     assert {f"1{s}" for s in (".mp4", ".m4v", ".mka", ".weba", ".w64", ".flv")} < names
     touch(tmp_path / "MYDATA", *(f"{label}/{name}" for label in "ab" for name in names))
     corpus = find_corpus("MYDATA", tmp_path)
-    manifest = load_manifest(corpus, tmp_path, tmp_path / "d")
+    manifest = load_manifest(corpus, tmp_path)
     assert {u.path.name for u in manifest.utterances if u.label == "a"} == names
     with open_sources([str(tmp_path / "MYDATA/a")], tmp_path) as sources:
         assert {source.path.name for source in sources} == names
@@ -276,7 +275,7 @@ def test_class_folders_that_cannot_be_trained_on_are_refused(
 ) -> None:
     touch(tmp_path / "MYDATA", *files)
     with pytest.raises(InputError, match=message):
-        load_manifest(find_corpus("MYDATA", tmp_path), tmp_path, tmp_path / "d")
+        load_manifest(find_corpus("MYDATA", tmp_path), tmp_path)
 
 
 def test_an_unknown_name_is_refused_with_all_ways_out(tmp_path: Path) -> None:
@@ -290,7 +289,7 @@ def test_a_linked_folder_is_read_and_a_loop_ends(tmp_path: Path) -> None:
     touch(tmp_path / "MYDATA", "angry/1.wav")
     (tmp_path / "MYDATA/sad").symlink_to(tmp_path / "real")
     (tmp_path / "real/deep/loop").symlink_to(tmp_path / "real")
-    manifest = load_manifest(find_corpus("MYDATA", tmp_path), tmp_path, tmp_path / "d")
+    manifest = load_manifest(find_corpus("MYDATA", tmp_path), tmp_path)
     assert [u.id for u in manifest.utterances] == ["angry_1", "sad_1", "sad_deep_2"]
 
 
@@ -302,7 +301,7 @@ def test_names_of_files_need_not_be_utf_8(tmp_path: Path) -> None:
             path = tmp_path / "MYDATA" / label / os.fsdecode(name)
             path.parent.mkdir(parents=True, exist_ok=True)
             soundfile.write(os.fsencode(path), noise, RATE_HZ)
-    manifest = load_manifest(find_corpus("MYDATA", tmp_path), tmp_path, tmp_path / "d")
+    manifest = load_manifest(find_corpus("MYDATA", tmp_path), tmp_path)
     assert len({utterance.id for utterance in manifest.utterances}) == 4
     assert conversion_line(manifest, RATE_HZ) == ""
     for read_file in (read_wav, read_any):
@@ -323,7 +322,7 @@ def test_other_rates_channels_and_formats_are_counted_and_converted(
     rows = "plain.wav,a\nstereo.wav,b\nfast.wav,a\npacked.flac,b\n"
     manifest = read(tmp_path, "path,label\n" + rows)
     assert conversion_line(manifest, RATE_HZ) == (
-        "MYDATA: 3 of 4 files are converted to 16000 Hz mono on the way"
+        "MYDATA: 3 of 4 files are converted to 16000 Hz mono when they are read"
     )
     with pytest.raises(InputError, match="must be mono at 16000 Hz"):
         segment_corpus(manifest, Settings(), tmp_path / "d", read=read_wav)
@@ -342,33 +341,3 @@ def test_other_rates_channels_and_formats_are_counted_and_converted(
     only = read(tmp_path, "path,label\nplain.wav,a\nfast.wav,b\n")
     soundfile.write(tmp_path / "fast.wav", tone[::-1], RATE_HZ)
     assert conversion_line(only, RATE_HZ) == ""
-
-
-def test_sixty_real_files_scattered_and_converted(
-    emo_db_dir: Path, tmp_path: Path
-) -> None:
-    """60 files of EMO-DB over several folders, some in stereo at 44.1 kHz."""
-    paths = sorted((emo_db_dir / "EMO-DB" / "wav").glob("*.wav"))[::9][:60]
-    label_of = {"L": "bored", "T": "sad", "F": "happy", "A": "afraid"}
-    label_of |= {"E": "disgusted", "N": "neutral", "W": "angry"}
-    rows = [["path", "label", "speaker"]]
-    for number, path in enumerate(paths):
-        copy = tmp_path / f"disk {number % 3}" / f"{path.stem}.wav"
-        copy.parent.mkdir(exist_ok=True)
-        samples, rate_hz = soundfile.read(path)
-        if number % 10 == 0:
-            samples = np.stack([samples, samples], axis=1).repeat(3, axis=0)
-            rate_hz *= 3
-        soundfile.write(copy, samples, rate_hz)
-        rows.append(
-            [str(copy.relative_to(tmp_path)), label_of[path.stem[5]], path.stem[:2]]
-        )
-    with (tmp_path / "rows.csv").open("w", newline="") as file:
-        csv.writer(file).writerows(rows)
-    manifest = read(tmp_path, (tmp_path / "rows.csv").read_bytes())
-    assert len(manifest.utterances) == 60
-    assert len({u.speaker for u in manifest.utterances}) == 10
-    assert "6 of 60 files are converted" in conversion_line(manifest, RATE_HZ)
-    segmented = segment_corpus(manifest, Settings(), tmp_path / "d", read=read_any)
-    assert len(segmented.paths) == 60
-    assert {path.parent.name for path in segmented.paths} == set(manifest.classes)

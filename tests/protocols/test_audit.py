@@ -223,7 +223,7 @@ def test_the_command_prints_every_seed_and_the_corpus_note(
     printed = capsys.readouterr().out
     assert printed.count("Verdict: speaker-dependent; the test fold chose") == 2
     assert printed.count("Note: DEMO is synthetic speech") == 2
-    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["DEMO"]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_command_refuses_in_one_line(tmp_path: Path) -> None:

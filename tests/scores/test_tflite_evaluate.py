@@ -70,7 +70,7 @@ class ToyRun:
 
     def __init__(self, folder: Path, data_dir: Path) -> None:
         self.folder, self.data_dir = folder, data_dir
-        manifest = load_manifest(folder_corpus("TOYS"), data_dir, data_dir)
+        manifest = load_manifest(folder_corpus("TOYS"), data_dir)
         self.utterances = manifest.utterances
         self.stem = file_stem("TOYS", SETTINGS)
         shared = {

@@ -1,8 +1,8 @@
-"""Any audio or video file as mono blocks at one rate, in flat memory.
+"""Decode any audio or video file to mono blocks at one rate, in constant memory.
 
-libsndfile (`soundfile`) reads what it knows: WAV of any width, FLAC, OGG, MP3. The rest
-comes through a pipe from ffmpeg: the system's, else the binary of the `imageio-ffmpeg`
-wheel. `soxr` resamples. Each is imported only when a file needs it.
+libsndfile (`soundfile`) reads the formats it knows: WAV of any width, FLAC, OGG, MP3.
+Others come through a pipe from ffmpeg: the system's, or else the binary of the
+`imageio-ffmpeg` wheel. `soxr` resamples. Each is imported only when a file needs it.
 """
 
 import codecs
@@ -27,44 +27,44 @@ from utils.cli import printable
 FloatArray = npt.NDArray[np.floating]
 
 BLOCK_VALUES = 262_144  # samples times channels read at once: 2 MiB of float64
-# What programs that write to a pipe state as a WAV's length: SoX 0x7FFFF000, arecord
-# 0x7FFFFF00, ffmpeg 0xFFFFFFFF. Whether a file of 2 GiB is cut cannot be told.
+# Programs that write WAV to a pipe state these lengths or more: SoX 0x7FFFF000, arecord
+# 0x7FFFFF00, ffmpeg 0xFFFFFFFF. So a truncated file of 2 GiB cannot be recognised.
 STREAMED_BYTES = 0x7FFF_F000
-RATES_HZ = (2_000, 768_000)  # beyond these a header is damaged, not audio
+RATES_HZ = (2_000, 768_000)  # other rates mean a damaged header
 MAX_CHANNELS = 64
-# Of texts that make ffmpeg open other files, and wait for more of them: HLS, ffconcat,
-# and the XML of DASH. No sound begins so.
+# Beginnings of texts that make ffmpeg open other files or wait for them: HLS, ffconcat
+# and the XML of DASH. No sound file begins like this.
 PLAYLIST_STARTS = (b"#EXTM3U", b"ffconcat", b"<")
-AU_HEADER = struct.Struct(
-    ">4s5I"
-)  # magic, data offset, bytes, encoding, rate, channels
+# Magic, data offset, bytes, encoding, rate in Hz, channels
+AU_HEADER = struct.Struct(">4s5I")
 AU_FLOAT32 = 6
 
 
 class NoSoundError(InputError):
-    """A sound file or video that is whole, but has no sound track."""
+    """The file is whole but has no sound track."""
 
 
 class Native(NamedTuple):
-    """Part of a file as it is stored: samples (frames, channels), float64."""
+    """Part of a file at its own rate: samples (frames, channels), float64."""
 
     rate_hz: int
     samples: FloatArray
 
 
 def blocks(path: Path, sample_rate_hz: int) -> Iterator[FloatArray]:
-    """Decode a file to mono at a rate, block by block.
+    """Decode a file to mono at one rate, block by block.
 
     Args:
-        path: Audio or video file; of a video the first sound track.
-        sample_rate_hz: The rate wanted; other rates are resampled (soxr, HQ).
+        path: Audio file, or video, of which the first sound track is decoded.
+        sample_rate_hz: Rate of the blocks; a file at another rate is resampled (soxr,
+            HQ).
 
     Yields:
         (samples,), float64, not empty; the mean over channels.
 
     Raises:
-        InputError: Not there, not readable, not audio, truncated, NaN or infinite
-            samples; one line that names the file.
+        InputError: The file is missing, unreadable, not audio or truncated, or holds
+            NaN or infinite samples; one line that names the file.
     """
     check_file(path)
     with contextlib.closing(_native_blocks(path)) as native:
@@ -78,10 +78,11 @@ def blocks(path: Path, sample_rate_hz: int) -> Iterator[FloatArray]:
 
 
 def check_file(path: Path) -> None:
-    """Refuse what is no readable file, each with its own line.
+    """Check that a path is a readable regular file with content.
 
     Raises:
-        InputError: Missing, a directory, no regular file, no permission, or empty.
+        InputError: It is missing, a directory, not a regular file, not readable or
+            empty.
     """
     name = printable(path)
     try:
@@ -97,18 +98,18 @@ def check_file(path: Path) -> None:
     if stat.S_ISDIR(kind.st_mode):
         raise InputError(f"{name}: is a directory; give an audio file")
     if not stat.S_ISREG(kind.st_mode):
-        raise InputError(f"{name}: is no regular file; pipe it into `-fn -`")
+        raise InputError(f"{name}: is not a regular file; pipe it into `-fn -`")
     if kind.st_size == 0:
         raise InputError(f"{name}: is empty (0 bytes)")
 
 
 def _reason(error: OSError | ValueError) -> str:
-    """What the system says, without the file's name."""
+    """The system's message without the file's name."""
     return getattr(error, "strerror", None) or str(error)
 
 
 def _native_blocks(path: Path) -> Generator[Native, None, None]:
-    """Blocks as the file has them."""
+    """The file's blocks at its own rate."""
     import soundfile
 
     try:
@@ -128,7 +129,7 @@ def _native_blocks(path: Path) -> Generator[Native, None, None]:
                 break
             read += len(block)
             yield Native(file.samplerate, block)
-        # An MP3 without an index states only an estimate of its length.
+        # The length that an MP3 without an index states is only an estimate.
         is_short = file.format != "MP3" and read < file.frames
         if is_short or is_truncated_riff(path):
             raise InputError(
@@ -137,27 +138,27 @@ def _native_blocks(path: Path) -> Generator[Native, None, None]:
 
 
 def name_for_soundfile(path: Path) -> bytes | str:
-    """Bytes, as names need not be UTF-8; on Windows only text can be any name."""
+    """A path as bytes, because names need not be UTF-8; on Windows as text."""
     return str(path) if os.name == "nt" else os.fsencode(path)
 
 
 def check_format(rate_hz: int, channels: int, name: str) -> None:
-    """Refuse the rate or channel count of a damaged header."""
+    """Refuse impossible rates and channel counts, which damaged headers hold."""
     low_hz, high_hz = RATES_HZ
     if not low_hz <= rate_hz <= high_hz:
         raise InputError(
             f"{name}: the rate must be {low_hz} to {high_hz} Hz, its header "
-            f"says {rate_hz}"
+            f"states {rate_hz}"
         )
     if not 1 <= channels <= MAX_CHANNELS:
         raise InputError(
             f"{name}: must have 1 to {MAX_CHANNELS} channels, its header "
-            f"says {channels}"
+            f"states {channels}"
         )
 
 
 def _ffmpeg_blocks(path: Path) -> Iterator[Native]:
-    """As `_native_blocks`, through ffmpeg; its header (AU) tells rate and channels."""
+    """As `_native_blocks`, through ffmpeg, which writes AU into a pipe."""
     if is_truncated_riff(path):
         raise InputError(f"{printable(path)}: truncated, the header promises more")
     if _is_playlist(path):
@@ -166,7 +167,7 @@ def _ffmpeg_blocks(path: Path) -> Iterator[Native]:
             "themselves"
         )
     command = [ffmpeg_program(printable(path)), "-v", "error", "-nostdin", "-xerror"]
-    command += ["-protocol_whitelist", "file"]  # whatever it reads, not the net
+    command += ["-protocol_whitelist", "file"]  # no network
     command += ["-i", f"file:{path}", "-map", "0:a:0"]
     command += ["-f", "au", "-c:a", "pcm_f32be", "pipe:1"]
     with (
@@ -185,32 +186,32 @@ def _ffmpeg_blocks(path: Path) -> Iterator[Native]:
         finally:
             process.kill()
         messages.seek(0)
-        said = messages.read().decode(errors="replace")
-        if status or "File ended prematurely" in said:  # status 0 for a cut MKV
-            raise _ffmpeg_error(path, said)
+        text = messages.read().decode(errors="replace")
+        if status or "File ended prematurely" in text:  # status 0 for a cut MKV
+            raise _ffmpeg_error(path, text)
 
 
 def _is_playlist(path: Path) -> bool:
-    """Whether a file is a text that names recordings, maybe after a byte order mark."""
+    """Whether a file is a text that names recordings."""
     with path.open("rb") as file:
         start = file.read(256)
     return start.removeprefix(codecs.BOM_UTF8).lstrip().startswith(PLAYLIST_STARTS)
 
 
 def _ffmpeg_error(path: Path, messages: str) -> InputError:
-    """What ffmpeg said, as one line."""
+    """The last line of ffmpeg's messages as an error."""
     if "matches no streams" in messages:
         return NoSoundError(f"{printable(path)}: has no sound track")
     lines = messages.strip().splitlines()
-    said = printable(lines[-1].rsplit(": ", 1)[-1]) if lines else "no reason given"
-    return InputError(f"{printable(path)}: cannot be read as audio (ffmpeg: {said})")
+    reason = printable(lines[-1].rsplit(": ", 1)[-1]) if lines else "no reason given"
+    return InputError(f"{printable(path)}: cannot be read as audio (ffmpeg: {reason})")
 
 
 def _au_blocks(pipe: IO[bytes], name: str) -> Iterator[Native]:
     """Parse the AU stream that ffmpeg writes."""
     header = pipe.read(AU_HEADER.size)
     if len(header) < AU_HEADER.size:
-        return  # ffmpeg failed; its status tells
+        return  # ffmpeg failed; the caller sees its status
     _, offset, _, encoding, rate_hz, channels = AU_HEADER.unpack(header)
     if encoding != AU_FLOAT32:
         raise InputError(f"{name}: ffmpeg sent AU encoding {encoding}, not float32")
@@ -224,13 +225,13 @@ def _au_blocks(pipe: IO[bytes], name: str) -> Iterator[Native]:
 
 
 def ffmpeg_program(name: str) -> str:
-    """The system's ffmpeg, else the one of the imageio-ffmpeg wheel.
+    """Path of the system's ffmpeg, or else of the imageio-ffmpeg wheel's.
 
     Args:
-        name: The file it is wanted for, for the message.
+        name: The file to decode, for the message.
 
     Raises:
-        InputError: Neither is there.
+        InputError: Neither is installed.
     """
     if found := shutil.which("ffmpeg"):
         return found
@@ -240,14 +241,14 @@ def ffmpeg_program(name: str) -> str:
         program: str = imageio_ffmpeg.get_ffmpeg_exe()
     except (ImportError, RuntimeError) as error:
         raise InputError(
-            f"{name}: libsndfile cannot read it and ffmpeg is not there; install "
+            f"{name}: libsndfile cannot read it and ffmpeg is missing; install "
             "ffmpeg or `pip install imageio-ffmpeg`"
         ) from error
     return program
 
 
 def _mono(native: Iterable[Native], name: str) -> Iterator[FloatArray]:
-    """The mean over channels, (samples,); refuses what float32 cannot hold."""
+    """The mean over channels, (samples,); refuses samples that float32 cannot hold."""
     for _, block in native:
         with np.errstate(over="ignore", invalid="ignore"):
             mono = block.mean(axis=1)
@@ -260,7 +261,7 @@ def _mono(native: Iterable[Native], name: str) -> Iterator[FloatArray]:
 def _resampled(
     mono: Iterator[FloatArray], rate_hz: int, wanted_hz: int
 ) -> Iterator[FloatArray]:
-    """The same at another rate; the blocks' size does not change a sample."""
+    """Resample a stream; the size of its blocks changes no sample."""
     import soxr
 
     stream = soxr.ResampleStream(rate_hz, wanted_hz, 1, dtype="float64", quality="HQ")
@@ -270,9 +271,9 @@ def _resampled(
 
 
 def is_truncated_riff(path: Path) -> bool:
-    """Whether a WAV or AVI file is shorter than its header says.
+    """Whether a WAV or AVI file is shorter than its header states.
 
-    libsndfile and ffmpeg read on, to whatever end there is.
+    libsndfile and ffmpeg accept such files silently.
     """
     with path.open("rb") as file:
         head = file.read(12)
@@ -290,4 +291,4 @@ def is_truncated_riff(path: Path) -> bool:
                 is_streamed = length == 0 or length >= STREAMED_BYTES
                 return not is_streamed and position + 8 + length > size
             position += 8 + length + length % 2
-        return False  # no chunk of samples, or not where it should begin
+        return False  # no chunk of samples where one should begin

@@ -1,8 +1,8 @@
 """The one definition of the network's input: samples to spectrogram, mel, MFCC.
 
-NumPy only, so that inference and every Keras backend share it; the in-graph form of the
-exported models is built from the same matrices. Numerically the chain of `tf.signal`
-that the released code calls: periodic window, magnitude, HTK mel bins that exclude DC,
+It needs NumPy only, so that inference and every Keras backend share it; exported models
+that take raw audio hold the same matrices. Numerically it equals the chain of
+`tf.signal` in the released code: periodic window, magnitude, HTK mel bins without DC,
 natural logarithm, DCT-II scaled by sqrt(2 / mel bins) (Light-SERNet, section 3.1).
 """
 
@@ -25,7 +25,7 @@ def window(front_end: FrontEnd) -> FloatArray:
 
 
 def _constant(values: FloatArray) -> FloatArray:
-    """Read-only: the caches below hand out the same array again and again."""
+    """Make an array read-only, because the caches return the same one every time."""
     values.setflags(write=False)
     return values
 
@@ -37,7 +37,7 @@ def hz_to_mel(frequency_hz: FloatArray | float) -> FloatArray:
 
 @functools.lru_cache(maxsize=8)
 def mel_matrix(front_end: FrontEnd) -> FloatArray:
-    """Triangular mel weights that interpolate in mel, peak 1; DC takes no part.
+    """Triangular mel weights with peak 1, linear in mel; none for DC.
 
     Returns:
         (num_bins, num_mel_bins), float64; `spectrogram @ mel_matrix` is mel.
@@ -59,7 +59,7 @@ def mel_matrix(front_end: FrontEnd) -> FloatArray:
 
 @functools.lru_cache(maxsize=8)
 def dct_matrix(front_end: FrontEnd) -> FloatArray:
-    """DCT-II with factor 2 over sqrt(2 · mel bins), the zeroth at the same scale.
+    """DCT-II with factor 2 / sqrt(2 · mel bins), the zeroth row at the same scale.
 
     Returns:
         (num_mel_bins, num_mfcc), float64; `log_mel @ dct_matrix` is MFCC.
@@ -99,7 +99,7 @@ def compute_features(
         1e-6; or MFCC clipped to ±10.
 
     Raises:
-        ValueError: `samples` has another length than the front-end's segment.
+        ValueError: `samples` is not as long as the front-end's segment.
     """
     if samples.shape[-1] != front_end.duration_samples:
         raise ValueError(

@@ -4,7 +4,7 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
-# Looked for in folders; a file named outright may have any suffix, or none.
+# Searched for in folders; a file that the user names may have any suffix or none.
 AUDIO_SUFFIXES = frozenset(
     {".aac", ".aif", ".aiff", ".amr", ".au", ".flac", ".m4a", ".mka", ".mp3", ".oga"}
     | {".ogg", ".opus", ".w64", ".wav", ".weba", ".webm", ".wma"}
@@ -19,7 +19,7 @@ WAV_ONLY = frozenset({".wav"})
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder is an operating system's, such as `._a.wav`."""
+    """Whether a name is an operating system's, such as `._a.wav`."""
     return name.startswith(".") or name == "__MACOSX"
 
 
@@ -29,32 +29,32 @@ def is_recording(path: Path) -> bool:
 
 
 def audio_files(folder: Path, suffixes: Collection[str] = SUFFIXES) -> list[Path]:
-    """The visible files of these kinds in a folder tree, sorted.
+    """The visible files in a folder tree with one of these suffixes, sorted.
 
     Args:
-        folder: As `visible_files`.
-        suffixes: In lower case; the files' may be in any.
+        folder: As for `visible_files`.
+        suffixes: In lower case; those of the files may be in any case.
 
     Raises:
-        OSError: A folder that may not be read.
+        OSError: A folder cannot be read.
     """
     return [p for p in visible_files(folder) if p.suffix.lower() in suffixes]
 
 
 def visible_files(folder: Path) -> list[Path]:
-    """All files in a folder tree but the system's own, sorted.
+    """All files in a folder tree except hidden ones, sorted.
 
     Args:
-        folder: Linked folders in it are followed, each once.
+        folder: Links to folders in it are followed, each folder once.
 
     Raises:
-        OSError: A folder that may not be read.
+        OSError: A folder cannot be read.
     """
     found: list[Path] = []
     seen: set[str] = set()
     for parent, folders, names in os.walk(folder, onerror=_refuse, followlinks=True):
         real = os.path.realpath(parent)
-        # A link to a folder that was already visited, maybe to one above itself.
+        # False for a link to a visited folder, which may be above the link itself
         is_new = real not in seen
         seen.add(real)
         folders[:] = sorted(n for n in folders if is_new and not is_hidden(n))
@@ -65,5 +65,5 @@ def visible_files(folder: Path) -> list[Path]:
 
 
 def _refuse(error: OSError) -> None:
-    """`os.walk` passes over what it may not read unless told otherwise."""
+    """Raise; without this function `os.walk` skips folders that it cannot read."""
     raise error

@@ -1,6 +1,6 @@
-"""One utterance to network segments (Light-SERNet, section 3.1; released code).
+"""Cut, normalise and pad an utterance (Light-SERNet, section 3.1; released code).
 
-Cut, normalise, pad, round to 16 bits: training and inference share these functions.
+Training and inference share these functions.
 """
 
 import numpy as np
@@ -17,10 +17,10 @@ def cut(samples: FloatArray, length: int, mode: int = 1) -> list[FloatArray]:
 
     Args:
         samples: (samples,).
-        length: Samples a segment.
-        mode: 1: the centre, one segment. 0: every whole segment that fits, the
-            remainder cut at both ends. A shorter utterance stays whole in both.
-            What is cut off is the same at both ends, an odd sample more at the end.
+        length: Samples per segment.
+        mode: 1 keeps one segment from the centre; 0 keeps as many whole segments as
+            fit. Both remove the same number of samples at both ends, an odd one at the
+            end, and keep a shorter utterance whole.
 
     Returns:
         At least one array of at most `length` samples.
@@ -38,14 +38,14 @@ def normalise(samples: FloatArray, percentile: float) -> FloatArray:
         percentile: In percent, linear between order statistics.
 
     Returns:
-        Same shape, float64; zeros where all samples are zero.
+        Same shape, float64; all zeros for silence.
     """
     level = np.percentile(np.abs(samples), percentile) + np.finfo(np.float64).eps
     return np.clip(samples / level, -1.0, 1.0)
 
 
 def pad(samples: FloatArray, length: int) -> FloatArray:
-    """Zeros on both sides up to `length` samples, an odd one at the end."""
+    """Add zeros on both sides up to `length` samples, an odd one at the end."""
     missing = length - len(samples)
     return np.pad(samples, (missing // 2, missing - missing // 2))
 
@@ -53,7 +53,7 @@ def pad(samples: FloatArray, length: int) -> FloatArray:
 def prepare(
     samples: FloatArray, front_end: FrontEnd, mode: int = 1
 ) -> npt.NDArray[np.int16]:
-    """An utterance as the network's front-end gets it, in training and inference.
+    """The 16-bit segments of an utterance from which features are computed.
 
     Args:
         samples: (samples,) at the front-end's rate; any scale.
@@ -72,5 +72,5 @@ def prepare(
 
 
 def from_pcm16(segments: npt.NDArray[np.int16]) -> npt.NDArray[np.float32]:
-    """16-bit samples as float32 within ±1, the scale of WAV readers."""
+    """16-bit samples as float32 within ±1, as WAV readers scale them."""
     return (segments / PCM16_SCALE).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Reading audio files into samples, and writing 16-bit WAV."""
+"""Read whole audio files into samples, and write 16-bit WAV."""
 
 import wave
 from collections.abc import Callable
@@ -21,14 +21,14 @@ def read_wav(path: Path, sample_rate_hz: int) -> npt.NDArray[np.float64]:
 
     Args:
         path: Audio file.
-        sample_rate_hz: The rate it must have.
+        sample_rate_hz: The rate that it must have.
 
     Returns:
         (samples,), float64, within ±1.
 
     Raises:
-        InputError: Unreadable, truncated, another rate, not mono, no sound in it, or
-            NaN samples; one line that names the file.
+        InputError: The file is unreadable, truncated, not mono, at another rate or
+            silent, or holds NaN; one line that names it.
     """
     try:
         with soundfile.SoundFile(name_for_soundfile(path)) as file:
@@ -42,7 +42,7 @@ def read_wav(path: Path, sample_rate_hz: int) -> npt.NDArray[np.float64]:
         raise InputError(
             f"{printable(path)}: must be mono at {sample_rate_hz} Hz, got {channels} "
             f"channel(s) at {rate_hz} Hz; convert with "
-            "`python -m utils.convert.sample_rate`"
+            "`python -m utils.convert.recordings`"
         )
     if len(samples) < promised or is_truncated_riff(path):
         raise InputError(
@@ -52,17 +52,17 @@ def read_wav(path: Path, sample_rate_hz: int) -> npt.NDArray[np.float64]:
 
 
 def read_any(path: Path, sample_rate_hz: int) -> npt.NDArray[np.float64]:
-    """Read any audio or video file whole, converted to mono at a rate.
+    """Read any audio or video file as mono at one rate.
 
     Args:
         path: A file that libsndfile or ffmpeg can decode.
-        sample_rate_hz: The rate wanted.
+        sample_rate_hz: Rate of the samples returned.
 
     Returns:
-        (samples,), float64: the mean over channels, resampled where needed.
+        (samples,), float64: the mean over channels, resampled if needed.
 
     Raises:
-        InputError: As `utils.audio.decode.blocks`, or no sound in it.
+        InputError: As `utils.audio.decode.blocks`, or the file is silent.
     """
     parts = list(blocks(path, sample_rate_hz))
     return check_samples(np.concatenate([*parts, np.empty(0)]), printable(path))
@@ -71,10 +71,10 @@ def read_any(path: Path, sample_rate_hz: int) -> npt.NDArray[np.float64]:
 def check_samples(
     samples: npt.NDArray[np.float64], name: str
 ) -> npt.NDArray[np.float64]:
-    """Refuse what no network should be asked about.
+    """Return the samples of a recording that can be classified.
 
     Raises:
-        InputError: No samples, NaN or infinite samples, or silence throughout.
+        InputError: No samples, NaN or infinite samples, or only zeros.
     """
     if samples.size == 0:
         raise InputError(f"{name}: holds no samples")

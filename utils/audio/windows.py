@@ -1,4 +1,4 @@
-"""A window that slides over a recording of any length, in flat memory."""
+"""Slide a window over a recording of any length, in constant memory."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from hyperparameters import FrontEnd, InputError
 
 FloatArray = npt.NDArray[np.floating]
 
-# Normalising lifts silence to full scale and gives it an emotion, so that the level
-# must decide: a window this far below the file's speech level is no speech. The softest
-# of the 535 utterances of EMO-DB lies 12 dB below the corpus's level (a window that
-# speech fills to a tenth, 10 dB more); the quietest frames of 95 % of its files lie
-# 26 dB or more below their speech.
+# Normalising lifts silence to full scale, and the network then predicts an emotion for
+# it. So the level decides: a window this far below the file's speech level is not
+# speech. The softest utterance of EMO-DB is 12 dB below the corpus's level (10 dB more
+# for a window with a tenth of speech); the quietest frames of 95 % of its files are at
+# least 26 dB below their speech.
 SPEECH_RANGE_DB = 25.0
 SPEECH_LEVEL_PERCENTILE = 95.0
 SILENCE_DB = -200.0  # stands for digital silence, whose logarithm is not finite
@@ -42,12 +42,13 @@ class Sliding:
         """Window and hop for a model.
 
         Args:
-            front_end: The model's; its duration is the window's default and limit.
-            length_s: Window in seconds; a shorter one is padded as in training.
+            front_end: The model's; its duration is the longest and default window.
+            length_s: Window in seconds; shorter ones are padded as in training.
             hop_s: Seconds from one window to the next.
 
         Raises:
-            InputError: Longer than the model's segment, or shorter than one frame.
+            InputError: The window is longer than the model's segment or shorter than
+                one frame, or the hop is not positive.
         """
         longest_s = front_end.duration_s
         length_s = longest_s if length_s is None else length_s
@@ -76,8 +77,7 @@ def slide(blocks: Iterable[FloatArray], sliding: Sliding) -> Iterator[Window]:
         sliding: Window and hop.
 
     Yields:
-        Whole windows every hop. Where samples are left at the end that none holds (or
-        the recording is shorter than one), a last, shorter one.
+        Whole windows every hop; a final, shorter window covers any remaining samples.
     """
     length, hop = sliding.length, sliding.hop
     kept: FloatArray = np.empty(0)
@@ -94,7 +94,7 @@ def slide(blocks: Iterable[FloatArray], sliding: Sliding) -> Iterator[Window]:
 
 
 def _from(start: int, kept: FloatArray, position: int) -> tuple[FloatArray, int]:
-    """Drop what lies before `start`; the rest, and where it starts now."""
+    """Drop the samples before `start`; return the rest and its first position."""
     dropped = min(start - position, len(kept))
     return kept[dropped:], position + dropped
 
@@ -106,16 +106,16 @@ def level_db(samples: FloatArray) -> float:
 
 
 def is_speech(levels_db: Sequence[float] | FloatArray) -> npt.NDArray[np.bool_]:
-    """Which windows are near enough to the recording's speech level.
+    """Find the windows that are loud enough to be speech.
 
     Args:
-        levels_db: (windows,) as from `level_db`, of one recording.
+        levels_db: (windows,) from `level_db`, all of one recording.
 
     Returns:
-        (windows,): False for those more than 25 dB below the 95th percentile of all.
+        (windows,): False for windows more than 25 dB below the 95th percentile.
     """
     levels = np.asarray(levels_db, np.float64)
-    # "higher": a single loud window among few must count as the speech it is
+    # "higher": one loud window among few must count as speech
     speech_level = np.percentile(levels, SPEECH_LEVEL_PERCENTILE, method="higher")
     is_near: npt.NDArray[np.bool_] = levels >= speech_level - SPEECH_RANGE_DB
     return is_near & (levels > SILENCE_DB)

@@ -1,1 +1,1 @@
-"""Converters: folder trees of recordings or videos to 16 kHz mono WAV."""
+"""Converters that write derived audio files."""

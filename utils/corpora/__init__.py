@@ -1,6 +1,6 @@
-"""Corpora: a reader turns a folder into a manifest, and never writes to it.
+"""The registered corpora. A reader turns a corpus's folder into a manifest.
 
-To add one, write a module with a `CORPUS` beside this file and name it in `MODULES`.
+To add a corpus, write a module with a `CORPUS` in this folder and name it in `MODULES`.
 """
 
 import dataclasses
@@ -28,14 +28,14 @@ MODULES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Archive:
-    """What a corpus's publisher offers for download, and what it must hold.
+    """A corpus's official archive and the files that it must hold.
 
     Attributes:
         corpus: Name of the corpus.
-        url: The official ZIP archive.
-        hash_list: File with a line `SHA-256  path` for each file of the corpus, as
-            `sha256sum` writes; the path inside the corpus's folder. The stem of each
-            file is its utterance's id.
+        url: Address of the ZIP archive.
+        hash_list: File with one line `SHA-256  path` per file of the corpus, as
+            `sha256sum` writes them. Paths start in the corpus's folder; the stem of
+            each is an utterance id.
     """
 
     corpus: str
@@ -49,25 +49,23 @@ class Archive:
         return {path: value for value, path in (line.split() for line in lines)}
 
     def differences(self, found: Mapping[str, str]) -> str:
-        """How the files found differ from those published.
+        """Compare files with the published ones.
 
         Args:
             found: SHA-256 by utterance id.
 
         Returns:
-            Which and how many are missing, altered or unknown, the first three of
-            each by name; empty where nothing differs.
+            How many files are missing, altered or unknown, with the first three names
+            of each; empty if none.
         """
-        wanted = {
+        published = {
             PurePosixPath(path).stem: value for path, value in self.hashes.items()
         }
-        altered = [
-            name for name in wanted if found.get(name, wanted[name]) != wanted[name]
-        ]
+        both = published.keys() & found.keys()
         kinds = {
-            "missing": wanted.keys() - found.keys(),
-            "altered": altered,
-            "unknown": found.keys() - wanted.keys(),
+            "missing": published.keys() - found.keys(),
+            "altered": [name for name in both if found[name] != published[name]],
+            "unknown": found.keys() - published.keys(),
         }
         return ", ".join(
             f"{len(names)} {kind} ({_first_names(names)})"
@@ -77,7 +75,7 @@ class Archive:
 
 
 def _first_names(names: Collection[str]) -> str:
-    """The first three in order, and a sign that there are more."""
+    """The first three names in order, and `...` if there are more."""
     return ", ".join(sorted(names)[:3]) + (", ..." if len(names) > 3 else "")
 
 
@@ -87,31 +85,28 @@ class Corpus:
 
     Attributes:
         name: As in `--dataset_name`.
-        folder_names: Where it may lie inside `--data_dir`, first found wins.
-        read: Turns that folder into a manifest; read-only. Raises InputError.
-        provide: Makes the corpus where it is missing (download, synthesis), whole or
-            not at all; None where only the user can get it. Called with the folder
-            to make. Raises InputError.
-        archive: The official archive, against whose list every file is checked; None
-            where there is no list.
-        is_embedded: Synthesised by this project: kept with the derived data.
+        folder_names: Possible folders in `--data_dir`; the first that exists is read.
+        read: Reads that folder into a manifest without writing. Raises InputError.
+        fetch: Downloads the corpus into the folder given, whole or not at all; None if
+            only the user can get it. Raises InputError.
+        archive: The official archive, whose list every file is checked against; None
+            if there is no list.
         defaults: Settings by name that replace the published ones for this corpus;
-            the command line still wins.
-        converts: Files at other rates, in stereo or in other formats are converted
-            on the way instead of refused.
+            the command line overrides them.
+        converts: Whether files in stereo, at other rates or in other formats are
+            converted while they are read; False refuses them.
         class_map: Common name of each class that has another one here, such as
-            `{"anxiety_fear": "fear"}`: what a model of one corpus is scored by on
-            another (`utils.corpora.class_map`).
-        how_to_get: One sentence for the message when it is missing.
+            `{"anxiety_fear": "fear"}`, to score models on other corpora
+            (`utils.corpora.class_map`).
+        how_to_get: One sentence for the message that the corpus is missing.
         licence: Licence of the corpus, in a few words.
     """
 
     name: str
     folder_names: tuple[str, ...]
     read: Callable[[Path], Manifest]
-    provide: Callable[[Path], None] | None = None
+    fetch: Callable[[Path], None] | None = None
     archive: Archive | None = None
-    is_embedded: bool = False
     defaults: Mapping[str, Any] = field(default_factory=dict)
     converts: bool = False
     class_map: Mapping[str, str] = field(default_factory=dict)
@@ -120,10 +115,10 @@ class Corpus:
 
 
 def corpus_by_name(name: str) -> Corpus:
-    """Look a corpus up.
+    """A registered corpus.
 
     Raises:
-        InputError: No such corpus; names those that exist.
+        InputError: No corpus has this name.
     """
     if name not in MODULES:
         raise InputError(
@@ -135,7 +130,7 @@ def corpus_by_name(name: str) -> Corpus:
 
 
 def have_same_recordings(first: str, second: str) -> bool:
-    """Whether two corpora, by name, are one or are read from the same folder."""
+    """Whether two corpus names mean the same corpus or are read from one folder."""
     if first == second:
         return True
     if not {first, second} <= set(MODULES):
@@ -147,29 +142,27 @@ def have_same_recordings(first: str, second: str) -> bool:
 
 
 def load_manifest(
-    corpus: Corpus, data_dir: Path, derived_dir: Path, *, accept_altered: bool = False
+    corpus: Corpus, data_dir: Path, *, accept_altered: bool = False
 ) -> Manifest:
-    """Find a corpus, making it where it can be made, read it and check its files.
+    """Read a corpus and check its files; download it first if it is missing.
 
     Args:
         corpus: Registry entry.
         data_dir: The folder that holds the corpora (`--data_dir`).
-        derived_dir: The project's own data folder; an embedded corpus is made there.
-        accept_altered: Go on with files that differ from the published ones; the
-            manifest's warnings then say which.
+        accept_altered: Accept files that differ from the published ones; the
+            manifest's warnings then list them.
 
     Raises:
-        InputError: Not there and not to be made, or damaged.
+        InputError: The corpus is missing and cannot be downloaded, or is damaged.
     """
-    home = derived_dir if corpus.is_embedded else data_dir
-    folders = [home / name for name in corpus.folder_names]
+    folders = [data_dir / name for name in corpus.folder_names]
     folder = next((folder for folder in folders if folder.is_dir()), folders[0])
     if not folder.is_dir():
-        if corpus.provide is None:
+        if corpus.fetch is None:
             raise InputError(
                 f"{corpus.name} not found: {folder} is missing. {corpus.how_to_get}"
             )
-        corpus.provide(folder)
+        corpus.fetch(folder)
     manifest = corpus.read(folder)
     if corpus.archive is None:
         return manifest
@@ -179,7 +172,7 @@ def load_manifest(
     line = f"{corpus.name} in {folder} differs from the published files: {differences}"
     if not accept_altered:
         raise InputError(
-            f"{line}; remove the folder to have it made anew, or give "
-            "--accept_altered to go on with these files"
+            f"{line}; remove the folder to have it downloaded again, or give "
+            "--accept_altered to use these files"
         )
     return dataclasses.replace(manifest, warnings=(*manifest.warnings, line))

@@ -1,4 +1,4 @@
-"""Common names of emotions, to score a model of one corpus on another."""
+"""Common names of emotions, to score a model of one corpus on another corpus."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ COMMON_NAMES = (
     "sadness",
     "surprise",
 )
-# What class folders and manifests of one's own are usually called.
+# Usual names of classes in users' own folders and manifests.
 EVERYDAY_NAMES = {
     "ang": "anger",
     "angry": "anger",
@@ -35,13 +35,13 @@ EVERYDAY_NAMES = {
 
 
 class SharedClasses(NamedTuple):
-    """Classes of a model and of a corpus, side by side.
+    """Classes of a model and of a corpus, paired.
 
     Attributes:
-        pairs: (model's class, corpus's class) of the same common name, in the order of
-            the model's classes.
-        model_only: The model's classes that the corpus has not.
-        corpus_only: The corpus's classes that the model cannot answer.
+        pairs: (model's class, corpus's class) of one common name, in the order of the
+            model's classes.
+        model_only: Classes that only the model has.
+        corpus_only: Classes that only the corpus has.
     """
 
     pairs: tuple[tuple[str, str], ...]
@@ -50,7 +50,7 @@ class SharedClasses(NamedTuple):
 
 
 def class_map() -> dict[str, str]:
-    """Common name by class, over every registered corpus and everyday names."""
+    """Common name by class, for all registered corpora and everyday names."""
     merged = {name: name for name in COMMON_NAMES} | EVERYDAY_NAMES
     for corpus_name in MODULES:
         merged.update(corpus_by_name(corpus_name).class_map)
@@ -69,8 +69,8 @@ def shared_classes(
         corpus_classes: As in the corpus's manifest.
 
     Raises:
-        InputError: Fewer than two classes are shared, or two classes of one side have
-            the same common name.
+        InputError: Fewer than two classes are shared, or two classes of the model or
+            of the corpus have the same common name.
     """
     common = class_map()
     of_model = _by_common_name(model_classes, common, "the model")
@@ -99,6 +99,6 @@ def _by_common_name(
     if count > 1:
         same = [c for c, n in zip(classes, names, strict=True) if n == name]
         raise InputError(
-            f"classes {', '.join(same)} of {owner} all mean {name}; each may only once"
+            f"classes {', '.join(same)} of {owner} all mean {name}; only one may"
         )
     return dict(zip(names, classes, strict=True))

@@ -1,9 +1,9 @@
-"""A CSV manifest of one's own recordings: a line each, below a header.
+"""Read a CSV manifest of a user's own recordings: a header, then one line per file.
 
-Columns are `path` (from the CSV's folder) and `label`, and if known `speaker`,
-`session`, `part` (impro or script) and `sentence`. Classes stand in the order in which
-the file first names them, or as its first line declares them: `# classes: anger,calm`.
-The order is that of the network's outputs, so it is the file's to say.
+Columns are `path` (relative to the CSV's folder) and `label`, and optionally `speaker`,
+`session`, `part` (impro or script) and `sentence`. The order of classes, which is that
+of the network's outputs, is the order of their first occurrence, or the one that the
+first line declares: `# classes: anger,calm`.
 """
 
 import csv
@@ -18,7 +18,7 @@ from typing import NamedTuple
 from hyperparameters import AUDIO_TYPES, InputError
 from utils.corpora.manifest import Manifest, Utterance
 from utils.corpora.reading import (
-    SAFE_NAME_SAID,
+    SAFE_NAME_RULE,
     check_classes,
     count_line,
     is_safe_name,
@@ -32,7 +32,7 @@ DELIMITERS = ",;\t"  # spreadsheets of some languages write semicolons
 
 
 class Row(NamedTuple):
-    """One recording of a manifest: its line number, its file and its columns."""
+    """One recording of a manifest: line number, file, and text by column."""
 
     line: int
     path: Path
@@ -48,7 +48,7 @@ def read_csv(folder: Path, *, file_name: str, name: str) -> Manifest:
         name: Name of the manifest.
 
     Raises:
-        InputError: Anything wrong in it, by file and line.
+        InputError: The manifest has a mistake; the message names file and line.
     """
     path = folder / file_name
     lines = _read_lines(path)
@@ -82,7 +82,7 @@ def read_csv(folder: Path, *, file_name: str, name: str) -> Manifest:
 
 
 def _read_lines(path: Path) -> list[str]:
-    """The lines of a manifest; a byte order mark, as Excel writes, is dropped."""
+    """The lines of a manifest without a byte order mark, which Excel writes."""
     data = path.read_bytes()
     try:
         text = data.decode("utf-8-sig")
@@ -99,7 +99,7 @@ def _read_lines(path: Path) -> list[str]:
 
 
 def _unquoted(line: str, place: str) -> str:
-    """A line without the quotes that a spreadsheet puts around cells with commas."""
+    """A line without the quotes that spreadsheets put around cells with commas."""
     try:
         return ",".join(next(csv.reader([line]))).strip()
     except csv.Error as error:
@@ -107,7 +107,7 @@ def _unquoted(line: str, place: str) -> str:
 
 
 def _read_rows(path: Path, lines: Sequence[str], first: int) -> Iterator[Row]:
-    """Header and rows, from the line at index `first` on; empty lines are skipped."""
+    """Check the header and yield rows, starting at index `first` of the lines."""
     header_line = next(filter(str.strip, lines[first:]), "")
     delimiter = max(DELIMITERS, key=header_line.count)
     reader = csv.reader(lines[first:], delimiter=delimiter, strict=True)
@@ -121,7 +121,7 @@ def _read_rows(path: Path, lines: Sequence[str], first: int) -> Iterator[Row]:
                 columns = _check_header(place, values)
             else:
                 fields = _check_fields(place, columns, values)
-                # A path written on Windows is read everywhere.
+                # Paths written on Windows work on every system.
                 recording = path.parent / fields["path"].replace("\\", "/")
                 yield Row(first + reader.line_num, recording, fields)
     except csv.Error as error:
@@ -134,11 +134,11 @@ def _read_rows(path: Path, lines: Sequence[str], first: int) -> Iterator[Row]:
 
 
 def _check_header(place: str, values: Sequence[str]) -> list[str]:
-    """The names of the columns, in lower case."""
+    """The column names in lower case."""
     columns = [value.strip().casefold() for value in values]
     twice = [column for column, count in Counter(columns).items() if count > 1]
     if twice:
-        raise InputError(f"{place}: column {twice[0]!r} is there twice")
+        raise InputError(f"{place}: column {twice[0]!r} occurs twice")
     for column in REQUIRED:
         if column not in columns:
             raise InputError(
@@ -152,7 +152,7 @@ def _check_header(place: str, values: Sequence[str]) -> list[str]:
 def _check_fields(
     place: str, columns: Sequence[str], values: Sequence[str]
 ) -> dict[str, str]:
-    """One row by column."""
+    """The text of one row by column."""
     if len(values) != len(columns):
         raise InputError(
             f"{place}: has {len(values)} columns, the header {len(columns)}"
@@ -170,7 +170,7 @@ def _check_fields(
 
 
 def _check_rows(path: Path, rows: Sequence[Row], classes: Sequence[str]) -> None:
-    """What one line says against the disk and against the other lines."""
+    """Check that files exist, are listed once, and have known labels and speakers."""
     if not rows:
         raise InputError(f"{path}, line 2: no recordings below the header")
     line_of: dict[str, int] = {}
@@ -189,9 +189,9 @@ def _check_rows(path: Path, rows: Sequence[Row], classes: Sequence[str]) -> None
             )
         if not is_safe_name(label):
             raise InputError(
-                f"{place}: a label must be made of {SAFE_NAME_SAID}, got {label!r}"
+                f"{place}: a label must be made of {SAFE_NAME_RULE}, got {label!r}"
             )
-    for column in ("speaker", "session"):  # protocols need it of all or of none
+    for column in ("speaker", "session"):  # protocols need it for all or for none
         missing = [row.line for row in rows if not row.fields.get(column)]
         if missing and len(missing) < len(rows):
             raise InputError(

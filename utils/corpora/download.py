@@ -1,22 +1,20 @@
-"""Getting a corpus: its official archive, or a local copy of it, checked and unpacked.
+"""Get EMO-DB: download its official archive or take a local copy, check, unpack.
 
     python -m utils.corpora.download EMO-DB --archive download.zip --data_dir data
 
-The host may be plain HTTP and the copy anybody's: of an archive only bytes whose
-SHA-256 stands in the repository's list are ever written, under the list's own names.
+The archive's host serves plain HTTP and a local copy may come from anybody. Therefore
+only bytes whose SHA-256 is in the repository's list are written, under the names in
+that list.
 """
 
 import argparse
 import hashlib
-import lzma
+import io
 import sys
 import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-
-import requests
-from tqdm import tqdm
 
 from hyperparameters import InputError
 from utils.cli import Parser, run_main
@@ -24,18 +22,16 @@ from utils.corpora import Archive, corpus_by_name, load_manifest
 from utils.files import PROJECT, building, locked
 
 TIMEOUT_S = (10.0, 30.0)  # to connect, and between two pieces
-ATTEMPTS = 3  # each goes on where the last was cut
 PIECE_BYTES = 2**16
-ARCHIVE_LIMIT_BYTES = 2**30  # EMO-DB has 48 MB unpacked; an endless answer is refused
+ARCHIVE_LIMIT_BYTES = 2**30  # EMO-DB's archive has 40 MB; some servers never stop
 FILE_LIMIT_BYTES = 2**24  # unpacked; EMO-DB's longest file has 0.3 MB
-# What zipfile can read piece by piece; it inflates others whole, whatever is asked for.
+# `zipfile` reads these piece by piece; others it may inflate whole, beyond any limit.
 COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-# What zipfile raises on a file that is none, or on a damaged, encrypted or unsupported
-# member; bz2 and an unreadable file raise OSError.
+# What `zipfile` raises for a file that is no ZIP archive, and for a damaged, encrypted
+# or unsupported member.
 ZIP_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
-    lzma.LZMAError,
     RuntimeError,
     EOFError,
     ValueError,
@@ -43,34 +39,39 @@ ZIP_ERRORS = (
 )
 
 
-def provide(
+def fetch_corpus(
     archive: Archive, folder: Path, *, archive_file: Path | None = None
 ) -> None:
-    """Make a corpus's folder, whole or not at all, unless it is there.
+    """Make a corpus's folder, whole or not at all, unless it exists.
 
     Args:
-        archive: What to get and what it must hold.
+        archive: Where to download from and which files to expect.
         folder: The folder to make, such as `data/EMO-DB`.
-        archive_file: A local copy of the archive. Without one, a file beside the
-            folder, named like it or like the official archive (`data/EMO-DB.zip`,
-            `data/download.zip`), is taken; else it is downloaded.
+        archive_file: A local copy of the archive. Default: a file beside the folder
+            that is named like the folder or like the official archive
+            (`data/EMO-DB.zip`, `data/download.zip`); without one, a download.
 
     Raises:
-        InputError: No archive to be had, a damaged one, or no room for it.
+        InputError: The archive is unreachable or damaged, or the disk is full.
     """
-    if folder.is_dir():  # first of all: where it lies may be read-only
+    if folder.is_dir():  # before the lock: the folder's parent may be read-only
         return
     names = (f"{folder.name}.zip", PurePosixPath(archive.url).name)
     beside = [folder.parent / name for name in names]
     try:
         with locked(folder):
-            if folder.is_dir():  # another process was faster
+            if folder.is_dir():  # another process made it meanwhile
                 return
             local = archive_file or next(filter(Path.is_file, beside), None)
-            if local is None:
-                _download_and_unpack(archive, folder)
-            else:
+            if local is not None:
                 unpack(local, archive, folder)
+                return
+            part = folder.with_name(f"{folder.name}.zip.part")
+            try:
+                download(archive.url, part, how_else=f"save a copy as {beside[0]}")
+                unpack(part, archive, folder)
+            finally:
+                part.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(
             f"{folder}: cannot be written ({error.strerror or error}); make room or "
@@ -78,103 +79,56 @@ def provide(
         ) from error
 
 
-def _download_and_unpack(archive: Archive, folder: Path) -> None:
-    """Download, going on with an earlier part; start over once if that went wrong."""
-    part = folder.with_name(f"{folder.name}.zip.part")
-    for is_last in (False, True):
-        try:
-            is_pieced = fetch(archive.url, part, name=archive.corpus)
-        except InputError as error:
+class _LimitedFile(io.FileIO):
+    """A file that refuses to grow beyond `ARCHIVE_LIMIT_BYTES`."""
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]
+        if self.tell() + len(data) > ARCHIVE_LIMIT_BYTES:
             raise InputError(
-                f"{archive.corpus} is not in {folder.parent}, and {error}; go online "
-                "and run this again, or save a copy of the archive as "
-                f"{folder.with_name(folder.name + '.zip')}"
-            ) from error
-        try:
-            unpack(part, archive, folder)
-            return
-        except InputError:  # the pieces may come from two different files
-            if is_last or not is_pieced:
-                raise
-        finally:
-            part.unlink()
+                f"the download is larger than {ARCHIVE_LIMIT_BYTES} bytes, so it "
+                "cannot be the archive; get it by another way and give --archive FILE"
+            )
+        return super().write(data)
 
 
-def fetch(
-    url: str, part: Path, *, name: str, limit_bytes: int = ARCHIVE_LIMIT_BYTES
-) -> bool:
-    """Download a file, going on where an earlier download into `part` was cut.
+def download(url: str, target: Path, *, how_else: str) -> None:
+    """Download a file, with a progress bar on stderr.
 
     Args:
         url: HTTP or HTTPS address.
-        part: The file to fill; stays as it is where the connection is cut for good.
-        name: Shown with the progress bar, on stderr.
-        limit_bytes: A larger file is refused.
-
-    Returns:
-        Whether it was put together from several answers of the server, so that its
-        pieces may not belong together.
+        target: File to write.
+        how_else: What the user can do without the server, for the message.
 
     Raises:
-        InputError: Unreachable, refused, too large, or cut again and again.
+        InputError: Unreachable, refused, cut off, or too large.
         OSError: The disk is full or the folder not writable.
     """
-    for attempt in range(1, ATTEMPTS + 1):
-        size_before = _size(part)
-        try:
-            is_pieced = _receive(url, part, name=name, limit_bytes=limit_bytes)
-        except requests.RequestException as error:
-            if attempt == ATTEMPTS or _size(part) <= size_before:
-                raise InputError(
-                    f"{url} cannot be downloaded ({type(error).__name__}, "
-                    f"{_size(part)} bytes so far)"
-                ) from error
-        else:
-            break
-    if _size(part) > limit_bytes:
-        part.unlink()
-        raise InputError(f"{url} is larger than {limit_bytes} bytes: not the archive")
-    return is_pieced
+    import pooch
+    import requests
+    from tqdm import tqdm
 
-
-def _receive(url: str, part: Path, *, name: str, limit_bytes: int) -> bool:
-    """One request; whether the server went on from what `part` held before."""
-    start = _size(part)
-    headers = {"Accept-Encoding": "identity"}  # else sizes are of something else
-    if start:
-        headers["Range"] = f"bytes={start}-"
-    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_S) as answer:
-        if start and answer.status_code == requests.codes.range_not_satisfiable:
-            return True  # nothing is left to send
-        if not answer.ok:
-            raise InputError(f"{url} is refused (HTTP {answer.status_code})")
-        is_resumed = answer.status_code == requests.codes.partial_content
-        done = start if is_resumed else 0  # a server without ranges starts over
-        length = answer.headers.get("Content-Length", "")
-        total = done + int(length) if length.isdecimal() else None
+    try:
         with (
-            part.open("ab" if is_resumed else "wb") as file,
-            tqdm(
-                desc=name, initial=done, total=total, unit="B", unit_scale=True
-            ) as bar,
+            _LimitedFile(target, "wb") as file,
+            # `total` is only to make the bar true: pooch replaces it
+            tqdm(desc=target.name, total=1, unit="B", unit_scale=True) as bar,
         ):
-            for piece in answer.iter_content(PIECE_BYTES):
-                bar.update(file.write(piece))
-                if bar.n > limit_bytes:
-                    break
-    return is_resumed
-
-
-def _size(part: Path) -> int:
-    """Bytes of a file, 0 where there is none."""
-    return part.stat().st_size if part.exists() else 0
+            get = pooch.HTTPDownloader(bar, PIECE_BYTES, timeout=TIMEOUT_S)
+            get(url, file, None)
+    except requests.HTTPError as error:
+        reason = str(error).partition(" for url")[0]  # such as 404 Client Error
+        raise InputError(f"{url}: refused ({reason}); {how_else}") from error
+    except requests.RequestException as error:
+        raise InputError(
+            f"{url}: cannot be downloaded ({type(error).__name__}); go online and "
+            f"run this again, or {how_else}"
+        ) from error
 
 
 def unpack(archive_file: Path, archive: Archive, folder: Path) -> None:
-    """Unpack the files that the archive's list names, and nothing else.
+    """Unpack the files on the archive's list; ignore all other members.
 
-    A member counts by the last part of its name; other members, and where any member
-    wants to lie, are ignored.
+    Only the last part of a member's name counts, so no member chooses its folder.
 
     Args:
         archive_file: A ZIP archive.
@@ -182,7 +136,7 @@ def unpack(archive_file: Path, archive: Archive, folder: Path) -> None:
         folder: Made whole or not at all.
 
     Raises:
-        InputError: Not a ZIP archive, or a file of the list is missing or altered.
+        InputError: Not a ZIP archive, or a listed file is missing or altered.
         OSError: The disk is full or the folder not writable.
     """
     try:
@@ -195,14 +149,14 @@ def unpack(archive_file: Path, archive: Archive, folder: Path) -> None:
     found: dict[str, str] = {}
     with opened, building(folder) as temporary:
         members = {PurePosixPath(m.filename).name: m for m in opened.infolist()}
-        for path, wanted in archive.hashes.items():
+        for path, published in archive.hashes.items():
             member = members.get(PurePosixPath(path).name)
             if member is None:
                 continue
             content = _read_member(opened, member)
-            found_hash = hashlib.sha256(content).hexdigest()
-            found[PurePosixPath(path).stem] = found_hash
-            if found_hash == wanted:
+            digest = hashlib.sha256(content).hexdigest()
+            found[PurePosixPath(path).stem] = digest
+            if digest == published:
                 target = temporary / path
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(content)
@@ -216,19 +170,18 @@ def unpack(archive_file: Path, archive: Archive, folder: Path) -> None:
 
 
 def _read_member(opened: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    """A member's bytes; none where it is damaged or too large, so no hash fits."""
-    if member.compress_type not in COMPRESSIONS or member.file_size > FILE_LIMIT_BYTES:
+    """At most `FILE_LIMIT_BYTES` of a member; b"" if it is damaged. Hashes decide."""
+    if member.compress_type not in COMPRESSIONS:
         return b""
     try:
         with opened.open(member) as file:
-            content = file.read(FILE_LIMIT_BYTES + 1)  # `file_size` may be a lie
+            return file.read(FILE_LIMIT_BYTES)
     except ZIP_ERRORS:
         return b""
-    return content if len(content) <= FILE_LIMIT_BYTES else b""
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line; see the module's docstring."""
+    """Parse the command line; see the module's docstring."""
     parser = Parser(
         description="Download a corpus, or unpack a local copy of its archive, and "
         "check every file."
@@ -242,7 +195,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Get a corpus, check it and say where it is."""
+    """Get a corpus, check it and print its folder."""
     args = parse_args(argv)
     corpus = corpus_by_name(args.dataset_name)
     if corpus.archive is None:
@@ -250,8 +203,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"{corpus.name} has no archive to download. {corpus.how_to_get}".rstrip()
         )
     folder = args.data_dir / corpus.folder_names[0]
-    provide(corpus.archive, folder, archive_file=args.archive)
-    manifest = load_manifest(corpus, args.data_dir, args.data_dir)
+    fetch_corpus(corpus.archive, folder, archive_file=args.archive)
+    manifest = load_manifest(corpus, args.data_dir)
     print(f"{corpus.name}: {len(manifest.utterances)} files in {folder}, as published")
     return 0
 

@@ -1,7 +1,7 @@
 """EMO-DB, the Berlin Database of Emotional Speech (Burkhardt et al., Interspeech 2005).
 
 535 utterances, 10 speakers, 10 sentences, 7 classes; mono, 16 kHz, 16-bit PCM WAV.
-A file name such as `16a05Lb.wav` holds speaker 16, sentence a05, emotion L, version b.
+The file name `16a05Lb.wav` means speaker 16, sentence a05, emotion L, version b.
 """
 
 import functools
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hyperparameters import InputError
 from utils.corpora import Archive, Corpus
-from utils.corpora.download import provide
+from utils.corpora.download import fetch_corpus
 from utils.corpora.manifest import Manifest, Utterance
 
 # German initials (Langeweile, Trauer, ...), in the order of the published matrices.
@@ -26,30 +26,32 @@ EMOTION_OF_LETTER = {
 FILE_NAME = re.compile(r"(?P<speaker>\d\d)(?P<sentence>[ab]\d\d)(?P<emotion>[A-Z])\w*")
 
 
-def read_emo_db_names(folder: Path, corpus_name: str, note: str = "") -> Manifest:
-    """Read a folder of WAV files named as in EMO-DB, or its subfolder `wav`.
+def read_emo_db_names(
+    folder: Path, corpus_name: str, *, suffix: str = ".wav", note: str = ""
+) -> Manifest:
+    """Read the recordings in a folder whose names follow EMO-DB's scheme.
 
     Args:
-        folder: The corpus; only read.
+        folder: Holds the recordings; only read.
         corpus_name: Name of the manifest.
+        suffix: Suffix of the recordings, in lower case; other files are ignored.
         note: Note of the manifest.
 
     Returns:
         Manifest with speaker and sentence from the file names.
 
     Raises:
-        InputError: No WAV file, or a name that fits no class.
+        InputError: No recording, or a name that fits no class.
     """
-    wav_folder = folder / "wav" if (folder / "wav").is_dir() else folder
     paths = [
         path
-        for path in wav_folder.iterdir()
-        if path.suffix.lower() == ".wav" and not path.name.startswith("._")
+        for path in folder.iterdir()
+        if path.suffix.lower() == suffix and not path.name.startswith("._")
     ]
     if not paths:
         raise InputError(
-            f"{corpus_name}: no WAV file in {wav_folder}; it must hold the corpus's "
-            "files, such as 03a01Fa.wav"
+            f"{corpus_name}: no {suffix} file in {folder}; expected the corpus's "
+            f"files, such as 03a01Fa{suffix}"
         )
     utterances = tuple(_utterance(path, corpus_name) for path in paths)
     classes = tuple(EMOTION_OF_LETTER.values())
@@ -59,13 +61,13 @@ def read_emo_db_names(folder: Path, corpus_name: str, note: str = "") -> Manifes
 
 
 def _utterance(path: Path, corpus_name: str) -> Utterance:
-    """Label, speaker and sentence from one file name."""
+    """The utterance that one file name describes."""
     match = FILE_NAME.fullmatch(path.stem)
     if match is None or match["emotion"] not in EMOTION_OF_LETTER:
         raise InputError(
             f"{corpus_name}: the name {path.name!r} fits no class; expected speaker, "
             f"sentence, emotion ({', '.join(EMOTION_OF_LETTER)}) and version, such as "
-            "16a05Lb.wav; rename or remove the file"
+            f"16a05Lb{path.suffix}; rename or remove the file"
         )
     return Utterance(
         id=path.stem,
@@ -77,8 +79,9 @@ def _utterance(path: Path, corpus_name: str) -> Utterance:
 
 
 def read(folder: Path) -> Manifest:
-    """Read EMO-DB; see `read_emo_db_names`."""
-    return read_emo_db_names(folder, "EMO-DB")
+    """Read EMO-DB from a folder or its subfolder `wav`; see `read_emo_db_names`."""
+    wav_folder = folder / "wav"
+    return read_emo_db_names(wav_folder if wav_folder.is_dir() else folder, "EMO-DB")
 
 
 ARCHIVE = Archive(
@@ -90,7 +93,7 @@ CORPUS = Corpus(
     name="EMO-DB",
     folder_names=("EMO-DB",),
     read=read,
-    provide=functools.partial(provide, ARCHIVE),
+    fetch=functools.partial(fetch_corpus, ARCHIVE),
     archive=ARCHIVE,
     class_map={"anxiety_fear": "fear"},
     licence="freely available; audformat edition CC0 1.0",

@@ -1,10 +1,10 @@
-"""IEMOCAP (Busso et al., 2008) from the licensed release as unpacked.
+"""IEMOCAP (Busso et al., 2008), read from the licensed release as unpacked.
 
 Recordings are `Session1/sentences/wav/<dialog>/<utterance>.wav`, labels the lines
 `[start - end] utterance code [valence, activation, dominance]` of
 `Session1/dialog/EmoEvaluation/<dialog>.txt`. Speaker, session and part come from the
-utterance's own name. Four classes, excitement counted as happiness (as most papers and
-`-at all` of Light-SERNet's); `IEMOCAP-HAPPINESS` leaves excitement out.
+utterance's name. There are four classes; excitement counts as happiness, as in most
+papers and in Light-SERNet's `-at all`. `IEMOCAP-HAPPINESS` leaves excitement out.
 """
 
 import dataclasses
@@ -35,8 +35,8 @@ DOCUMENTED_ALONE = {**DOCUMENTED, "happiness": 595}
 DOCUMENTED_IMPRO_ALONE = 2280  # the paper's improvised experiments
 
 SESSIONS = ("Session1", "Session2", "Session3", "Session4", "Session5")
-# The letter after the session is whoever wears the markers in that recording; the one
-# before the number is who speaks.
+# The letter after the session is the actor who wears markers in that recording; the one
+# before the number is the speaker.
 UTTERANCE = re.compile(
     r"Ses0(?P<session>[1-5])[FM]_(?P<part>impro|script)\d\d\w*_(?P<speaker>[FM])\d+"
 )
@@ -51,33 +51,32 @@ def read_release(
     documented: Mapping[str, int],
     documented_impro: int | None = None,
 ) -> Manifest:
-    """Read the release, in this folder or nested one or two deeper.
+    """Read the release from a folder, or from one or two levels below it.
 
     Args:
         folder: Holds `Session1` ... `Session5`, or a folder that does; only read.
         corpus: Name of the manifest.
-        label_of_code: Class of each label code used; the other known codes are left
-            out.
-        documented: Utterances of each class.
-        documented_impro: Improvised utterances in all; None where not documented.
+        label_of_code: Class by label code; utterances with other codes are left out.
+        documented: Documented number of utterances by class.
+        documented_impro: Documented number of improvised utterances; None if unknown.
 
     Returns:
         Manifest with speaker, session and part of each utterance.
 
     Raises:
-        InputError: No release, a dialog without labels, an unknown code or a label
-            line that cannot be read.
+        InputError: The release or a dialog's labels are missing, or a label line has
+            an unknown code or another form.
     """
     release = _find_release(folder, corpus)
     utterances: list[Utterance] = []
     unlabelled: list[str] = []
-    unheard: list[str] = []
+    unrecorded: list[str] = []
     for session in (release / name for name in SESSIONS):
         files = _recordings(session)
         codes = _read_session(session, {_dialog(name) for name in files}, corpus)
         used = {name for name, code in codes.items() if code in label_of_code}
         unlabelled += files.keys() - codes.keys()
-        unheard += used - files.keys()
+        unrecorded += used - files.keys()
         utterances += [
             dataclasses.replace(files[name], label=label_of_code[codes[name]])
             for name in used & files.keys()
@@ -95,13 +94,13 @@ def read_release(
             *impro_warnings,
             *passed_over_line(corpus, absent, "sessions not in the folder"),
             *passed_over_line(corpus, unlabelled, "recordings without a label"),
-            *passed_over_line(corpus, unheard, "labels without a recording"),
+            *passed_over_line(corpus, unrecorded, "labels without a recording"),
         ),
     )
 
 
 def _find_release(folder: Path, corpus: str) -> Path:
-    """The folder that holds the sessions: this one, or one or two levels below."""
+    """The folder that holds the sessions: this one, or one up to two levels below."""
     for pattern in ("Session[1-5]", "*/Session[1-5]", "*/*/Session[1-5]"):
         found = sorted(
             path.parent
@@ -117,12 +116,12 @@ def _find_release(folder: Path, corpus: str) -> Path:
 
 
 def _dialog(utterance: str) -> str:
-    """The recording an utterance is cut from: Ses05M_script01_1b."""
+    """The recording that contains an utterance, such as Ses05M_script01_1b."""
     return utterance.rpartition("_")[0]
 
 
 def _recordings(session: Path) -> dict[str, Utterance]:
-    """Each file in its dialog's folder, still without label; other files are none."""
+    """Utterances of a session by id, without labels; other files are ignored."""
     folder = session / "sentences" / "wav"
     found = {}
     for path in audio_files(folder, WAV_ONLY) if folder.is_dir() else []:
@@ -140,9 +139,9 @@ def _recordings(session: Path) -> dict[str, Utterance]:
 
 
 def _read_session(session: Path, dialogs: set[str], corpus: str) -> dict[str, str]:
-    """Code of every utterance labelled in a session.
+    """Label code by utterance id, for all labelled utterances of a session.
 
-    Subfolders of EmoEvaluation hold single raters' files and are not read.
+    Subfolders of EmoEvaluation hold the files of single raters and are not read.
     """
     folder = session / "dialog" / "EmoEvaluation"
     labelled = {path.stem for path in folder.glob("*.txt") if not is_hidden(path.name)}
@@ -158,7 +157,7 @@ def _read_session(session: Path, dialogs: set[str], corpus: str) -> dict[str, st
 
 
 def _read_labels(path: Path, corpus: str) -> Iterator[tuple[str, str]]:
-    """Utterance and code of each label line; raters' lines follow it, unread."""
+    """Utterance and code per label line; the lines of raters are skipped."""
     lines = path.read_text(encoding="latin-1").splitlines()
     for number, line in enumerate(lines, start=1):
         if not line.startswith("["):
@@ -180,7 +179,7 @@ def _read_labels(path: Path, corpus: str) -> Iterator[tuple[str, str]]:
 def _compare_impro(
     corpus: str, utterances: Sequence[Utterance], documented: int | None
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """As `compare_counts`, of the improvised part."""
+    """As `compare_counts`, for the improvised part."""
     found = sum(utterance.part == "impro" for utterance in utterances)
     line = f"{corpus}: {found} of them improvised"
     if documented is None:

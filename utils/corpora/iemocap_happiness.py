@@ -1,7 +1,7 @@
-"""IEMOCAP with happiness alone, excitement left out: the paper's improvised part.
+"""IEMOCAP without excitement, as in the paper's experiments on improvised speech.
 
-A corpus of its own, because its segments, models and reports are; the files are those
-of `IEMOCAP`. `-dn IEMOCAP-HAPPINESS -at impro` selects the 2280 utterances.
+It reads the files of `IEMOCAP` but is a separate corpus with separate segments, models
+and reports. `-dn IEMOCAP-HAPPINESS -at impro` selects the paper's 2280 utterances.
 """
 
 import dataclasses

@@ -1,4 +1,4 @@
-"""A corpus by its name: its utterances, its segments, and how its files are read."""
+"""Load a corpus by its name: manifest, segments, and the reader of its files."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,13 +41,14 @@ def select_part(manifest: Manifest, audio_type: str) -> Manifest:
 
 @dataclass(frozen=True, kw_only=True)
 class DataPaths:
-    """Where things are, none of which affects a result.
+    """Where a run reads and writes data; none of this affects its results.
 
     Attributes:
         data_dir: Holds the corpora; only read.
         derived_dir: Segments and features are written here.
-        cache: `disk` maps the features' file, `ram` loads it, `None` computes anew.
-        accept_altered: Go on with files that differ from the published ones.
+        cache: `disk` maps the file of features, `ram` loads it, `None` computes
+            features in every epoch.
+        accept_altered: Accept files that differ from the published ones.
         manifest_path: CSV manifest of the user's own corpus.
     """
 
@@ -61,15 +62,18 @@ class DataPaths:
 def read_segments(
     settings: Settings, data_paths: DataPaths, progress: Progress = no_progress
 ) -> tuple[Manifest, SegmentedCorpus, Read]:
-    """A whole corpus and its segments, written now or before; and what reads a file.
+    """Read a corpus and write its segments, unless they exist.
 
     Args:
-        settings: Corpus and segments count here.
+        settings: The settings of corpus and segments are used.
         data_paths: Folders.
         progress: Wraps the loop over utterances, as tqdm does.
 
+    Returns:
+        Manifest of the whole corpus, its segments, and the reader of its recordings.
+
     Raises:
-        InputError: The corpus is missing or damaged, or a file of it is.
+        InputError: The corpus is missing, or it or one of its files is damaged.
         OSError: A segment cannot be written.
     """
     corpus, whole = read_corpus(settings.data.dataset_name, data_paths)
@@ -85,9 +89,9 @@ def read_segments(
 
 
 def reader_of(corpus: Corpus) -> Read:
-    """What reads a recording of a corpus: path and rate in Hz to samples, (samples,).
+    """The reader of a corpus's recordings: path and rate in Hz to (samples,).
 
-    A corpus published as 16 kHz mono WAV is read as it is or refused.
+    Corpora published as 16 kHz mono are not converted: other files are refused.
     """
     return read_any if corpus.converts else read_wav
 
@@ -96,7 +100,7 @@ def read_corpus(dataset_name: str, data_paths: DataPaths) -> tuple[Corpus, Manif
     """A corpus and all its utterances.
 
     Args:
-        dataset_name: As `-dn` has it.
+        dataset_name: As in `-dn`.
         data_paths: Folders.
 
     Raises:
@@ -104,9 +108,6 @@ def read_corpus(dataset_name: str, data_paths: DataPaths) -> tuple[Corpus, Manif
     """
     corpus = find_corpus(dataset_name, data_paths.data_dir, data_paths.manifest_path)
     manifest = load_manifest(
-        corpus,
-        data_paths.data_dir,
-        data_paths.derived_dir,
-        accept_altered=data_paths.accept_altered,
+        corpus, data_paths.data_dir, accept_altered=data_paths.accept_altered
     )
     return corpus, manifest

@@ -1,4 +1,4 @@
-"""A corpus as a list of utterances: label, speaker, session, part and sentence."""
+"""A corpus as a list of utterances with label, speaker, session, part, sentence."""
 
 import functools
 import itertools
@@ -11,16 +11,16 @@ from utils.files import json_sha256, sha256
 
 @dataclass(frozen=True, kw_only=True)
 class Utterance:
-    """One labelled recording. What the original file name tells is kept here.
+    """One labelled recording, with all that the corpus states about it.
 
     Attributes:
         id: Unique in the corpus; usually the file's stem.
         path: The audio file.
         label: One of the manifest's classes.
-        speaker: Who speaks; None where unknown.
-        sentence: The text spoken, by the corpus's own code; None where unknown.
-        part: `impro` or `script`; None where the corpus has no parts.
-        session: Recording session; None where the corpus has none.
+        speaker: The corpus's code of the speaker; None if unknown.
+        sentence: The corpus's code of the text spoken; None if unknown.
+        part: `impro` or `script`; None if the corpus has no parts.
+        session: Recording session; None if the corpus has none.
     """
 
     id: str
@@ -34,19 +34,19 @@ class Utterance:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """The utterances of a corpus, sorted by id, and its classes in their one order.
+    """The utterances and classes of a corpus.
 
     Attributes:
-        corpus: Name, as in `--dataset_name`; leads every file name of a run.
-        classes: Class names; the index in this tuple is the network's output.
+        corpus: Name, as in `--dataset_name`; file names of a run start with it.
+        classes: Class names in the order of the network's outputs.
         utterances: Sorted by id, so that no result depends on a directory listing.
-        info: One line each, always shown: what was found.
-        warnings: One line each, for the user: what is missing or was passed over.
-        note: What every report on this corpus must say of it.
+        info: Lines on what was found, always printed.
+        warnings: Lines on what is missing or was passed over, for the user.
+        note: A sentence that every report on this corpus must contain.
 
     Raises:
-        InputError: No utterance, an id twice, an unknown label, a class without
-            utterance.
+        InputError: There is no utterance, or an id twice, an unknown label, or a class
+            without utterance.
     """
 
     corpus: str
@@ -84,7 +84,7 @@ class Manifest:
         """SHA-256 of each file's bytes, by utterance id.
 
         Raises:
-            InputError: A file can't be read.
+            InputError: A file cannot be read.
         """
         try:
             return {u.id: sha256(u.path) for u in self.utterances}
@@ -95,7 +95,7 @@ class Manifest:
 
     @functools.cached_property
     def digest(self) -> str:
-        """SHA-256 over ids, labels, speakers, parts and contents; not over paths."""
+        """SHA-256 over the classes and, per utterance, all but the path."""
         hashes = self.content_hashes
         rows = [
             [u.id, u.label, u.speaker, u.sentence, u.part, u.session, hashes[u.id]]

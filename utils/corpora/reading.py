@@ -1,27 +1,25 @@
-"""What readers of corpora share: finding files, and counting what was found."""
+"""What the readers of corpora share: checks of names, unique ids, and counts."""
 
-import filecmp
 import hashlib
 import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from hyperparameters import InputError
-from utils.audio.find import WAV_ONLY, audio_files
-from utils.corpora.manifest import Manifest, Utterance
+from utils.corpora.manifest import Utterance
 
-# Classes become folders, ids files, on any system.
-SAFE_NAME_SAID = "letters, digits, and inside the name also space . _ + -"
+# Classes become folders and ids become files, on any system.
+SAFE_NAME_RULE = "letters, digits, and inside the name also space . _ + -"
 MAX_ID_BYTES = 200  # file systems allow 255, and `_<k>.wav` follows
 
 
 def is_safe_name(name: object) -> bool:
-    """Whether a text can name a class or a corpus: see `SAFE_NAME_SAID`.
+    """Whether a text can name a class or a corpus: see `SAFE_NAME_RULE`.
 
-    Letters of any script, with the marks that some are written with.
+    Letters may be of any script and carry combining marks.
     """
     if not isinstance(name, str):
         return False
@@ -30,70 +28,10 @@ def is_safe_name(name: object) -> bool:
     return re.fullmatch(r"a(?:[a_ .+-]*[a_+-])?", shape) is not None
 
 
-def read_named_files(
-    folder: Path,
-    corpus: str,
-    *,
-    utterance_of: Callable[[Path], Utterance | None],
-    documented: Mapping[str, int],
-) -> Manifest:
-    """Read a corpus whose WAV files' names say everything, in any folders.
-
-    Args:
-        folder: The corpus; only read.
-        corpus: Name of the manifest.
-        utterance_of: One file; None where the corpus's authors say that it is none
-            of the speech to be recognised. Raises InputError for an unknown name.
-        documented: Utterances of each class, in the order of the classes.
-
-    Returns:
-        Manifest with the counts in `info`, and in `warnings` what was passed over.
-
-    Raises:
-        InputError: No WAV file, a name that fits no class, or two files of one name
-            with different contents.
-    """
-    kept: dict[str, Utterance] = {}
-    rest, copies, passed_over = [], [], []
-    for path in audio_files(folder, WAV_ONLY):
-        utterance = utterance_of(path)
-        if utterance is None:
-            passed_over.append(path)
-        elif utterance.id not in kept:
-            kept[utterance.id] = utterance
-        elif filecmp.cmp(path, kept[utterance.id].path, shallow=False):
-            copies.append(path)  # archives of RAVDESS and TESS hold the tree twice
-        else:
-            rest.append(utterance)  # Manifest names both files
-    if not kept:
-        raise InputError(f"{corpus}: no WAV file of its speech in {folder}")
-    utterances = (*kept.values(), *rest)
-    info, warnings = compare_counts(corpus, utterances, documented)
-    return Manifest(
-        corpus=corpus,
-        classes=tuple(documented),
-        utterances=utterances,
-        info=info,
-        warnings=(
-            *warnings,
-            *passed_over_line(corpus, passed_over, "not part of its speech"),
-            *passed_over_line(corpus, copies, "copies of others by the same name"),
-        ),
-    )
-
-
-def unknown_name(corpus: str, path: Path, example: str) -> InputError:
-    """The error for a file whose name is not the corpus's."""
-    return InputError(
-        f"{corpus}: the name of {path} is none of the corpus's, such as {example}; "
-        "rename or remove the file"
-    )
-
-
 def passed_over_line(
     corpus: str, names: Collection[Path | str], reason: str
 ) -> tuple[str, ...]:
-    """At most one warning: how many were passed over, the first, and why."""
+    """One warning: count, reason and first name; none if nothing was passed over."""
     if not names:
         return ()
     first = min(str(name) for name in names)
@@ -103,15 +41,15 @@ def passed_over_line(
 def compare_counts(
     corpus: str, utterances: Iterable[Utterance], documented: Mapping[str, int]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The counts found beside the documented ones.
+    """Compare the utterances found per class with the documented numbers.
 
     Args:
         corpus: Name for the lines.
-        utterances: All that were found.
-        documented: Utterances of each class.
+        utterances: All utterances found.
+        documented: Documented number of utterances by class.
 
     Returns:
-        One line of information, and one line of warning where a count differs.
+        One line of information, and one warning if a count differs.
     """
     found = Counter(utterance.label for utterance in utterances)
     listed = ", ".join(
@@ -132,7 +70,7 @@ def compare_counts(
 def count_line(
     name: str, classes: Sequence[str], utterances: Sequence[Utterance]
 ) -> str:
-    """How many utterances of each class, and by how many speakers."""
+    """One line: the number of utterances, speakers, and utterances per class."""
     found = Counter(utterance.label for utterance in utterances)
     speakers = {utterance.speaker for utterance in utterances} - {None}
     listed = ", ".join(f"{label} {found[label]}" for label in classes)
@@ -141,15 +79,15 @@ def count_line(
 
 
 def check_classes(place: str, classes: Sequence[str]) -> None:
-    """At least two names, each a folder of its own on any system.
+    """Check that there are two or more classes, each usable as a folder's name.
 
     Args:
         place: File and line, or folder, for the message.
         classes: In any order.
 
     Raises:
-        InputError: Fewer than two, a name that can't be a folder, or two that differ
-            only in case.
+        InputError: Fewer than two classes, a name that cannot be a folder's, or two
+            names that differ only in case.
     """
     if len(classes) < 2:
         raise InputError(
@@ -158,7 +96,7 @@ def check_classes(place: str, classes: Sequence[str]) -> None:
     for label in classes:
         if not is_safe_name(label):
             raise InputError(
-                f"{place}: a class must be made of {SAFE_NAME_SAID}, got {label!r}"
+                f"{place}: a class must be made of {SAFE_NAME_RULE}, got {label!r}"
             )
     folded = Counter(label.casefold() for label in classes)
     same = [label for label in classes if folded[label.casefold()] > 1]
@@ -169,14 +107,14 @@ def check_classes(place: str, classes: Sequence[str]) -> None:
 
 
 def unique_ids(relative_paths: Iterable[str]) -> dict[str, str]:
-    """An id for each path: file-name safe, unique, and the same in any order.
+    """Ids by path: usable as file names, unique, independent of the paths' order.
 
     Args:
         relative_paths: All paths of a corpus, each once.
 
     Returns:
-        `a/b c.wav` → `a_b_c`; with some digits of the path's hash where two paths would
-        give the same, or a name too long for a file.
+        `a_b_c` for `a/b c.wav`. If two paths would get the same id, or the id would be
+        too long for a file name, digits of the path's hash are appended.
     """
     plain = {
         path: re.sub(r"[^\w.+-]+", "_", os.path.splitext(path)[0]).strip("._-") or "_"

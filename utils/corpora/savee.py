@@ -1,60 +1,40 @@
-"""SAVEE (Jackson & Haq, 2014), by folder and file name.
+"""SAVEE (Jackson & Haq, 2014).
 
 `AudioData/DC/sa01.wav`, or `DC_sa01.wav` in copies without folders: speaker DC,
 sadness, sentence 1 of that emotion. Four men; 480 files at 44.1 kHz.
 """
 
-import re
 from pathlib import Path
 
 from utils.corpora import Corpus
-from utils.corpora.manifest import Manifest, Utterance
-from utils.corpora.reading import read_named_files, unknown_name
+from utils.corpora.file_names import NamingScheme
 
-NAME = "SAVEE"
-# Letters of the file name: class and documented utterances.
-EMOTIONS = {
-    "a": ("anger", 60),
-    "d": ("disgust", 60),
-    "f": ("fear", 60),
-    "h": ("happiness", 60),
-    "n": ("neutral", 120),
-    "sa": ("sadness", 60),
-    "su": ("surprise", 60),
-}
-FILE_NAME = re.compile(
-    r"(?P<speaker>DC|JE|JK|KL)_(?P<sentence>(?P<emotion>sa|su|[adfhn])\d\d)"
+
+def name_with_speaker(path: Path) -> str:
+    """`DC_sa01`, from the file's name alone or with that of its folder."""
+    return path.stem if "_" in path.stem else f"{path.parent.name}_{path.stem}"
+
+
+NAMES = NamingScheme(
+    corpus="SAVEE",
+    # The number is part of the sentence: a04 and d04 are different sentences.
+    pattern=r"(?P<speaker>DC|JE|JK|KL)_(?P<sentence>(?P<emotion>sa|su|[adfhn])\d\d)",
+    emotions={
+        "a": ("anger", 60),
+        "d": ("disgust", 60),
+        "f": ("fear", 60),
+        "h": ("happiness", 60),
+        "n": ("neutral", 120),
+        "sa": ("sadness", 60),
+        "su": ("surprise", 60),
+    },
+    example="DC/sa01.wav or DC_sa01.wav",
+    name_of=name_with_speaker,
 )
-
-
-def _utterance(path: Path) -> Utterance:
-    """One file; its folder is the speaker where its own name does not say so."""
-    full_name = path.stem if "_" in path.stem else f"{path.parent.name}_{path.stem}"
-    match = FILE_NAME.fullmatch(full_name)
-    if match is None:
-        raise unknown_name(NAME, path, "DC/sa01.wav or DC_sa01.wav")
-    return Utterance(
-        id=full_name,
-        path=path,
-        label=EMOTIONS[match["emotion"]][0],
-        speaker=match["speaker"],
-        # Numbered anew for each emotion: a04 and d04 are different sentences.
-        sentence=match["sentence"],
-    )
-
-
-def read(folder: Path) -> Manifest:
-    """Read SAVEE; see `read_named_files`."""
-    documented = dict(EMOTIONS.values())
-    return read_named_files(
-        folder, NAME, utterance_of=_utterance, documented=documented
-    )
-
-
 CORPUS = Corpus(
-    name=NAME,
+    name="SAVEE",
     folder_names=("SAVEE",),
-    read=read,
+    read=NAMES.read,
     converts=True,
     how_to_get="Register at http://kahlan.eps.surrey.ac.uk/savee and put the folder "
     "AudioData there.",

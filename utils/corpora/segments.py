@@ -1,4 +1,4 @@
-"""The segments of a whole corpus as 16-bit WAV files in one folder."""
+"""Write the segments of a corpus as 16-bit WAV files into one folder."""
 
 import json
 import secrets
@@ -19,20 +19,20 @@ Progress = Callable[..., Iterable[Any]]
 
 
 def no_progress(items: Iterable[Any], **_: Any) -> Iterable[Any]:
-    """No progress bar; takes tqdm's options."""
+    """Show no progress bar; accepts tqdm's options."""
     return items
 
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentedCorpus:
-    """A folder of segments, whole, and what it was made from.
+    """A complete folder of segments, and what it was made from.
 
     Attributes:
         folder: Holds `<class>/<utterance id>_<k>.wav`.
         key: Digest of source and settings.
-        build: Random, another one each time that the folder is made.
-        utterance_ids: (segments,) the utterance of each segment, in order.
-        paths: (segments,) the file of each segment.
+        build: Random text that changes whenever the folder is made.
+        utterance_ids: (segments,) utterance of each segment.
+        paths: (segments,) file of each segment.
         content_hashes: SHA-256 of each source file, by utterance id.
         longest_s: Duration of the longest utterance, s.
     """
@@ -46,10 +46,10 @@ class SegmentedCorpus:
     build: str = field(default="", compare=False)
 
     def check_current(self) -> None:
-        """Hold the folder to these segments, after they were read.
+        """Raise if the folder was rebuilt since it was read.
 
         Raises:
-            InputError: It holds another run's; some of what was read may be those.
+            InputError: Another run replaced the segments.
         """
         index = _read_index(self.folder, self.key)
         if index is None or index.get("build", "") != self.build:
@@ -60,13 +60,13 @@ class SegmentedCorpus:
 
 
 def duration_text(duration_s: float) -> str:
-    """`3.0`; all digits where one decimal is not exact: `2.25`."""
+    """A duration with one decimal, or more if needed: `3.0`, `2.25`."""
     text = f"{duration_s:.1f}"
     return text if float(text) == duration_s else repr(duration_s)
 
 
 def segments_name(corpus_name: str, settings: Settings) -> str:
-    """`EMO-DB_3.0s_Segmented`, the start of folder and file names; mode 0 is named."""
+    """Name of the folder of segments, also used in file names: `X_3.0s_Segmented`."""
     mode = "_mode0" if settings.data.segment_mode == 0 else ""
     text = duration_text(settings.front_end.duration_s)
     return f"{corpus_name}_{text}s_Segmented{mode}"
@@ -80,18 +80,19 @@ def segment_corpus(
     read: Read = read_wav,
     progress: Progress = no_progress,
 ) -> SegmentedCorpus:
-    """Write the segments of a corpus, or find them written from the same source.
+    """Write the segments of a corpus, unless they exist for the same source.
 
     Args:
         manifest: The whole corpus.
-        settings: Duration, rate, normalisation and mode count here.
-        derived_dir: The folder `<NAME>_<D.D>s_Segmented` is made in it, whole or not
-            at all; one with other settings or another source is replaced.
+        settings: Duration, rate, normalisation and mode are used.
+        derived_dir: Gets the folder `<NAME>_<D.D>s_Segmented`, whole or not at all; a
+            folder from other settings or another source is replaced.
         read: Path and rate in Hz to samples, (samples,).
         progress: Wraps the loop over utterances, as tqdm does.
 
     Raises:
-        InputError: An unreadable file, silence, NaN, another rate or stereo.
+        InputError: A file is unreadable, silent, stereo or at another rate, or holds
+            NaN.
         OSError: The disk is full or the folder not writable.
     """
     folder = derived_dir / segments_name(manifest.corpus, settings)
@@ -137,10 +138,10 @@ def _write_segments(
     folder: Path,
     read: Read,
 ) -> tuple[list[list[str]], int]:
-    """Write every segment's WAV.
+    """Write one WAV per segment.
 
     Returns:
-        [utterance id, file name] of each, and the longest utterance's samples.
+        [utterance id, file name] per segment, and the samples of the longest utterance.
     """
     front_end, files, longest = settings.front_end, [], 0
     for utterance in utterances:
@@ -158,7 +159,7 @@ def _write_segments(
 
 
 def _read_index(folder: Path, key: str) -> dict[str, Any] | None:
-    """The index of a segmented folder; None where missing or made from other things."""
+    """The index of a folder of segments; None if missing, damaged or of another key."""
     try:
         index: Any = json.loads((folder / INDEX_NAME).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):  # ValueError: neither JSON nor UTF-8

@@ -1,4 +1,4 @@
-"""One's own recordings: a CSV manifest, or a folder of class folders."""
+"""A user's own recordings: a CSV manifest, or a folder of class folders."""
 
 import functools
 from pathlib import Path
@@ -12,7 +12,7 @@ from utils.corpora import MODULES, Corpus, corpus_by_name
 from utils.corpora.csv_manifest import read_csv
 from utils.corpora.manifest import Manifest, Utterance
 from utils.corpora.reading import (
-    SAFE_NAME_SAID,
+    SAFE_NAME_RULE,
     check_classes,
     count_line,
     is_safe_name,
@@ -22,7 +22,7 @@ from utils.corpora.reading import (
 
 
 def find_corpus(name: str, data_dir: Path, manifest_path: Path | None = None) -> Corpus:
-    """The corpus that `-dn NAME`, with or without `--manifest FILE`, means.
+    """The corpus that `-dn NAME` means, with or without `--manifest FILE`.
 
     Args:
         name: As in `--dataset_name`.
@@ -30,28 +30,29 @@ def find_corpus(name: str, data_dir: Path, manifest_path: Path | None = None) ->
         manifest_path: A CSV manifest, or None.
 
     Raises:
-        InputError: No such corpus, or a manifest for the name of a registered one.
+        InputError: There is no such corpus, or a manifest is given for the name of a
+            registered one.
     """
     if manifest_path is not None:
-        return own_corpus(name, manifest_path)
+        return manifest_corpus(name, manifest_path)
     if name not in MODULES and (data_dir / name).is_dir():
         return folder_corpus(name)
     try:
         return corpus_by_name(name)
     except InputError as error:
         raise InputError(
-            f"{error}; for your own recordings give --manifest FILE.csv, or put a "
-            f"folder for each class into {data_dir / name}"
+            f"{error}; for your own recordings give --manifest FILE.csv, or put one "
+            f"folder per class into {data_dir / name}"
         ) from error
 
 
-def own_corpus(name: str, manifest_path: Path) -> Corpus:
+def manifest_corpus(name: str, manifest_path: Path) -> Corpus:
     """A corpus described by a CSV manifest.
 
     Raises:
-        InputError: An unusable name, or no such file.
+        InputError: The name is not usable, or there is no such file.
     """
-    _check_own_name(name)
+    _check_name(name)
     path = manifest_path.absolute()
     if not path.is_file():
         raise InputError(f"--manifest must be a CSV file, got {manifest_path}")
@@ -68,43 +69,44 @@ def folder_corpus(name: str) -> Corpus:
     """A corpus that is a folder of class folders inside the data folder.
 
     Raises:
-        InputError: An unusable name.
+        InputError: The name is not usable.
     """
-    _check_own_name(name)
+    _check_name(name)
     return Corpus(
         name=name,
         folder_names=(name,),
         read=functools.partial(read_class_folders, name=name),
         converts=True,
-        how_to_get="Put a folder for each class there.",
+        how_to_get="Put one folder per class there.",
         licence="your own",
     )
 
 
-def _check_own_name(name: str) -> None:
-    """Refuse a name that another corpus has or that cannot lead file names."""
-    # In any case: some file systems find `RAVDESS` by the name of `ravdess`.
+def _check_name(name: str) -> None:
+    """Refuse names of registered corpora and names unsuitable for files."""
+    # Case is ignored, because some file systems find `RAVDESS` as `ravdess`.
     registered = {known.casefold(): known for known in MODULES}.get(name.casefold())
     if registered:
         raise InputError(
-            f"--dataset_name {name}: did you mean {registered}? It is a corpus of its "
-            "own; give your recordings another name"
+            f"--dataset_name {name}: did you mean {registered}? It is a published "
+            "corpus; give your recordings another name"
         )
     if not is_safe_name(name):
         raise InputError(
-            f"--dataset_name must be made of {SAFE_NAME_SAID}, got {name!r}"
+            f"--dataset_name must be made of {SAFE_NAME_RULE}, got {name!r}"
         )
 
 
 def read_class_folders(folder: Path, name: str) -> Manifest:
-    """Read `<class>/**/*.wav`, other audio and videos; classes in sorted order.
+    """Read the audio and video files in class folders; classes are sorted by name.
 
     Args:
-        folder: Holds a folder for each class; only read.
+        folder: Holds one folder per class; only read.
         name: Name of the manifest.
 
     Raises:
-        InputError: Fewer than two classes, one without audio, or an unusable name.
+        InputError: There are fewer than two classes, or one without recordings or
+            with an unusable name.
     """
     entries = [path for path in folder.iterdir() if not is_hidden(path.name)]
     classes = sorted(path.name for path in entries if path.is_dir())
@@ -132,14 +134,14 @@ def read_class_folders(folder: Path, name: str) -> Manifest:
 
 
 def conversion_line(manifest: Manifest, sample_rate_hz: int) -> str:
-    """How many files of a corpus are converted on the way, in one line.
+    """One line on how many files of a corpus are converted while they are read.
 
     Args:
         manifest: Of a corpus that `converts`.
-        sample_rate_hz: The rate they are converted to.
+        sample_rate_hz: The rate after conversion.
 
     Returns:
-        Empty where every file is a mono WAV at that rate.
+        The line; empty if every file is a mono WAV at that rate.
     """
     wanted = ("WAV", sample_rate_hz, 1)
     count = sum(_format(utterance.path) != wanted for utterance in manifest.utterances)
@@ -147,12 +149,12 @@ def conversion_line(manifest: Manifest, sample_rate_hz: int) -> str:
         return ""
     return (
         f"{manifest.corpus}: {count} of {len(manifest.utterances)} files are converted "
-        f"to {sample_rate_hz} Hz mono on the way"
+        f"to {sample_rate_hz} Hz mono when they are read"
     )
 
 
 def _format(path: Path) -> tuple[str, int, int] | None:
-    """Format, rate in Hz and channels; None where only ffmpeg can read it."""
+    """Format, rate in Hz and channels; None if only ffmpeg can read the file."""
     try:
         info = soundfile.info(name_for_soundfile(path))
     except (soundfile.LibsndfileError, TypeError):  # TypeError: `*.raw`

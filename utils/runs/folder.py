@@ -23,7 +23,7 @@ from typing import Any
 from hyperparameters import InputError, Settings, from_flat, non_default, to_flat
 from utils.corpora.load import DataPaths
 from utils.corpora.manifest import Manifest
-from utils.corpora.reading import SAFE_NAME_SAID, is_safe_name
+from utils.corpora.reading import SAFE_NAME_RULE, is_safe_name
 from utils.corpora.segments import duration_text, segments_name
 from utils.files import PROJECT, json_sha256
 from utils.processes import usable_cores
@@ -180,7 +180,7 @@ def read_object(path: Path, required: Mapping[str, type]) -> dict[str, Any]:
             )
     if "corpus" in required and not is_safe_name(content["corpus"].get("name")):
         raise InputError(  # it becomes part of file names
-            f"{path}: the corpus's name must be made of {SAFE_NAME_SAID}, got "
+            f"{path}: the corpus's name must be made of {SAFE_NAME_RULE}, got "
             f"{content['corpus'].get('name')!r:.40}; {mending}"
         )
     return content

@@ -1,0 +1,105 @@
+"""Corpora whose WAV files' names hold label, speaker and sentence."""
+
+import filecmp
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hyperparameters import InputError
+from utils.audio.find import WAV_ONLY, audio_files
+from utils.corpora.manifest import Manifest, Utterance
+from utils.corpora.reading import compare_counts, passed_over_line
+
+
+def _stem(path: Path) -> str:
+    return path.stem
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamingScheme:
+    """What the file names of a corpus say.
+
+    Attributes:
+        corpus: Name of the corpus.
+        pattern: Regular expression for a whole name without suffix; its groups are
+            `emotion`, `speaker` and `sentence`.
+        emotions: Class and documented number of utterances by value of `emotion`, in
+            the order of the classes.
+        example: A file name, for error messages.
+        name_of: Returns the name to match, which is also the utterance's id.
+        speakers: Speaker by value of `speaker`; values that are not in it are speakers.
+        other_files: Regular expression for names of files that belong to the corpus
+            but not to the speech to be recognised; they are passed over.
+    """
+
+    corpus: str
+    pattern: str
+    emotions: Mapping[str, tuple[str, int]]
+    example: str
+    name_of: Callable[[Path], str] = _stem
+    speakers: Mapping[str, str] = field(default_factory=dict)
+    other_files: str | None = None
+
+    def read(self, folder: Path) -> Manifest:
+        """Read the WAV files of a folder tree.
+
+        Args:
+            folder: The corpus; only read.
+
+        Returns:
+            Manifest with the counts in `info`, and in `warnings` what was passed over.
+
+        Raises:
+            InputError: No WAV file, a name that fits no class, or two files of one
+                name with different contents.
+        """
+        by_id: dict[str, Utterance] = {}
+        clashing, copies, others = [], [], []
+        for path in audio_files(folder, WAV_ONLY):
+            utterance = self._utterance(path)
+            if utterance is None:
+                others.append(path)
+                continue
+            first = by_id.setdefault(utterance.id, utterance)
+            if first is utterance:
+                continue
+            if filecmp.cmp(path, first.path, shallow=False):
+                copies.append(path)  # archives of RAVDESS and TESS hold the tree twice
+            else:
+                clashing.append(utterance)  # Manifest names both files
+        if not by_id:
+            raise InputError(f"{self.corpus}: no WAV file of its speech in {folder}")
+        utterances = (*by_id.values(), *clashing)
+        documented = dict(self.emotions.values())
+        info, warnings = compare_counts(self.corpus, utterances, documented)
+        return Manifest(
+            corpus=self.corpus,
+            classes=tuple(documented),
+            utterances=utterances,
+            info=info,
+            warnings=(
+                *warnings,
+                *passed_over_line(self.corpus, others, "not part of its speech"),
+                *passed_over_line(self.corpus, copies, "duplicates of other files"),
+            ),
+        )
+
+    def _utterance(self, path: Path) -> Utterance | None:
+        """What one name says; None if the file is not speech to be recognised."""
+        name = self.name_of(path)
+        if self.other_files and re.fullmatch(self.other_files, name):
+            return None
+        match = re.fullmatch(self.pattern, name)
+        if match is None or match["emotion"] not in self.emotions:
+            raise InputError(
+                f"{self.corpus}: the name of {path} does not follow the corpus's "
+                f"scheme, such as {self.example}; rename or remove the file"
+            )
+        return Utterance(
+            id=name,
+            path=path,
+            label=self.emotions[match["emotion"]][0],
+            speaker=self.speakers.get(match["speaker"], match["speaker"]),
+            sentence=match["sentence"],
+        )
