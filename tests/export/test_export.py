@@ -231,7 +231,7 @@ def test_other_inputs_and_kernels(tmp_path: Path) -> None:
 REEXPORT = """
 import sys
 from pathlib import Path
-sys.path.insert(0, "tests/export")
+sys.path[:0] = ["tests", "tests/export"]
 import keras
 import test_export
 from utils.export.convert import export_models
