@@ -52,7 +52,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         *("-fn", "--file_name"),
         nargs="+",
         metavar="FILE",
-        help="files, folders, @list.txt (one name per line), or - for standard input",
+        help="files, folders, @list.txt, or - for standard input",
     )
     add("--mic", action="store_true", help="listen to the microphone")
     add("--device", help="which microphone: its number or part of its name")

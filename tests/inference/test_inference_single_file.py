@@ -89,7 +89,7 @@ def test_a_name_in_the_models_folder_is_found(models_dir, capsys):
 
 def test_a_note_tells_that_much_was_left_out(models_dir, tmp_path, capsys):
     short, long = (write(tmp_path / f"{s}.wav", babble(s)) for s in (1.9, 2.1))
-    assert "note" not in classify(capsys, "-fn", short)
+    assert "note:" not in classify(capsys, "-fn", short)
     text = classify(capsys, "-fn", long)
     assert "note: only the centre 1 s of 2.1 s were classified; --windows" in text
 
@@ -102,7 +102,7 @@ def test_a_note_tells_of_an_empty_upper_band(models_dir, tmp_path, capsys):
     assert "note: sound reaches only 4.1 kHz, but the model expects 7.5 kHz" in text
     assert "unreliable" in text
     wide = write(tmp_path / "wide.wav", babble(1.0))
-    assert "note" not in classify(capsys, "-fn", wide)
+    assert "note:" not in classify(capsys, "-fn", wide)
 
 
 def test_audio_in_and_bare_models_answer_too(models_dir, tmp_path, capsys):
