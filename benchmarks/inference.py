@@ -1,9 +1,9 @@
-"""How fast the inference command is: cold start, a clip, a folder, two hours of audio.
+"""Speed of the inference command: cold start, a clip, a folder, two hours of audio.
 
     python -m benchmarks.inference --folder data/EMO-DB/wav [--model FILE]
 
-Prints a Markdown table. Each figure is of this machine as it is now: what else runs on
-it counts, so the load is printed too.
+Prints a Markdown table. Other programs on the machine slow it down, so the load is
+printed too.
 """
 
 import argparse
@@ -35,36 +35,38 @@ COLD_STARTS = 15
 TWO_HOURS_S = 7200.0
 PAUSE_S = (0.5, 5.0)
 PAUSE_LEVEL = 3e-4  # a quiet room, re full scale
-# Runs a script and tells its own peak memory last: `wait4` would tell ours where ours
-# is larger, since a process inherits its parent's peak.
-TELL_PEAK = """
+# Runs a script and prints its peak memory at the end. `wait4` reports this process's
+# peak instead if it is larger, because a child inherits it.
+PRINT_PEAK = """
 import atexit, runpy, sys
-
-def tell():
-    with open("/proc/self/status") as status:
-        sys.stderr.write("".join(line for line in status if line.startswith("VmHWM:")))
-
-atexit.register(tell)
+from utils.model_files.footprint import peak_memory_bytes
+atexit.register(lambda: print(peak_memory_bytes(), file=sys.stderr))
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
 class Run(NamedTuple):
-    """One run of the command."""
+    """Resources used by one run of the command."""
 
     seconds: float
     cpu_seconds: float
     peak_mib: float
 
+    def __str__(self) -> str:
+        return (
+            f"{self.seconds:.2f} s, {self.cpu_seconds:.2f} CPU-seconds, "
+            f"{self.peak_mib:.0f} MiB"
+        )
+
 
 def run_command(words: Sequence[str]) -> Run:
-    """Run the command in a process of its own and measure it.
+    """Run the command in a process and measure it.
 
     Raises:
-        RuntimeError: It failed.
+        RuntimeError: The command failed.
     """
-    command = [sys.executable, "-c", TELL_PEAK, str(SCRIPT), *words]
+    command = [sys.executable, "-c", PRINT_PEAK, str(SCRIPT), *words]
     with tempfile.TemporaryFile() as errors:
         start = time.perf_counter()
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
@@ -72,14 +74,13 @@ def run_command(words: Sequence[str]) -> Run:
         seconds = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
         errors.seek(0)
-        said = errors.read().decode()
+        lines = errors.read().decode().splitlines()
     if process.returncode:
-        raise RuntimeError(f"{SCRIPT.name} ended with {process.returncode}: {said}")
-    peak_mib = int(said.split()[-2]) / 1024
-    return Run(seconds, usage.ru_utime + usage.ru_stime, peak_mib)
+        raise RuntimeError(f"{SCRIPT.name} failed: {lines}")
+    return Run(seconds, usage.ru_utime + usage.ru_stime, int(lines[-1]) / 2**20)
 
 
-def two_hours(sources: Sequence[Source], path: Path) -> None:
+def write_two_hours(sources: Sequence[Source], path: Path) -> None:
     """Write two hours of the recordings, in random order, with quiet pauses."""
     random = np.random.RandomState(0)
     with soundfile.SoundFile(path, "w", 16_000, 1, "PCM_16") as file:
@@ -92,50 +93,44 @@ def two_hours(sources: Sequence[Source], path: Path) -> None:
 def measure(
     sources: Sequence[Source], models: ModelPerThread, words: Sequence[str]
 ) -> Iterator[tuple[str, str]]:
-    """Each figure as soon as it is known: what, and how much.
+    """Yield description and result of each measurement.
 
     Args:
-        sources: Recordings, for all but the two hours.
-        models: The model, for the time within one process.
-        words: The command's words that choose the same model.
+        sources: Recordings.
+        models: The model, for the time per clip in one process.
+        words: Options of the command that choose the same model.
     """
-    first = str(sources[0].path)
-    runs = [run_command(["-fn", first, *words]) for _ in range(COLD_STARTS)]
-    seconds = [run.seconds for run in runs]
+    names = [str(source.path) for source in sources]
+    runs = [run_command(["-fn", names[0], *words]) for _ in range(COLD_STARTS)]
+    median = Run(*map(statistics.median, zip(*runs, strict=True)))
+    slowest_s = max(run.seconds for run in runs)
     yield (
-        f"cold start, one clip ({COLD_STARTS} calls)",
-        f"median {statistics.median(seconds):.2f} s, slowest {max(seconds):.2f} s, "
-        f"{statistics.median(run.cpu_seconds for run in runs):.2f} CPU-seconds, "
-        f"{runs[0].peak_mib:.0f} MiB",
+        f"cold start, one clip, median of {COLD_STARTS}",
+        (f"{median}; slowest {slowest_s:.2f} s"),
     )
     with threadpool_limits(1):
         start, cpu_start = time.perf_counter(), time.process_time()
         answers = [classify_centre(s.path, s.name, models) for s in sources]
-        seconds_a_clip = (time.perf_counter() - start) / len(answers)
-        cpu_a_clip = (time.process_time() - cpu_start) / len(answers)
+        clip_s = (time.perf_counter() - start) / len(answers)
+        clip_cpu_s = (time.process_time() - cpu_start) / len(answers)
     audio_s = sum(answer.duration_s for answer in answers) / len(answers)
     yield (
-        "a clip on one thread, decoding to answer",
-        f"{1000 * seconds_a_clip:.1f} ms, {1000 * cpu_a_clip:.1f} of them the "
-        f"processor's, real-time factor "
-        f"{seconds_a_clip / audio_s:.4f} (mean clip {audio_s:.1f} s)",
+        "one clip on one thread, from file to answer",
+        (
+            f"{1000 * clip_s:.1f} ms, {1000 * clip_cpu_s:.1f} CPU-ms, real-time factor "
+            f"{clip_s / audio_s:.4f} (mean clip {audio_s:.1f} s)"
+        ),
     )
-    names = [str(source.path) for source in sources]
     run = run_command(["-fn", *names, *words])
-    yield (
-        f"{len(sources)} clips, the whole command",
-        f"{run.seconds:.1f} s, {len(sources) / run.seconds:.0f} clips/s, "
-        f"{run.cpu_seconds:.1f} CPU-seconds, {run.peak_mib:.0f} MiB",
-    )
+    rate = len(sources) / run.seconds
+    yield f"{len(sources)} clips, the whole command", f"{run}, {rate:.0f} clips/s"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "two_hours.wav")
-        two_hours(sources, path)
+        write_two_hours(sources, path)
         for what, more in [("timeline", ["--windows", "--csv"]), ("centre only", [])]:
-            run = run_command(["-fn", str(path), *more, *words])
             yield (
                 f"two hours, {what}",
-                f"{run.seconds:.1f} s, {run.cpu_seconds:.1f} CPU-seconds, "
-                f"{run.peak_mib:.0f} MiB",
+                str(run_command(["-fn", str(path), *more, *words])),
             )
 
 
@@ -143,7 +138,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """Options of the benchmark."""
     parser = Parser(prog="python -m benchmarks.inference", description=__doc__)
     parser.add_argument("--folder", default="data/EMO-DB/wav", help="recordings")
-    parser.add_argument("--model", help="model file; the card's default without it")
+    parser.add_argument("--model", help="model file [the catalog's default]")
     return parser.parse_args(argv)
 
 
@@ -153,9 +148,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = ["--model", arguments.model] if arguments.model else []
     path = model_path(parse_command(["-fn", "-", *words]))
     models = ModelPerThread(model_loader(path, None))
-    print(
-        f"model {path.name}, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}"
-    )
+    load = os.getloadavg()[0]
+    print(f"model {path.name}, {os.cpu_count()} processors, load {load:.1f}")
     print("", *markdown_table(["what", "measured"]), sep="\n")
     with open_sources([arguments.folder], PROJECT) as sources:
         for what, figure in measure(sources, models, words):

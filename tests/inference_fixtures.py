@@ -1,22 +1,31 @@
-"""A pytest plugin, for the modules that name it: small models and a recording."""
+"""A pytest plugin for the modules that name it: small models and a recording."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
-from small_models import RATE_HZ, babble, write, write_models
+from small_models import RATE_HZ, babble, write, write_model
 
+from hyperparameters import FrontEnd
+from utils.files import write_json
 from utils.inference.classify import ModelPerThread
-from utils.model_files import catalog as card
+from utils.model_files import catalog
 from utils.model_files.tflite import load_model
 
 
 @pytest.fixture
 def models_dir(tmp_path_factory, monkeypatch) -> Path:
-    """Stands for inference_tests/: small models with a card."""
+    """Replaces inference_tests/: four models; the default takes MFCC of 1 s."""
     folder = tmp_path_factory.mktemp("models")
-    write_models(folder)
-    monkeypatch.setattr(card, "MODELS_DIR", folder)
+    front_end = FrontEnd(duration_s=1.0)
+    write_model(folder / "plain.tflite", front_end)
+    write_model(folder / "fuse.tflite", front_end, takes_audio=True)
+    write_model(folder / "focal.tflite", front_end, loss_name="focal")
+    mel = FrontEnd(duration_s=0.5, input_type="mel_spectrogram")
+    write_model(folder / "mel.tflite", mel, audio_type="impro")
+    content = catalog.build_catalog(folder, "plain.tflite")
+    write_json(folder / catalog.CATALOG_NAME, content)
+    monkeypatch.setattr(catalog, "MODELS_DIR", folder)
     return folder
 
 

@@ -1,4 +1,4 @@
-"""Small real models with a card, recordings and the command, for inference tests."""
+"""Small real models, recordings and the command, for inference tests."""
 
 import dataclasses
 import json
@@ -14,13 +14,11 @@ from toy_tflite import toy_model
 import inference_single_file
 from hyperparameters import FrontEnd
 from utils.cli import run_main
-from utils.files import write_json
-from utils.model_files.catalog import CARD_NAME, build_card
 from utils.model_files.metadata import METADATA_FORMAT, attach_metadata
 
 CLASSES = ("neutral", "anxiety_fear", "anger")
 RATE_HZ = 16_000
-SOFTNESS = 0.002  # else the toy's large weights make every probability 0 or 1
+SOFTNESS = 0.002  # otherwise large weights make every probability 0 or 1
 
 
 def small_model(input_shape: tuple[int, ...], classes: tuple[str, ...]) -> bytes:
@@ -36,7 +34,7 @@ def small_model(input_shape: tuple[int, ...], classes: tuple[str, ...]) -> bytes
 def write_model(
     path: Path, front_end: FrontEnd, *, takes_audio: bool = False, **described: Any
 ) -> None:
-    """A model file that says what it is."""
+    """A model file with metadata."""
     shape = (1, front_end.duration_samples) if takes_audio else None
     content = small_model(shape or (1, *front_end.input_shape), CLASSES)
     metadata = {
@@ -47,25 +45,15 @@ def write_model(
         "corpus": {"name": "TOY", "note": ""},
         "audio_type": "all",
         "loss_name": "cross_entropy",
+        "epochs": 300,
         "precision": "float32",
         **described,
     }
     path.write_bytes(attach_metadata(content, metadata))
 
 
-def write_models(folder: Path) -> None:
-    """Four models and their card; the default is `plain.tflite`, MFCC of 1 s."""
-    front_end = FrontEnd(duration_s=1.0)
-    write_model(folder / "plain.tflite", front_end)
-    write_model(folder / "fuse.tflite", front_end, takes_audio=True)
-    write_model(folder / "focal.tflite", front_end, loss_name="focal")
-    mel = FrontEnd(duration_s=0.5, input_type="mel_spectrogram")
-    write_model(folder / "mel.tflite", mel, audio_type="impro")
-    write_json(folder / CARD_NAME, build_card(folder, "plain.tflite"))
-
-
 def babble(seconds: float, seed: int = 0, rate_hz: int = 16_000) -> np.ndarray:
-    """Full-band noise that swells and fades, on the 16-bit grid: (samples,)."""
+    """Full-band noise of changing level, rounded to 16 bits: (samples,)."""
     random = np.random.RandomState(seed)
     count = int(seconds * rate_hz)
     swell = 0.6 + 0.4 * np.sin(np.arange(count) * 2 * np.pi * 3.0 / rate_hz + seed)
@@ -77,18 +65,19 @@ def write(path: Path, samples: np.ndarray, subtype: str = "PCM_16") -> Path:
     return path
 
 
-def ask(capsys, *words: object) -> str:
-    """What the command prints, where it succeeds."""
+def classify(capsys, *words: object) -> str:
+    """The output of the command, which must succeed."""
     assert inference_single_file.main([str(word) for word in words]) == 0
     return capsys.readouterr().out
 
 
-def ask_json(capsys, *words: object) -> list[dict]:
-    return json.loads(ask(capsys, *words, "--json"))["files"]
+def classify_json(capsys, *words: object) -> list[dict]:
+    """The `files` of the command's JSON output."""
+    return json.loads(classify(capsys, *words, "--json"))["files"]
 
 
-def ask_for_error(capsys, *words: object) -> str:
-    """What the script prints on stderr as it ends with status 2."""
+def error_of(capsys, *words: object) -> str:
+    """The one-line error of the command, which must end with status 2."""
     argv = [str(word) for word in words]
     assert run_main(lambda _: inference_single_file.main(argv)) == 2
     captured = capsys.readouterr()

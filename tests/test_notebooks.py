@@ -16,7 +16,7 @@ from hyperparameters import InputError
 from tests.conftest import tone
 from utils.audio.wav import read_any
 from utils.files import PROJECT
-from utils.inference.colab import record, save_data_url
+from utils.inference.microphone import record, save_data_url
 
 SHORT = {"DATASET": "DEMO", "OPTIONS": "--epochs 1 --folds 0"}
 PARAMETERS: dict[str, dict[str, Any]] = {

@@ -68,7 +68,7 @@ def toy_weights(size: int, num_classes: int) -> np.ndarray:
 def _tensor(
     shape: tuple[int, ...], buffer: int, is_int8: bool, scale: tuple[float, int]
 ) -> schema.TensorT:
-    """A tensor, with its quantisation where it is int8."""
+    """A tensor; with quantisation if it is int8."""
     tensor = schema.TensorT()
     tensor.shape, tensor.buffer, tensor.name = list(shape), buffer, "toy"
     tensor.type = schema.TensorType.INT8 if is_int8 else schema.TensorType.FLOAT32

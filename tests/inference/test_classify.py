@@ -1,4 +1,4 @@
-"""One recording to an answer or a refusal, many over threads."""
+"""Answers and refusals of single recordings, and several threads."""
 
 import threading
 import time
@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 import soundfile
-from small_models import RATE_HZ, ask_for_error, ask_json, babble, write
+from small_models import RATE_HZ, babble, classify_json, error_of, write
 
 from hyperparameters import InputError
 from utils.inference.classify import classify_centre, ordered_map
@@ -29,8 +29,8 @@ def test_a_long_file_gets_the_same_centre(plain, tmp_path):
 def test_threads_give_the_answers_of_one(models_dir, tmp_path, capsys):
     for number in range(12):
         write(tmp_path / f"{number}.wav", babble(0.7 + number / 10, number))
-    one = ask_json(capsys, "-fn", tmp_path, "--jobs", "1")
-    four = ask_json(capsys, "-fn", tmp_path, "--jobs", "4")
+    one = classify_json(capsys, "-fn", tmp_path, "--jobs", "1")
+    four = classify_json(capsys, "-fn", tmp_path, "--jobs", "4")
     assert one == four
     assert len(one) == 12
 
@@ -58,14 +58,14 @@ def test_ordered_map_reads_no_further_than_it_must():
         ([0.0] * 2000, "is silent throughout"),
         ([0.5] * 2000 + [0.0] * 40_000 + [0.5] * 2000, "its centre 1 s are silent"),
         ([0.5] * 2000 + [float("nan")], "holds NaN or infinite samples"),
-        ([], "holds no samples"),
+        ([], "contains no samples"),
     ],
 )
 def test_what_cannot_be_answered_is_refused(
     models_dir, tmp_path, capsys, samples, message
 ):
     path = write(tmp_path / "a.wav", np.array(samples), "FLOAT")
-    assert ask_for_error(capsys, "-fn", path).startswith(f"{path}: {message}")
+    assert error_of(capsys, "-fn", path).startswith(f"{path}: {message}")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The inference command: any recording, honest about what it cannot answer."""
+"""The inference command: any recording, with a clear refusal of unusable ones."""
 
 import csv
 import io
@@ -14,10 +14,10 @@ import pytest
 from small_models import (
     CLASSES,
     RATE_HZ,
-    ask,
-    ask_for_error,
-    ask_json,
     babble,
+    classify,
+    classify_json,
+    error_of,
     small_model,
     write,
 )
@@ -27,8 +27,7 @@ from hyperparameters import FrontEnd
 from utils.audio.features import compute_features
 from utils.audio.prepare import from_pcm16, prepare
 from utils.audio.wav import read_wav
-from utils.inference.answers import bar, class_of, clock
-from utils.model_files.tflite import load_model
+from utils.model_files.tflite import load_model, predict_utterance
 
 pytest_plugins = ["inference_fixtures"]
 
@@ -46,7 +45,7 @@ def test_the_answer_is_that_of_training(models_dir, tmp_path, capsys, seconds):
     model = load_model(models_dir / "plain.tflite")
     segments = from_pcm16(prepare(read_wav(path, RATE_HZ), model.front_end))
     [expected] = model.predict(compute_features(segments, model.front_end))
-    [answer] = ask_json(capsys, "-fn", path)
+    [answer] = classify_json(capsys, "-fn", path)
     assert list(answer["probabilities"]) == list(CLASSES)
     np.testing.assert_array_equal(list(answer["probabilities"].values()), expected)
     assert answer["class"] == CLASSES[int(expected.argmax())]
@@ -55,30 +54,28 @@ def test_the_answer_is_that_of_training(models_dir, tmp_path, capsys, seconds):
 
 def test_text_gives_the_class_then_bars(models_dir, tmp_path, capsys):
     path = write(tmp_path / "a.wav", babble(1.0))
-    [answer] = ask_json(capsys, "-fn", path)
-    first, *rows = ask(capsys, "-fn", path).splitlines()
+    [answer] = classify_json(capsys, "-fn", path)
+    first, *rows = classify(capsys, "-fn", path).splitlines()
     assert first == f"{path}: {answer['class']}"
     ranked = sorted(answer["probabilities"].items(), key=lambda item: -item[1])
-    assert [row.split()[0] for row in rows] == [name for name, _ in ranked]
-    for row, (_, share) in zip(rows, ranked, strict=True):
-        assert f"{share:.1%}" in row
+    for row, (name, share) in zip(rows, ranked, strict=True):
+        assert row.split()[:2] == [name, f"{share:.1%}"]
         assert row.count("█") == int(round(share * 24 * 8) / 8)
 
 
 def test_lossless_copies_get_identical_probabilities(models_dir, tmp_path, capsys):
-    samples = babble(1.3)
+    mono = babble(1.3)
+    stereo = np.repeat(mono[:, None], 2, axis=1)
     copies = [
-        write(tmp_path / f"{subtype}_{channels}{suffix}", stored, subtype)
-        for suffix, subtype in [
-            *((".wav", "PCM_16"), (".wav", "PCM_24"), (".wav", "PCM_32")),
-            *((".wav", "FLOAT"), (".flac", "PCM_16")),
+        write(tmp_path / f"{subtype}_{stored.ndim}{suffix}", stored, subtype)
+        for suffix, subtypes in [
+            (".wav", ("PCM_16", "PCM_24", "PCM_32", "FLOAT")),
+            (".flac", ("PCM_16",)),
         ]
-        for channels, stored in [
-            (1, samples),
-            (2, np.repeat(samples[:, None], 2, axis=1)),
-        ]
+        for subtype in subtypes
+        for stored in (mono, stereo)
     ]
-    answers = ask_json(capsys, "-fn", *copies)
+    answers = classify_json(capsys, "-fn", *copies)
     assert len(answers) == 10
     for answer in answers:
         assert answer["probabilities"] == answers[0]["probabilities"]
@@ -86,40 +83,38 @@ def test_lossless_copies_get_identical_probabilities(models_dir, tmp_path, capsy
 
 def test_a_name_in_the_models_folder_is_found(models_dir, capsys):
     write(models_dir / "clip.wav", babble(1.0))
-    [answer] = ask_json(capsys, "-fn", "clip.wav")
+    [answer] = classify_json(capsys, "-fn", "clip.wav")
     assert answer["file"] == str(models_dir / "clip.wav")
 
 
-def test_much_left_out_is_said(models_dir, tmp_path, capsys):
+def test_a_note_tells_that_much_was_left_out(models_dir, tmp_path, capsys):
     short, long = (write(tmp_path / f"{s}.wav", babble(s)) for s in (1.9, 2.1))
-    assert "note" not in ask(capsys, "-fn", short)
-    text = ask(capsys, "-fn", long)
-    assert "note: only the centre 1 s of 2.1 s were heard; --windows" in text
+    assert "note:" not in classify(capsys, "-fn", short)
+    text = classify(capsys, "-fn", long)
+    assert "note: only the centre 1 s of 2.1 s were classified; --windows" in text
 
 
-def test_an_empty_upper_band_is_told(models_dir, tmp_path, capsys):
+def test_a_note_tells_of_an_empty_upper_band(models_dir, tmp_path, capsys):
     spectrum = np.fft.rfft(babble(1.0))
     spectrum[4000:] = 0.0
     narrow = write(tmp_path / "narrow.wav", np.fft.irfft(spectrum), "FLOAT")
-    text = ask(capsys, "-fn", narrow)
-    assert "note: sound reaches only 4.1 kHz where the model expects 7.5 kHz" in text
+    text = classify(capsys, "-fn", narrow)
+    assert "note: sound reaches only 4.1 kHz, but the model expects 7.5 kHz" in text
     assert "unreliable" in text
     wide = write(tmp_path / "wide.wav", babble(1.0))
-    assert "note" not in ask(capsys, "-fn", wide)
+    assert "note:" not in classify(capsys, "-fn", wide)
 
 
 def test_audio_in_and_bare_models_answer_too(models_dir, tmp_path, capsys):
     path = write(tmp_path / "a.wav", babble(1.4))
-    [fused] = ask_json(capsys, "-fn", path, "--model", "fuse.tflite")
+    [fused] = classify_json(capsys, "-fn", path, "--model", "fuse.tflite")
     assert fused["class"] in CLASSES
     shape = (1, *FrontEnd(duration_s=1.0).input_shape)
     bare = tmp_path / "bare.tflite"
     bare.write_bytes(small_model(shape, CLASSES))
-    assert "give them with --labels" in ask_for_error(
-        capsys, "-fn", path, "--model", bare
-    )
-    [named] = ask_json(capsys, "-fn", path, "--model", bare, "--labels", "x,y,z")
-    [plain] = ask_json(capsys, "-fn", path)
+    assert "give them with --labels" in error_of(capsys, "-fn", path, "--model", bare)
+    [named] = classify_json(capsys, "-fn", path, "--model", bare, "--labels", "x,y,z")
+    [plain] = classify_json(capsys, "-fn", path)
     assert list(named["probabilities"].items()) == list(
         zip("xyz", plain["probabilities"].values(), strict=True)
     )
@@ -138,13 +133,13 @@ def test_a_bad_file_among_many_does_not_stop_the_rest(models_dir, tmp_path, caps
     assert lines[-1].endswith("; 2 refused")
     first, second = captured.err.splitlines()
     assert first.startswith(f"{tmp_path}/bad\\n.wav: cannot be read as audio")
-    assert second.startswith(f"{tmp_path}/gone: no such file, nor")
+    assert second.startswith(f"{tmp_path}/gone: no such file, here or in")
 
 
-def test_csv_has_a_row_a_file(models_dir, tmp_path, capsys):
+def test_csv_has_one_row_per_file(models_dir, tmp_path, capsys):
     path = write(tmp_path / 'anger_a,"b".wav', babble(1.0))
-    [row] = csv.DictReader(io.StringIO(ask(capsys, "-fn", path, "--csv")))
-    [answer] = ask_json(capsys, "-fn", path)
+    [row] = csv.DictReader(io.StringIO(classify(capsys, "-fn", path, "--csv")))
+    [answer] = classify_json(capsys, "-fn", path)
     assert row["file"] == str(path)
     assert row["class"] == answer["class"]
     assert row["correct_class"] == "anger"
@@ -157,7 +152,9 @@ def test_csv_has_a_row_a_file(models_dir, tmp_path, capsys):
     [
         ([], "give recordings with -fn, or --mic"),
         (["-fn", "x", "--mic"], "give recordings with -fn, or --mic"),
-        (["--mic", "--json"], "--mic shows its answers live"),
+        (["--mic", "--json"], "--mic prints live"),
+        (["--mic", "--jobs", "2"], "--mic classifies one window at a time"),
+        (["-fn", ""], "need a name"),
         (["-fn", "x", "--device", "1"], "--device chooses the microphone"),
         (["-fn", "x", "--hop", "1"], "--hop belongs to a timeline"),
         (["-fn", "x", "--length", "1"], "--length belongs to a timeline"),
@@ -168,20 +165,20 @@ def test_csv_has_a_row_a_file(models_dir, tmp_path, capsys):
         (["-fn", "x", "--windows", "--hop", "0"], "--hop must be above 0"),
         (["-fn", "x", "--jobs", "0"], "--jobs must be at least 1"),
         (["-fn", "x", "--labels", "a,b"], "--labels names the classes of a model"),
-        (["-fn", "x", "--model", "y", "-it", "mfcc"], "leave them out with --model"),
+        (["-fn", "x", "--model", "y", "-it", "mfcc"], "omit them with --model"),
         (["-fn", "x", "--model", "y"], "y: No such file"),
         (["-fn", "x"], "x: no such file"),
         (["-fn", "a\nb"], "a\\nb: no such file"),
     ],
 )
 def test_mistakes_are_one_line(models_dir, capsys, words, message):
-    assert message in ask_for_error(capsys, *words)
+    assert message in error_of(capsys, *words)
 
 
 @pytest.mark.parametrize("name", ["it's.wav", 'a "b".wav', "new\nline.wav", "ü€😀.wav"])
 def test_odd_names_are_answered(models_dir, tmp_path, capsys, name):
     path = write(tmp_path / "a.wav", babble(1.0)).rename(tmp_path / name)
-    text = ask(capsys, "-fn", path)
+    text = classify(capsys, "-fn", path)
     assert text.startswith(str(path).replace("\n", "\\n") + ": ")
 
 
@@ -223,32 +220,28 @@ def test_the_script_reads_standard_input_and_ends_with_a_status(models_dir, tmp_
 
 
 def test_ctrl_c_ends_a_timeline_at_once(models_dir, tmp_path):
-    """The window in work is finished, not the recording."""
+    """The current window is finished, not the recording, which takes minutes."""
     path = write(tmp_path / "long.wav", np.tile(babble(10.0), 60))
-    model = models_dir / "plain.tflite"
-    words = [SCRIPT, "--model", model, "-fn", "-", "--windows", "--hop", "0.01"]
-    pipe = subprocess.PIPE
-    command = [sys.executable, *map(str, words)]
+    words = ["--model", models_dir / "plain.tflite", "-fn", "-", "--windows"]
     with subprocess.Popen(
-        command,
-        stdin=pipe,
-        stdout=pipe,
-        stderr=pipe,
-        # a shell that starts the tests in the background has them ignore Ctrl-C
+        [sys.executable, *map(str, (SCRIPT, *words, "--hop", "0.01"))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # a shell that starts the tests in the background makes them ignore Ctrl-C
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         try:
-            process.stdin.write(path.read_bytes())  # returns when the script is at work
+            process.stdin.write(path.read_bytes())  # returns when the script reads
             process.stdin.close()
             time.sleep(1.0)
             process.send_signal(signal.SIGINT)
             process.stdin = None
-            output, said = process.communicate(timeout=60)  # all of it takes minutes
+            output, errors = process.communicate(timeout=60)
         finally:
             process.kill()
     assert process.returncode == 130
-    assert output == b""
-    assert said == b"inference_single_file.py: stopped\n"
+    assert (output, errors) == (b"", b"inference_single_file.py: stopped\n")
 
 
 def test_help_fits_a_screen():
@@ -260,22 +253,12 @@ def test_help_fits_a_screen():
 
 
 def test_real_files_get_the_class_of_the_training_path(emo_db_dir, models_dir, capsys):
-    """On the real corpus, strict reader against this command; and no false note."""
+    """The strict WAV reader and this command agree, and no note is false."""
     paths = sorted((emo_db_dir / "EMO-DB" / "wav").glob("*.wav"))[::18]
     model = load_model(models_dir / "plain.tflite")
-    answers = ask_json(capsys, "-fn", *paths)
+    answers = classify_json(capsys, "-fn", *paths)
     assert len(answers) == len(paths) >= 20
     for path, answer in zip(paths, answers, strict=True):
-        segments = from_pcm16(prepare(read_wav(path, RATE_HZ), model.front_end))
-        [expected] = model.predict(compute_features(segments, model.front_end))
+        expected = predict_utterance(model, read_wav(path, RATE_HZ))
         assert answer["class"] == CLASSES[int(expected.argmax())]
         assert not any("unreliable" in note for note in answer["notes"])
-
-
-def test_small_parts():
-    assert bar(1.0) == "█" * 24
-    assert bar(0.0) == ""
-    assert bar(0.5 + 1 / 384) == "█" * 12  # halves go to the even eighth
-    assert clock(3723.449) == "1:02:03.45"
-    assert clock(59.996) == "0:01:00.00"
-    assert class_of([0.4, 0.4, 0.2], CLASSES) == "neutral"

@@ -2,13 +2,11 @@
 
 import io
 import sys
-from collections.abc import Callable
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 import pytest
-from small_models import CLASSES, RATE_HZ, ask_for_error, babble
+from small_models import CLASSES, RATE_HZ, babble, error_of
 
 from hyperparameters import InputError
 from utils.audio.decode import blocks
@@ -21,8 +19,8 @@ from utils.inference.microphone import Screen, live, microphone_blocks
 pytest_plugins = ["inference_fixtures"]
 
 
-def test_a_stream_is_answered_as_the_timeline(plain, talk):
-    """The microphone's code, with a file as the source of its blocks."""
+def test_a_stream_is_classified_like_a_timeline(plain, talk):
+    """The blocks come from a file instead of the microphone."""
     sliding = Sliding(length=RATE_HZ, hop=RATE_HZ)
     stream = np.concatenate(list(blocks(talk, RATE_HZ)))
     shown: list[list[str]] = []
@@ -45,7 +43,7 @@ def test_a_quiet_room_is_no_speech(plain):
 
 def test_the_screen_replaces_what_it_showed():
     class Terminal(io.StringIO):
-        def isatty(self) -> bool:
+        def isatty(self):
             return True
 
     terminal, file = Terminal(), io.StringIO()
@@ -57,27 +55,27 @@ def test_the_screen_replaces_what_it_showed():
     assert file.getvalue() == "one\ntwo\n"
 
 
-def test_without_sounddevice_the_line_says_what_to_install(
+def test_without_sounddevice_the_error_tells_the_remedy(
     models_dir, monkeypatch, capsys
 ):
     monkeypatch.setitem(sys.modules, "sounddevice", None)  # as not installed
-    assert "pip install sounddevice" in ask_for_error(capsys, "--mic")
+    assert "pip install sounddevice" in error_of(capsys, "--mic")
 
 
-def device(start: Callable[..., None]) -> ModuleType:
-    """In place of `sounddevice`: an input that can be opened, and then starts so."""
+def device(start):
+    """Replaces `sounddevice`: its input can be opened; `start` decides what follows."""
     module = ModuleType("sounddevice")
     module.PortAudioError = type("PortAudioError", (Exception,), {})
 
     class InputStream:
-        def __init__(self, *, callback, blocksize, **_: object) -> None:
+        def __init__(self, *, callback, blocksize, **_):
             self.blocks = [np.zeros((blocksize, 1), np.float32)] * 2
             self.callback = callback
 
-        def start(self) -> None:
+        def start(self):
             start(module, self)
 
-        def close(self) -> None:
+        def close(self):
             closed.append(self)
 
     closed: list[InputStream] = []
@@ -86,26 +84,26 @@ def device(start: Callable[..., None]) -> ModuleType:
 
 
 def test_an_input_that_does_not_start_is_refused(models_dir, monkeypatch, capsys):
-    def busy(module: ModuleType, stream: Any) -> None:
+    def busy(module, stream):
         raise module.PortAudioError("Error starting stream:\n Device unavailable")
 
     monkeypatch.setitem(sys.modules, "sounddevice", device(busy))
-    message = ask_for_error(capsys, "--mic")
+    message = error_of(capsys, "--mic")
     assert message.startswith("--mic: no input to record from at 16000 Hz (Error start")
 
 
 def test_an_unplugged_microphone_is_refused(monkeypatch):
-    def unplugged(module: ModuleType, stream: Any) -> None:
+    def unplugged(module, stream):
         for block in stream.blocks:
-            stream.callback(block)  # and no more
+            stream.callback(block)  # then none
 
     module = device(unplugged)
     monkeypatch.setitem(sys.modules, "sounddevice", module)
     monkeypatch.setattr(microphone, "GONE_S", 0.05)
-    heard = []
+    received = []
     with pytest.raises(InputError, match=r"--mic: no sound has come for 0\.05 s"):
-        heard.extend(len(block) for block in microphone_blocks(RATE_HZ, None))
-    assert heard == [RATE_HZ // 10] * 2
+        received.extend(len(block) for block in microphone_blocks(RATE_HZ, None))
+    assert received == [RATE_HZ // 10] * 2
     assert len(module.closed) == 1
 
 
@@ -116,4 +114,4 @@ def test_without_a_microphone_the_line_says_so(models_dir, capsys):
         pytest.skip("sounddevice or PortAudio is not installed")
     if any(device["max_input_channels"] for device in sounddevice.query_devices()):
         pytest.skip("this machine has a microphone")
-    assert ask_for_error(capsys, "--mic").startswith("--mic: no input to record from")
+    assert error_of(capsys, "--mic").startswith("--mic: no input to record from")

@@ -1,4 +1,4 @@
-"""What the user names is found: files, folders, lists."""
+"""Recordings are found by the names that the user gives: files, folders, lists."""
 
 import os
 
@@ -42,10 +42,10 @@ def test_a_list_may_begin_with_a_byte_order_mark(tmp_path):
 
 
 @pytest.mark.parametrize("word", ["empty", "@empty/list.txt", "@nothing"])
-def test_nothing_to_hear_is_refused(tmp_path, monkeypatch, word):
+def test_names_without_recordings_are_refused(tmp_path, monkeypatch, word):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "list.txt").write_text("\n")
-    message = "no recording in this folder|names no recording|list cannot be read"
+    message = "contains no recording|names no recording|list cannot be read"
     with pytest.raises(InputError, match=message), open_sources([word], tmp_path):
         pass

@@ -1,4 +1,4 @@
-"""A timeline of a long recording: windows, speech and pauses, the drawing."""
+"""Timelines of long recordings: windows, speech and pauses, the drawing."""
 
 import csv
 import io
@@ -6,7 +6,15 @@ import io
 import numpy as np
 import pytest
 import soundfile
-from small_models import CLASSES, RATE_HZ, ask, ask_for_error, ask_json, babble, write
+from small_models import (
+    CLASSES,
+    RATE_HZ,
+    babble,
+    classify,
+    classify_json,
+    error_of,
+    write,
+)
 
 from utils.audio.decode import blocks
 from utils.audio.windows import Sliding
@@ -16,7 +24,7 @@ pytest_plugins = ["inference_fixtures"]
 
 
 def test_a_timeline_tells_speech_from_silence(models_dir, talk, capsys):
-    [answer] = ask_json(capsys, "-fn", talk, "--windows")
+    [answer] = classify_json(capsys, "-fn", talk, "--windows")
     windows = answer["windows"]
     assert [window["start_s"] for window in windows] == list(range(11))
     assert windows[-1]["end_s"] == 10.5
@@ -29,7 +37,7 @@ def test_a_timeline_tells_speech_from_silence(models_dir, talk, capsys):
     )
 
 
-def test_each_window_is_answered_as_a_file_of_its_own(plain, talk, tmp_path):
+def test_each_window_is_classified_like_a_separate_file(plain, talk, tmp_path):
     sliding = Sliding(length=12_000, hop=8_000)  # shorter than the model's segment
     timeline = classify_windows(talk, "talk", plain, sliding=sliding, jobs=3)
     samples, _ = soundfile.read(talk)
@@ -43,27 +51,17 @@ def test_each_window_is_answered_as_a_file_of_its_own(plain, talk, tmp_path):
 def test_sound_that_no_window_holds_is_refused(models_dir, tmp_path, capsys):
     samples = np.concatenate([np.zeros(2 * RATE_HZ), babble(1.0)])
     path = write(tmp_path / "late.wav", samples)
-    message = ask_for_error(capsys, "-fn", path, "--windows", "--hop", "4")
+    message = error_of(capsys, "-fn", path, "--windows", "--hop", "4")
     assert "sound lies only between the windows; shorten --hop" in message
 
 
 def test_a_timeline_as_text_and_csv(models_dir, talk, capsys):
-    text = ask(capsys, "-fn", talk, "--windows", "--hop", "2").splitlines()
+    text = classify(capsys, "-fn", talk, "--windows", "--hop", "2").splitlines()
     assert "  0:00:04.00  0:00:05.00  no speech" in text
     assert "  mean of the windows with speech, 3 of 6:" in text
-    rows = list(
-        csv.DictReader(
-            io.StringIO(ask(capsys, "-fn", talk, "--windows", "--hop", "2", "--csv"))
-        )
-    )
-    assert [row["start_s"] for row in rows] == [
-        "0.0",
-        "2.0",
-        "4.0",
-        "6.0",
-        "8.0",
-        "10.0",
-    ]
+    output = classify(capsys, "-fn", talk, "--windows", "--hop", "2", "--csv")
+    rows = list(csv.DictReader(io.StringIO(output)))
+    assert [float(row["start_s"]) for row in rows] == [0, 2, 4, 6, 8, 10]
     assert rows[2]["class"] == "no speech"
     assert rows[2]["anger"] == ""
     assert sum(float(rows[0][name]) for name in CLASSES) == pytest.approx(1.0, abs=1e-5)
@@ -71,7 +69,7 @@ def test_a_timeline_as_text_and_csv(models_dir, talk, capsys):
 
 def test_a_timeline_is_drawn(models_dir, talk, capsys):
     target = talk.with_suffix(".png")
-    ask(capsys, "-fn", talk, "--windows", "--plot", target)
+    classify(capsys, "-fn", talk, "--windows", "--plot", target)
     assert target.read_bytes().startswith(b"\x89PNG")
 
 

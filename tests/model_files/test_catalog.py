@@ -1,37 +1,46 @@
-"""Which model answers: the card of a folder, and the choice from it."""
+"""The catalog of a folder, the choice of a model, and the shipped clips and models."""
 
+import json
 import re
+import shutil
 
 import pytest
 import soundfile
-from small_models import CLASSES, ask_for_error, small_model
+from small_models import CLASSES, error_of, small_model
 
 import inference_single_file
 from hyperparameters import FrontEnd, InputError
 from utils.corpora.emo_db import EMOTION_OF_LETTER
 from utils.files import PROJECT
-from utils.inference.file_labels import read_label
-from utils.model_files import catalog as card
+from utils.inference.answers import read_label
+from utils.model_files import catalog
+from utils.model_files.metadata import read_metadata
+from utils.model_files.new_voice import new_voice_scores
 
 pytest_plugins = ["inference_fixtures"]
+RECORDS = PROJECT / "reproduction"
+SPEAKER_RUN = next(RECORDS.glob("EMO-DB_*_cross_entropy_speaker-last_*"))
 
 
-def test_options_choose_among_the_card(models_dir):
-    def chosen(*words: str) -> str:
-        arguments = inference_single_file.parse_args(["-fn", "x", *words])
-        return inference_single_file.model_path(arguments).name
-
-    assert chosen() == "plain.tflite"
-    assert chosen("-id", "1", "-at", "all", "-ln", "cross_entropy") == "plain.tflite"
-    assert chosen("-ln", "focal") == "focal.tflite"
-    assert chosen("-it", "mel_spectrogram") == "mel.tflite"
-    assert chosen("-id", "0.5") == "mel.tflite"
-    assert chosen("--model", "focal.tflite") == "focal.tflite"  # a name in there
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("", "plain"),
+        ("-id 1 -at all -ln cross_entropy", "plain"),
+        ("-ln focal", "focal"),
+        ("-it mel_spectrogram", "mel"),
+        ("-id 0.5", "mel"),
+        ("--model focal.tflite", "focal"),  # a file name in the models folder
+    ],
+)
+def test_options_choose_a_model(models_dir, words, expected):
+    arguments = inference_single_file.parse_args(["-fn", "x", *words.split()])
+    assert inference_single_file.model_path(arguments).stem == expected
 
 
 def test_a_choice_that_does_not_exist_is_refused(models_dir, capsys):
-    message = ask_for_error(capsys, "-fn", "x", "-ln", "focal", "-it", "spectrogram")
-    assert message.startswith("no model for -ln focal -it spectrogram; there is ")
+    message = error_of(capsys, "-fn", "x", "-ln", "focal", "-it", "spectrogram")
+    assert message.startswith("no model for -ln focal -it spectrogram; available: ")
     assert "-id 1 -at all -ln focal -it mfcc" in message
     assert "-id 0.5 -at impro -ln cross_entropy -it mel_spectrogram" in message
 
@@ -39,18 +48,23 @@ def test_a_choice_that_does_not_exist_is_refused(models_dir, capsys):
 def test_a_changed_model_is_refused(models_dir, capsys):
     path = models_dir / "plain.tflite"
     path.write_bytes(path.read_bytes() + b"\0")
-    assert "not the file that card.json describes" in ask_for_error(capsys, "-fn", "x")
+    assert "differs from its entry in catalog.json" in error_of(capsys, "-fn", "x")
     path.unlink()
-    assert "is missing or not the file" in ask_for_error(capsys, "-fn", "x")
-    (models_dir / "card.json").unlink()
-    assert "has no card.json" in ask_for_error(capsys, "-fn", "x")
+    assert "is missing or differs" in error_of(capsys, "-fn", "x")
+    for content, message in [
+        ("{", "is damaged"),
+        ('{"format": 0}', "must have format 1"),
+        (None, "has no catalog.json"),
+    ]:
+        target = models_dir / "catalog.json"
+        target.unlink() if content is None else target.write_text(content)
+        assert message in error_of(capsys, "-fn", "x")
 
 
-def test_the_card_says_what_each_model_is(models_dir, capsys):
-    assert card.main(["--folder", str(models_dir), "--default", "mel.tflite"]) == 0
+def test_the_catalog_describes_each_model(models_dir, capsys):
+    assert catalog.main(["--folder", str(models_dir), "--default", "mel.tflite"]) == 0
     assert capsys.readouterr().out == "4 models, default mel.tflite\n"
-    content = card.read_card(models_dir)
-    assert content["default"] == "mel.tflite"
+    content = catalog.read_catalog(models_dir)
     by_file = {model["file"]: model for model in content["models"]}
     path = models_dir / "mel.tflite"
     assert by_file["mel.tflite"] == {
@@ -63,20 +77,24 @@ def test_the_card_says_what_each_model_is(models_dir, capsys):
         "precision": "float32",
         "fused": False,
         "classes": list(CLASSES),
-        "sha256": card.sha256(path),
+        "sha256": catalog.sha256(path),
         "bytes": path.stat().st_size,
     }
     assert by_file["fuse.tflite"]["fused"] is True
-    assert card.build_card(models_dir)["default"] == "mel.tflite"  # kept from the card
+    assert catalog.build_catalog(models_dir)["default"] == "mel.tflite"  # is kept
+    (models_dir / "catalog.json").unlink()
+    assert catalog.build_catalog(models_dir)["default"] == "focal.tflite"
+    with pytest.raises(InputError, match="--default must be one of focal"):
+        catalog.build_catalog(models_dir, "other.tflite")
 
 
-def test_a_card_needs_models_that_say_what_they_are(tmp_path):
-    with pytest.raises(InputError, match=r"holds no \.tflite"):
-        card.build_card(tmp_path)
+def test_a_catalog_needs_models_with_metadata(tmp_path):
+    with pytest.raises(InputError, match=r"contains no \.tflite"):
+        catalog.build_catalog(tmp_path)
     shape = (1, *FrontEnd().input_shape)
     (tmp_path / "bare.tflite").write_bytes(small_model(shape, CLASSES))
-    with pytest.raises(InputError, match="must name corpus, audio_type"):
-        card.build_card(tmp_path)
+    with pytest.raises(InputError, match="lacks corpus, audio_type"):
+        catalog.build_catalog(tmp_path)
 
 
 def test_the_clips_are_what_their_readme_says():
@@ -92,3 +110,31 @@ def test_the_clips_are_what_their_readme_says():
         assert form == ("WAV", "PCM_16", 16_000, 1)
         label = read_label(name, tuple(EMOTION_OF_LETTER.values()))
         assert label == (name.partition("_")[0], "demo")
+
+
+def test_shipped_models_state_the_recorded_score_for_a_new_voice():
+    metrics = json.loads((SPEAKER_RUN / "metrics.json").read_text())
+    wa = 100 * metrics["keras"]["headline"]["wa"]["value"]
+    content = catalog.read_catalog(PROJECT / "inference_tests")
+    for model in content["models"]:
+        path = PROJECT / "inference_tests" / model["file"]
+        assert catalog.sha256(path) == model["sha256"]
+        metadata = read_metadata(path)
+        assert metadata["new_voice"] == new_voice_scores(SPEAKER_RUN)
+        assert f"EMO-DB, expect {wa:.1f} % [" in metadata["new_voice"]["text"]
+        assert "utils.frontend" not in metadata["caller_must"]
+
+
+def test_scores_for_a_new_voice_are_of_the_same_network(models_dir, tmp_path, capsys):
+    shipped = (
+        PROJECT / "inference_tests/EMO-DB_3.0s_Segmented_cross_entropy_int8.tflite"
+    )
+    shutil.copy(shipped, tmp_path)
+    words = ["--folder", str(tmp_path), "--new_voice"]
+    assert catalog.main([*words, str(SPEAKER_RUN)]) == 0
+    assert capsys.readouterr().out.startswith("1 models, default EMO-DB")
+    with pytest.raises(InputError, match="another duration_s, dataset_name"):
+        catalog.main(["--folder", str(models_dir), "--new_voice", str(SPEAKER_RUN)])
+    for run in RECORDS.glob("EMO-DB_*_cross_entropy_[ap]*_seed42_*"):
+        with pytest.raises(InputError, match="complete speaker-independent run"):
+            catalog.main([*words, str(run)])

@@ -1,10 +1,10 @@
-"""A run's own .keras file answers like its exported model."""
+"""A run's .keras file predicts like its exported model."""
 
 import json
 
 import numpy as np
 import pytest
-from small_models import CLASSES, RATE_HZ, ask_for_error, ask_json, babble, write
+from small_models import CLASSES, RATE_HZ, babble, classify_json, error_of, write
 
 from hyperparameters import FrontEnd
 from utils.audio.features import compute_features
@@ -37,7 +37,7 @@ def test_a_keras_model_of_a_run_answers(models_dir, tmp_path, capsys):
     }
     (tmp_path / "run" / "config.json").write_text(json.dumps(config))
     path = write(tmp_path / "a.wav", babble(1.4))
-    [answer] = ask_json(capsys, "-fn", path, "--model", fold / "weights.keras")
+    [answer] = classify_json(capsys, "-fn", path, "--model", fold / "weights.keras")
     segments = from_pcm16(prepare(read_wav(path, RATE_HZ), front_end))
     expected = model.predict(compute_features(segments, front_end), verbose=0)[0]
     np.testing.assert_allclose(
@@ -48,9 +48,9 @@ def test_a_keras_model_of_a_run_answers(models_dir, tmp_path, capsys):
     model.save(alone)
     foreign = {"model_type": "another program's", "command": ["python", "it.py"]}
     (tmp_path / "config.json").write_text(json.dumps(foreign))
-    said = ask_for_error(capsys, "-fn", path, "--model", alone)
-    assert "does not name its classes" in said
+    message = error_of(capsys, "-fn", path, "--model", alone)
+    assert "does not name its classes" in message
     alone.write_bytes(alone.read_bytes()[:1000])
-    assert "cannot be loaded by Keras" in ask_for_error(
+    assert "cannot be loaded by Keras" in error_of(
         capsys, "-fn", path, "--model", alone
     )

@@ -1,8 +1,8 @@
-"""The front-end in front of the network, in one `.tflite`: samples to probabilities.
+"""The front-end and a network joined in one `.tflite`: samples to probabilities.
 
-The front-end is converted alone, in float32 and built-in operators, and its graph is
-put before that of an exported network. So all precisions share one front-end, and none
-is quantised: the converter's own int8 and dynamic-range ruin mel and DCT matrices.
+The front-end is converted alone, to float32 and built-in operators; its graph then
+precedes the graph of an exported network. All precisions share it, and it is never
+quantised: the converter's int8 and dynamic-range modes ruin mel and DCT matrices.
 """
 
 import copy
@@ -26,14 +26,13 @@ QUANTIZE, DEQUANTIZE = (Builtin.QUANTIZE, 1), (Builtin.DEQUANTIZE, 2)
 
 
 def normalise(samples: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:
-    """`utils.audio.prepare.normalise` and the rounding to 16 bits, after padding.
+    """`utils.audio.prepare.normalise` and rounding to 16 bits, in a graph.
 
-    The percentile is that of the samples between the zeros that
-    `utils.audio.prepare.pad` put there, half on each side, the odd one at the end.
-    Zeros of the recording itself count as padding if it begins and ends with them.
+    `utils.audio.prepare.pad` has put zeros around the samples, half on each side, the
+    odd one at the end. The percentile leaves them out. If the recording itself begins
+    and ends with zeros, those count as padding too.
 
-    Plain float32 would round one sample in 7,000 to the next of its 65,536 steps, and
-    move an MFCC of a quiet frame by up to 0.008: the gain is a sum of two float32.
+    float32 rounds about one sample in 10,000 to the neighbouring 16-bit step.
 
     Args:
         samples: (1, duration_samples), float32, cut and padded.
@@ -42,46 +41,27 @@ def normalise(samples: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:
     Returns:
         Same shape, float32, within ±1.
     """
-    gain, gain_rest = _gain(samples, front_end)
-    scaled, scaled_rest = samples * gain, samples * gain_rest
-    nearest = tf.round(scaled + scaled_rest)
-    steps = nearest + tf.round((scaled - nearest) + scaled_rest)
+    steps = tf.round(samples * (FULL_SCALE / _level(samples, front_end)))
     return tf.clip_by_value(steps, -FULL_SCALE, FULL_SCALE) / PCM16_SCALE
 
 
-def _gain(samples: tf.Tensor, front_end: FrontEnd) -> tuple[tf.Tensor, tf.Tensor]:
-    """32767 over the percentile: its upper 8 bits, so that a product with a 16-bit
-    sample is exact, and the rest; (), float32."""
+def _level(samples: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:
+    """Percentile of the absolute samples, interpolated as in NumPy; (), float32."""
     length = front_end.duration_samples
     share_above = 1.0 - front_end.normalise_percentile / 100.0
     kept = min(length, math.ceil((length - 1) * share_above) + 2)
     loudest = tf.math.top_k(tf.abs(samples[0]), kept).values
-    last = tf.maximum(0.0, length - 1 - _padding_samples(samples))
-    mantissa, exponent = math.frexp(share_above)
-    share_upper = math.ldexp(round(mantissa * 256), exponent - 8)
-    rank, rank_rest = last * share_upper, last * (share_above - share_upper)
-    whole = tf.floor(rank + rank_rest)
-    index = tf.cast(whole, tf.int32)
-    louder, quieter = (tf.gather(loudest, index + i) for i in (0, 1))
-    drop = ((rank - whole) + rank_rest) * (louder - quieter)
-    louder += np.finfo(np.float64).eps
-    level = louder - drop
-    level_rest = (louder - level) - drop  # what float32 lost in the line before
-    gain, _ = _split(FULL_SCALE / level, 16)
-    level_upper, level_lower = _split(level, 8)
-    missing = FULL_SCALE - gain * level_upper - gain * level_lower - gain * level_rest
-    return gain, missing / level
-
-
-def _split(value: tf.Tensor, bits: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """A float32 as the sum of one without its last bits, and the rest (Dekker 1971)."""
-    scaled = value * (2.0**bits + 1.0)
-    upper = scaled - (scaled - value)
-    return upper, value - upper
+    rank = tf.maximum(0.0, length - 1 - _padding_samples(samples)) * share_above
+    whole = tf.floor(rank)
+    louder, quieter = (
+        tf.gather(loudest, tf.cast(whole, tf.int32) + step) for step in (0, 1)
+    )
+    level = louder - (rank - whole) * (louder - quieter)
+    return level + np.finfo(np.float64).eps  # silence is not divided by zero
 
 
 def _padding_samples(samples: tf.Tensor) -> tf.Tensor:
-    """How many zeros were added on both sides together, (), float32."""
+    """Number of zeros that padding added on both sides together, (), float32."""
     is_sound = tf.cast(tf.not_equal(samples, 0.0), tf.float32)
     before, after = (
         tf.reduce_sum(
@@ -93,11 +73,11 @@ def _padding_samples(samples: tf.Tensor) -> tf.Tensor:
 
 
 def features(samples: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:
-    """`utils.audio.features.compute_features` in operators that TFLite has.
+    """`utils.audio.features.compute_features` in TFLite's built-in operators.
 
     Args:
         samples: (1, duration_samples), float32, normalised.
-        front_end: Input type and its constants.
+        front_end: Input type and constants.
 
     Returns:
         (1, num_frames, num_features, 1), float32.
@@ -108,7 +88,7 @@ def features(samples: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:
     values = tf.abs(tf.signal.rfft(frames, [front_end.fft_size]))
     if front_end.input_type != "spectrogram":
         matrix = mel_matrix(front_end).astype(np.float32)
-        rows = np.flatnonzero(matrix.any(axis=1))  # no weight outside: 6 % smaller
+        rows = np.flatnonzero(matrix.any(axis=1))  # others are zero: 6 % smaller
         used = slice(rows[0], rows[-1] + 1)
         mel = tf.matmul(values[..., used], matrix[used])
         values = tf.math.log(mel + front_end.log_offset)
@@ -132,15 +112,15 @@ def convert_front_end(front_end: FrontEnd) -> bytes:
 
 
 def join(front: bytes, network: bytes) -> bytes:
-    """Put one model's graph before another's.
+    """Feed one model's output into another model.
 
     Args:
-        front: `.tflite` of one subgraph, float32.
-        network: `.tflite` of one subgraph, float32 or int8 at its ends; its weights
-            and operators are kept as they are.
+        front: `.tflite` with one subgraph, float32.
+        network: `.tflite` with one subgraph whose input and output are float32 or
+            int8. Its weights and operators do not change.
 
     Returns:
-        `.tflite` of one subgraph, float32 at both ends.
+        `.tflite` with one subgraph, float32 at both ends.
     """
     joined = schema.ModelT()
     joined.version, joined.description = 3, "front-end and network"
@@ -148,21 +128,21 @@ def join(front: bytes, network: bytes) -> bytes:
     graph = schema.SubGraphT()
     graph.tensors, graph.operators = [], []
     joined.subgraphs = [graph]
-    samples, features_made = _append(joined, front)
+    samples, features_out = _append(joined, front)
     first = len(graph.operators)
-    features_taken, probabilities = _append(joined, network)
-    if graph.tensors[features_taken].type == schema.TensorType.FLOAT32:
+    features_in, probabilities = _append(joined, network)
+    if graph.tensors[features_in].type == schema.TensorType.FLOAT32:
         for operator in graph.operators[first:]:
             operator.inputs = [
-                features_made if index == features_taken else index
+                features_out if index == features_in else index
                 for index in operator.inputs
             ]
     else:
-        seam = _operator(joined, QUANTIZE, features_made, features_taken)
-        graph.operators.insert(first, seam)
-        integers, probabilities = probabilities, _add_real(graph, probabilities)
-        end = _operator(joined, DEQUANTIZE, integers, probabilities)
-        graph.operators.append(end)
+        quantize = _operator(joined, QUANTIZE, features_out, features_in)
+        graph.operators.insert(first, quantize)
+        integers, probabilities = probabilities, _add_float32(graph, probabilities)
+        dequantize = _operator(joined, DEQUANTIZE, integers, probabilities)
+        graph.operators.append(dequantize)
     graph.inputs, graph.outputs = [samples], [probabilities]
     joined.signatureDefs = [_signature(samples, probabilities)]
     builder = flatbuffers.Builder(len(front) + len(network))
@@ -171,7 +151,7 @@ def join(front: bytes, network: bytes) -> bytes:
 
 
 def _append(target: Any, content: bytes) -> tuple[int, int]:
-    """Add a model's tensors and operators; return the new numbers of its two ends."""
+    """Add a model's graph; return the new indices of its input and output."""
     source = schema.ModelT.InitFromPackedBuf(content, 0)
     [graph], [added] = target.subgraphs, source.subgraphs
     shift, buffers = len(graph.tensors), {0: 0}
@@ -185,7 +165,7 @@ def _append(target: Any, content: bytes) -> tuple[int, int]:
         code = source.operatorCodes[operator.opcodeIndex]
         builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
         operator.opcodeIndex = _code_index(target, (builtin, code.version))
-        # −1 is an input left out
+        # −1: an optional input that is absent
         operator.inputs = [i + shift if i >= 0 else i for i in operator.inputs]
         operator.outputs = [i + shift for i in operator.outputs]
     graph.operators += added.operators
@@ -193,27 +173,27 @@ def _append(target: Any, content: bytes) -> tuple[int, int]:
 
 
 def _code_index(model: Any, code: tuple[int, int]) -> int:
-    """Number of a built-in operator and version in the model's list, added if new."""
+    """Index of a built-in operator and version in the model's list; added if new."""
     for index, known in enumerate(model.operatorCodes):
         if (known.builtinCode, known.version) == code:
             return index
     added = schema.OperatorCodeT()
     added.builtinCode, added.version = code
-    added.deprecatedBuiltinCode = min(code[0], 127)  # what old readers look at
+    added.deprecatedBuiltinCode = min(code[0], 127)  # for old readers
     model.operatorCodes.append(added)
     return len(model.operatorCodes) - 1
 
 
 def _operator(model: Any, code: tuple[int, int], source: int, result: int) -> Any:
-    """An operator with one input, one output and no options."""
+    """An operator without options from one tensor to another."""
     operator = schema.OperatorT()
     operator.opcodeIndex = _code_index(model, code)
     operator.inputs, operator.outputs = [source], [result]
     return operator
 
 
-def _add_real(graph: Any, index: int) -> int:
-    """Add a float32 tensor of the shape of a quantised one; return its number."""
+def _add_float32(graph: Any, index: int) -> int:
+    """Add a float32 tensor with a quantised tensor's shape; return its index."""
     tensor = copy.copy(graph.tensors[index])
     tensor.type, tensor.quantization = schema.TensorType.FLOAT32, None
     tensor.name = b"probabilities"
@@ -222,7 +202,7 @@ def _add_real(graph: Any, index: int) -> int:
 
 
 def _signature(samples: int, probabilities: int) -> Any:
-    """Names of the two ends, for runtimes that ask by name."""
+    """Names of input and output, for runtimes that address them by name."""
     signature = schema.SignatureDefT()
     signature.signatureKey, signature.subgraphIndex = b"serving_default", 0
     ends = []

@@ -1,7 +1,7 @@
 """Keras to TFLite: float32, float16, dynamic-range and full int8, features or audio in.
 
-Each file is standalone, takes one segment a call, runs on built-in operators and
-carries its description (`utils.model_files.metadata`).
+Each file is standalone, takes one segment per call, needs only built-in operators and
+contains its description (`utils.model_files.metadata`).
 """
 
 import tempfile
@@ -16,23 +16,23 @@ import tensorflow as tf
 
 from hyperparameters import FrontEnd
 from utils.export import audio_front_end as fused
-from utils.export.bias_correction import correct_bias
 from utils.files import write_atomic
 from utils.model_files.metadata import METADATA_FORMAT, attach_metadata
 from utils.model_files.tflite import FUSED, PRECISIONS, file_name
 from utils.processes import capture_stderr
 
 FEATURES_CALLER_MUST = (
-    "Give the features of one segment, {shape}: "
-    "`utils.audio.features.compute_features` of what "
-    "`utils.audio.prepare.prepare` cuts, normalises, pads and rounds to 16 bits."
+    "Supply the features of one segment, shape {shape}, float32: cut, normalise and "
+    "pad the recording and round it to 16 bits with `utils.audio.prepare.prepare`, "
+    "then apply `utils.audio.features.compute_features`."
 )
 AUDIO_CALLER_MUST = (
-    "Give {samples} mono samples at {rate} Hz as float32 within ±1 (16-bit samples "
-    "divided by 32768). Of a longer recording give the middle, an odd sample more cut "
-    "at its end; put a shorter one between zeros, an odd zero more at its end. The "
-    "model itself normalises what lies between the zeros. Where a short recording "
-    "begins and ends with zeros of its own, write them as 1e-30 to have them counted."
+    "Supply {samples} mono samples at {rate} Hz, float32 within ±1 (16-bit samples "
+    "divided by 32768). If the recording is longer, supply its middle; if the excess "
+    "is odd, cut the extra sample at the end. If it is shorter, add zeros on both "
+    "sides; an odd zero goes to the end. Do not normalise: the model does that, and "
+    "leaves out these zeros. If a short recording itself begins and ends with zeros, "
+    "replace those by 1e-30; otherwise the model takes them for padding."
 )
 
 
@@ -41,14 +41,14 @@ class ExportJob:
     """What an export needs besides the network.
 
     Attributes:
-        folder: Where the files go.
-        stem: Their names begin with it (`utils.runs.folder.file_stem`).
+        folder: Output folder.
+        stem: Start of every file name (`utils.runs.folder.file_stem`).
         classes: Class names in the order of the outputs.
-        front_end: From samples to the network's input.
-        calibration: (n, frames, features, 1), float32: features of training utterances
-            that set the ranges of int8.
-        origin: JSON-able, goes into each file: corpus, loss, protocol, fold, run,
-            scores.
+        front_end: Settings that turn samples into the network's input.
+        calibration: (n, frames, features, 1), float32: features of training utterances;
+            they set the ranges of int8.
+        origin: JSON-serialisable; added to each file's metadata: corpus, loss,
+            protocol, fold, run, scores.
         with_audio: Also write models that take samples (`…_fuse_…`).
     """
 
@@ -64,15 +64,15 @@ class ExportJob:
 def export_models(model: keras.Model, job: ExportJob) -> dict[str, Path]:
     """Write a network in every precision.
 
-    The bytes depend on weights, settings and calibration only, not on the process.
+    The bytes depend only on weights, settings and calibration, not on the process.
 
     Args:
         model: (n, frames, features, 1) to probabilities; TensorFlow backend.
         job: Names, front-end, calibration and description.
 
     Returns:
-        The files by the name of their predictions in a fold's record: `float32`,
-        `float16`, `dynamic`, `int8`; with audio `fuse_float32` and so on too.
+        Paths by name: `float32`, `float16`, `dynamic`, `int8`; with audio also
+        `fuse_float32` and so on. A fold's record uses the same names.
 
     Raises:
         OSError: A file cannot be written.
@@ -81,11 +81,10 @@ def export_models(model: keras.Model, job: ExportJob) -> dict[str, Path]:
     if job.with_audio:
         with capture_stderr():
             front = fused.convert_front_end(job.front_end)
-        audio_models = {
+        models |= {
             f"{FUSED}{name}": fused.join(front, content)
             for name, content in models.items()
         }
-        models |= audio_models
     paths = {name: job.folder / file_name(job.stem, name) for name in models}
     for name, content in models.items():
         write_atomic(paths[name], attach_metadata(content, describe(job, name)))
@@ -93,11 +92,11 @@ def export_models(model: keras.Model, job: ExportJob) -> dict[str, Path]:
 
 
 def describe(job: ExportJob, name: str) -> dict[str, Any]:
-    """The description of one file, JSON-able.
+    """The metadata of one file, JSON-serialisable.
 
     Args:
         job: Classes, front-end and origin.
-        name: As in the keys of `export_models`.
+        name: A key of the result of `export_models`.
     """
     front_end, takes_audio = job.front_end, name.startswith(FUSED)
     caller_must = AUDIO_CALLER_MUST if takes_audio else FEATURES_CALLER_MUST
@@ -119,27 +118,25 @@ def describe(job: ExportJob, name: str) -> dict[str, Any]:
 def convert(
     model: keras.Model, calibration: npt.NDArray[np.float32]
 ) -> dict[str, bytes]:
-    """Convert a network to TFLite in every precision, one segment a call.
+    """Convert a network to TFLite in every precision, one segment per call.
 
     Args:
         model: (n, frames, features, 1) to probabilities.
         calibration: (n, frames, features, 1), float32.
 
     Returns:
-        Flatbuffers by precision; of `int8` weights, activations and both ends are
-        int8 and the last bias is corrected, the ends of the others are float32.
+        Flatbuffers by precision. Input and output are int8 in `int8`, float32 in the
+        others.
     """
     with tempfile.TemporaryDirectory() as folder, capture_stderr():
-        # one segment, not a batch of unknown size: microcontrollers allocate ahead
+        # batch size 1, not unknown: microcontrollers allocate in advance
         shape = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name="features")
         in_float32(model).export(folder, verbose=False, input_signature=[shape])
-        models = {name: _convert(folder, name, calibration) for name in PRECISIONS}
-        corrected = correct_bias(models["int8"], models["float32"], calibration)
-    return models | {"int8": corrected}
+        return {name: _convert(folder, name, calibration) for name in PRECISIONS}
 
 
 def in_float32(model: keras.Model) -> keras.Model:
-    """The same network in float32 arithmetic, whatever it was trained in."""
+    """A copy of a network that computes in float32, also after mixed precision."""
     twin = keras.models.clone_model(
         model,
         clone_function=lambda layer: type(layer).from_config(
@@ -153,7 +150,7 @@ def in_float32(model: keras.Model) -> keras.Model:
 def _convert(
     saved_model: str, precision: str, calibration: npt.NDArray[np.float32]
 ) -> bytes:
-    """One precision of a SavedModel."""
+    """Convert a SavedModel to one precision."""
     converter = tf.lite.TFLiteConverter.from_saved_model(saved_model)
     if precision != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]

@@ -1,8 +1,8 @@
-"""The full-int8 network on a microcontroller: proof, memory, and C source.
+"""Run the full-int8 network as a microcontroller would, and write it as C source.
 
 `python -m utils.export.microcontroller FILE_int8.tflite RECORDING.wav ...` runs the
-model on TensorFlow Lite Micro's own kernels (Linux on x86-64), compares every
-answer with LiteRT's, finds the smallest arena, and writes C files with the model.
+model on the kernels of TensorFlow Lite Micro (Linux on x86-64), compares every answer
+with LiteRT, finds the smallest arena, and writes C files.
 """
 
 import argparse
@@ -21,12 +21,7 @@ from utils.audio.wav import read_wav
 from utils.cli import Parser, run_main
 from utils.export.c_source import CModel, write_c_files
 from utils.model_files.metadata import without_metadata
-from utils.model_files.tflite import (
-    LiteModel,
-    load_model,
-    model_inputs,
-    quantise,
-)
+from utils.model_files.tflite import LiteModel, load_model, model_inputs, quantise
 from utils.processes import capture_stderr
 
 LARGEST_ARENA_BYTES = 2**26
@@ -37,12 +32,12 @@ def micro_interpreter(model: bytes, arena_bytes: int) -> Any:
     """An interpreter of TensorFlow Lite Micro with its tensors allocated.
 
     Args:
-        model: `.tflite` content.
-        arena_bytes: All the working memory it gets.
+        model: Content of a `.tflite` file.
+        arena_bytes: All working memory that the interpreter may use.
 
     Raises:
         InputError: `tflite-micro` is not installed.
-        RuntimeError: The arena is too small, or an operator is not there.
+        RuntimeError: The arena is too small, or an operator is not supported.
     """
     try:
         from tflite_micro.python.tflite_micro import runtime
@@ -55,22 +50,22 @@ def micro_interpreter(model: bytes, arena_bytes: int) -> Any:
 
 
 def smallest_arena_bytes(model: bytes) -> int:
-    """The smallest arena in which a model runs, to the byte, by bisection.
+    """The smallest arena in which a model runs, exact to the byte, by bisection.
 
-    Measured with this machine's pointers; those of 32 bits take a little less.
+    This machine has 64-bit pointers; a 32-bit device needs slightly less.
 
     Args:
-        model: `.tflite` content.
+        model: Content of a `.tflite` file.
 
     Raises:
         InputError: `tflite-micro` is not installed, or cannot run this model.
     """
-    with capture_stderr():  # every failure is told on file descriptor 2
+    with capture_stderr():  # every failed attempt prints to file descriptor 2
         sizes = range(LARGEST_ARENA_BYTES + 1)
         if not _fits(model, sizes[-1]):
             raise InputError(
-                "TensorFlow Lite Micro has not all operators of this model; give the "
-                "…_int8.tflite that takes features"
+                "TensorFlow Lite Micro does not support all operators of this model; "
+                "use the …_int8.tflite that takes features"
             )
         return bisect.bisect_left(sizes, True, key=lambda size: _fits(model, size))
 
@@ -85,15 +80,15 @@ def _fits(model: bytes, arena_bytes: int) -> bool:
 
 
 def micro_answers(model: bytes, inputs: Int8Array, arena_bytes: int) -> Int8Array:
-    """What TensorFlow Lite Micro answers.
+    """Outputs of a model on TensorFlow Lite Micro.
 
     Args:
-        model: `.tflite` content.
-        inputs: (n, frames, features, 1), int8 steps.
-        arena_bytes: All the working memory it gets.
+        model: Content of a `.tflite` file.
+        inputs: (n, frames, features, 1), int8.
+        arena_bytes: All working memory that the interpreter may use.
 
     Returns:
-        (n, classes), int8 steps.
+        (n, classes), int8.
     """
     interpreter = micro_interpreter(model, arena_bytes)
     answers = []
@@ -105,16 +100,16 @@ def micro_answers(model: bytes, inputs: Int8Array, arena_bytes: int) -> Int8Arra
 
 
 def litert_answers(model: bytes, inputs: Int8Array) -> Int8Array:
-    """What LiteRT's own kernels answer.
+    """Outputs of a model on LiteRT's built-in kernels.
 
-    Its default, XNNPACK, rounds otherwise and is up to 7 int8 steps away from them.
+    XNNPACK, LiteRT's default, rounds differently: up to 7 int8 steps.
 
     Args:
-        model: `.tflite` content.
-        inputs: (n, frames, features, 1), int8 steps.
+        model: Content of a `.tflite` file.
+        inputs: (n, frames, features, 1), int8.
 
     Returns:
-        (n, classes), int8 steps.
+        (n, classes), int8.
     """
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
@@ -141,24 +136,57 @@ def load_int8(path: Path) -> LiteModel:
     """
     with capture_stderr():
         model = load_model(path)
-    ends = (
-        *model.interpreter.get_input_details(),
-        *model.interpreter.get_output_details(),
-    )
+    interpreter = model.interpreter
+    ends = (*interpreter.get_input_details(), *interpreter.get_output_details())
     if model.takes_audio or any(end["dtype"] is not np.int8 for end in ends):
         raise InputError(
-            f"{path}: must take features and be int8 at both ends; give the "
+            f"{path}: must take features and be int8 at both ends; use the "
             "…_int8.tflite without fuse in its name"
         )
     return model
 
 
+def operators_of(model: bytes) -> list[str]:
+    """The operators of a model in order of execution, with repetitions.
+
+    Args:
+        model: Content of a `.tflite` file.
+
+    Returns:
+        Names from the schema; `CUSTOM:name` for custom operators, Flex included.
+    """
+    names = {number: name for name, number in vars(schema.BuiltinOperator).items()}
+    content = schema.ModelT.InitFromPackedBuf(model, 0)
+    found = []
+    for operator in (o for graph in content.subgraphs for o in graph.operators):
+        code = content.operatorCodes[operator.opcodeIndex]
+        name = names[max(code.builtinCode, code.deprecatedBuiltinCode)]
+        custom = (code.customCode or b"").decode()
+        found.append(f"{name}:{custom}" if custom else name)
+    return found
+
+
+def describe(model: LiteModel, content: bytes, arena_bytes: int) -> CModel:
+    """Collect what the C files state about a model."""
+    [source] = model.interpreter.get_input_details()
+    [result] = model.interpreter.get_output_details()
+    return CModel(
+        content=content,
+        classes=model.classes,
+        operators=tuple(sorted(set(operators_of(content)))),
+        arena_bytes=arena_bytes,
+        input_shape=model.input_shape,
+        input_quantisation=source["quantization"],
+        output_quantisation=result["quantization"],
+    )
+
+
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """A model, recordings, and where the C files go."""
+    """Options of `python -m utils.export.microcontroller`."""
     parser = Parser(
         prog="python -m utils.export.microcontroller",
-        description="Run the full-int8 model on TensorFlow Lite Micro, find its "
-        "memory, write it as C.",
+        description="Run the full-int8 model on TensorFlow Lite Micro, find the memory "
+        "it needs, and write it as C source.",
     )
     parser.add_argument("file", type=Path, help="…_int8.tflite that takes features")
     parser.add_argument(
@@ -168,72 +196,33 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         "--output_dir",
         type=Path,
         metavar="DIR",
-        help="C files go there [beside the model]",
+        help="folder for the C files [the model's folder]",
     )
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Prove that a model runs, and write its C files; see the module."""
+    """Compare answers, find the arena and write the C files."""
     args = parse_args(argv)
     model = load_int8(args.file)
     content = without_metadata(args.file.read_bytes())
-    arena_bytes = smallest_arena_bytes(content)
+    c_model = describe(model, content, smallest_arena_bytes(content))
     rate_hz = model.front_end.sample_rate_hz
     batch = np.concatenate(
         [model_inputs(model, read_wav(path, rate_hz)) for path in args.recordings]
     )
     inputs = quantise(batch, model.interpreter.get_input_details()[0])
-    micro = micro_answers(content, inputs, arena_bytes).astype(int)
+    micro = micro_answers(content, inputs, c_model.arena_bytes).astype(int)
     steps = np.abs(micro - litert_answers(content, inputs)).max()
-    operators = sorted(set(check_ops(args.file)))
-    written = write_c_files(
-        describe(model, content, operators, arena_bytes),
-        args.output_dir or args.file.parent,
+    written = write_c_files(c_model, args.output_dir or args.file.parent)
+    print(f"smallest arena: {c_model.arena_bytes:,} bytes")
+    print(f"operators: {', '.join(c_model.operators)}")
+    print(
+        f"largest difference from LiteRT on {len(batch)} segments: {steps} int8 steps"
     )
-    print(f"smallest arena: {arena_bytes:,} bytes")
-    print(f"operators: {', '.join(operators)}")
-    print(f"at most {steps} int8 steps from LiteRT's, segments asked: {len(batch)}")
     print("\n".join(str(path) for path in written))
     return 0
 
 
-def describe(
-    model: LiteModel, content: bytes, operators: Sequence[str], arena_bytes: int
-) -> CModel:
-    """What the C files say of a model."""
-    [source] = model.interpreter.get_input_details()
-    [result] = model.interpreter.get_output_details()
-    return CModel(
-        content=content,
-        classes=model.classes,
-        operators=tuple(operators),
-        arena_bytes=arena_bytes,
-        input_shape=model.input_shape,
-        input_quantisation=source["quantization"],
-        output_quantisation=result["quantization"],
-    )
-
-
 if __name__ == "__main__":
     sys.exit(run_main(main))
-
-
-def check_ops(path: Path) -> list[str]:
-    """The operators of a model file, in order, each as often as it is there.
-
-    Args:
-        path: `.tflite` file.
-
-    Returns:
-        Names as in the schema; a custom one as `CUSTOM:name` (Flex operators are).
-    """
-    names = {number: name for name, number in vars(schema.BuiltinOperator).items()}
-    model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
-    found = []
-    for operator in (o for graph in model.subgraphs for o in graph.operators):
-        code = model.operatorCodes[operator.opcodeIndex]
-        name = names[max(code.builtinCode, code.deprecatedBuiltinCode)]
-        custom = (code.customCode or b"").decode()
-        found.append(f"{name}:{custom}" if custom else name)
-    return found

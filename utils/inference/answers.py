@@ -1,104 +1,70 @@
-"""Answers as text for people, and as JSON and CSV for programs."""
+"""Answers as text for people, and as JSON and CSV for programs.
+
+Recordings named `<class>_<origin>[_n].wav` are also scored, as in Table 2 of the report
+by G. Panici (2022) on recordings such as `sadness_external_2.wav`.
+"""
 
 import json
+import re
+from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from pathlib import PurePath
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from utils.inference.classify import Answer, Refusal, Span
-from utils.inference.file_labels import Label, Row, read_label, score, table
 from utils.tables import csv_text
 
-Shares = Sequence[float] | npt.NDArray[np.floating]  # a probability a class
+Probabilities = Sequence[float] | npt.NDArray[np.floating]  # one per class
 
 NO_SPEECH = "no speech"
 BAR_CELLS = 24
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
-def class_of(probabilities: Shares, classes: Sequence[str]) -> str:
-    """The class of the highest probability, the first of equals."""
-    return max(zip(classes, probabilities, strict=True), key=lambda pair: pair[1])[0]
+class Label(NamedTuple):
+    """The correct class and the origin of a recording, from its file name."""
+
+    class_name: str
+    origin: str
 
 
-def bar(share: float) -> str:
-    """A bar of block characters, an eighth of a character fine."""
-    eighths = round(min(max(share, 0.0), 1.0) * BAR_CELLS * 8)
-    return ("█" * (eighths // 8) + EIGHTHS[eighths % 8]).rstrip()
+class Row(NamedTuple):
+    """A labelled recording with the predicted class."""
+
+    name: str
+    label: Label
+    predicted: str
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the predicted class is correct."""
+        return self.predicted == self.label.class_name
 
 
-def bars(probabilities: Shares, classes: Sequence[str]) -> list[str]:
-    """Each class with its probability as a bar, the most probable first."""
-    width = max(map(len, classes))
-    ranked = sorted(
-        zip(classes, probabilities, strict=True), key=lambda pair: -float(pair[1])
-    )
-    return [f"  {c:<{width}}  {p:6.1%}  {bar(p)}".rstrip() for c, p in ranked]
+def read_label(name: str, classes: Sequence[str]) -> Label | None:
+    """Class and origin from a file name.
 
+    Args:
+        name: File name such as `anxiety_fear_phone_2.wav`, with or without folders.
+        classes: The model's classes; the longest match wins.
 
-def clock(seconds: float) -> str:
-    """Hours, minutes and seconds to a hundredth: `0:01:02.50`."""
-    minutes, hundredths = divmod(round(seconds * 100), 6000)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{hundredths // 100:02}.{hundredths % 100:02}"
-
-
-def span_class(span: Span, classes: Sequence[str]) -> str:
-    """The class of a window, or that there is no speech in it."""
-    return class_of(span.probabilities, classes) if span.is_speech else NO_SPEECH
-
-
-def as_text(answer: Answer, classes: Sequence[str]) -> list[str]:
-    """One recording: its class, all classes as bars, timeline and notes."""
-    lines = [f"{answer.name}: {class_of(answer.probabilities, classes)}"]
-    lines += bars(answer.probabilities, classes)
-    label = read_label(answer.name, classes)
-    if label is not None:
-        lines.append(f"  named {label.class_name}, from {label.origin}")
-    if answer.spans:
-        spoken = sum(span.is_speech for span in answer.spans)
-        lines.append(
-            f"  mean of the windows with speech, {spoken} of {len(answer.spans)}:"
-        )
-        lines += [span_line(span, classes) for span in answer.spans]
-    return lines + [f"  note: {note}" for note in answer.notes]
-
-
-def span_line(span: Span, classes: Sequence[str]) -> str:
-    """A window of a timeline: from, to, class, probability as a bar."""
-    width = max(len(NO_SPEECH), *map(len, classes))
-    times = f"  {clock(span.start_s)}  {clock(span.end_s)}"
-    name = span_class(span, classes)
-    if not span.is_speech:
-        return f"{times}  {name}"
-    highest = float(max(span.probabilities))
-    return f"{times}  {name:<{width}}  {highest:6.1%}  {bar(highest)}"
-
-
-def many_as_text(
-    results: Sequence[Answer | Refusal], classes: Sequence[str]
-) -> list[str]:
-    """Many recordings: a line each, those labelled as Table 2, and the counts."""
-    answers = [result for result in results if isinstance(result, Answer)]
-    width = max(map(len, classes))
-    lines = []
-    for answer in answers:
-        name = class_of(answer.probabilities, classes)
-        line = f"{name:<{width}}  {max(answer.probabilities):6.1%}  {answer.name}"
-        lines.append("; ".join([line, *answer.notes]))
-    if rows := labelled_rows(answers, classes):
-        lines += ["", *table(rows)]
-    found = [class_of(answer.probabilities, classes) for answer in answers]
-    counts = ", ".join(f"{c} {found.count(c)}" for c in classes if c in found)
-    refused = len(results) - len(answers)
-    summary = f"{len(answers)} classified: {counts}" if answers else "none classified"
-    return [*lines, "", f"{summary}; {refused} refused"]
+    Returns:
+        The label, or None if the name does not begin with a class and an origin.
+    """
+    stem = PurePath(name).stem
+    for class_name in sorted(classes, key=len, reverse=True):
+        rest = stem.removeprefix(f"{class_name}_")
+        origin = re.sub(r"_\d+$", "", rest)
+        if rest != stem and re.search(r"[^\W\d_]", origin):
+            return Label(class_name, origin)
+    return None
 
 
 def labelled_rows(answers: Sequence[Answer], classes: Sequence[str]) -> list[Row]:
-    """A row of Table 2 for each recording whose name tells its class."""
+    """The answers to recordings whose names contain a label."""
     labels = [(answer, read_label(answer.name, classes)) for answer in answers]
     return [
         Row(answer.name, label, class_of(answer.probabilities, classes))
@@ -107,10 +73,110 @@ def labelled_rows(answers: Sequence[Answer], classes: Sequence[str]) -> list[Row
     ]
 
 
+def score(rows: Sequence[Row]) -> dict[str, tuple[int, int]]:
+    """Number of right answers and of recordings by origin, in alphabetical order."""
+    right = Counter(row.label.origin for row in rows if row.is_right)
+    total = Counter(row.label.origin for row in rows)
+    return {origin: (right[origin], total[origin]) for origin in sorted(total)}
+
+
+def label_table(rows: Sequence[Row]) -> list[str]:
+    """At least one labelled recording as a text table, with the counts by origin."""
+    cells = [("file", "origin", "correct class", "classified as", "")]
+    for row in rows:
+        mark = "" if row.is_right else "✗"
+        correct, origin = row.label
+        name = PurePath(row.name).name
+        cells.append((name, origin, correct, row.predicted, mark))
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in cells
+    ]
+    counts = score(rows).items()
+    lines += [
+        f"{origin}: {right} of {total} right" for origin, (right, total) in counts
+    ]
+    return [line.rstrip() for line in lines]
+
+
+def class_of(probabilities: Probabilities, classes: Sequence[str]) -> str:
+    """The most probable class; the first one if several are equal."""
+    return max(zip(classes, probabilities, strict=True), key=lambda pair: pair[1])[0]
+
+
+def bar(share: float) -> str:
+    """A bar of block characters with a resolution of an eighth of a character."""
+    eighths = round(min(max(share, 0.0), 1.0) * BAR_CELLS * 8)
+    return ("█" * (eighths // 8) + EIGHTHS[eighths % 8]).rstrip()
+
+
+def bars(probabilities: Probabilities, classes: Sequence[str]) -> list[str]:
+    """One line per class with its probability as a bar, the most probable first."""
+    width = max(map(len, classes))
+    ranked = sorted(
+        zip(classes, probabilities, strict=True), key=lambda pair: -float(pair[1])
+    )
+    return [f"  {c:<{width}}  {p:6.1%}  {bar(p)}".rstrip() for c, p in ranked]
+
+
+def clock(seconds: float) -> str:
+    """Hours, minutes, seconds and hundredths: `0:01:02.50`."""
+    minutes, hundredths = divmod(round(seconds * 100), 6000)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{hundredths // 100:02}.{hundredths % 100:02}"
+
+
+def as_text(answer: Answer, classes: Sequence[str]) -> list[str]:
+    """One recording: class, probabilities as bars, timeline and notes."""
+    lines = [f"{answer.name}: {class_of(answer.probabilities, classes)}"]
+    lines += bars(answer.probabilities, classes)
+    if label := read_label(answer.name, classes):
+        lines.append(f"  file name says {label.class_name}, origin {label.origin}")
+    if answer.spans:
+        speech = sum(span.is_speech for span in answer.spans)
+        lines.append(
+            f"  mean of the windows with speech, {speech} of {len(answer.spans)}:"
+        )
+        lines += [_span_line(span, classes) for span in answer.spans]
+    return lines + [f"  note: {note}" for note in answer.notes]
+
+
+def _span_line(span: Span, classes: Sequence[str]) -> str:
+    """A window of a timeline: start, end, class, probability as a bar."""
+    times = f"  {clock(span.start_s)}  {clock(span.end_s)}"
+    if not span.is_speech:
+        return f"{times}  {NO_SPEECH}"
+    width = max(len(NO_SPEECH), *map(len, classes))
+    highest = float(max(span.probabilities))
+    name = class_of(span.probabilities, classes)
+    return f"{times}  {name:<{width}}  {highest:6.1%}  {bar(highest)}"
+
+
+def many_as_text(
+    results: Sequence[Answer | Refusal], classes: Sequence[str]
+) -> list[str]:
+    """Several recordings: one line each, the table of labelled ones, and counts."""
+    answers = [result for result in results if isinstance(result, Answer)]
+    width = max(map(len, classes))
+    lines, found = [], []
+    for answer in answers:
+        found.append(class_of(answer.probabilities, classes))
+        share = max(answer.probabilities)
+        line = f"{found[-1]:<{width}}  {share:6.1%}  {answer.name}"
+        lines.append("; ".join([line, *answer.notes]))
+    if rows := labelled_rows(answers, classes):
+        lines += ["", *label_table(rows)]
+    counts = ", ".join(f"{c} {found.count(c)}" for c in classes if c in found)
+    refused = len(results) - len(answers)
+    summary = f"{len(answers)} classified: {counts}" if answers else "none classified"
+    return [*lines, "", f"{summary}; {refused} refused"]
+
+
 def as_json(
     results: Sequence[Answer | Refusal], classes: Sequence[str], model_name: str
 ) -> str:
-    """Everything known of each recording, in the order given; one JSON object."""
+    """All results in the given order as one JSON object."""
     answers = [result for result in results if isinstance(result, Answer)]
     refusals = [result for result in results if isinstance(result, Refusal)]
     content: dict[str, Any] = {
@@ -121,8 +187,8 @@ def as_json(
     }
     if rows := labelled_rows(answers, classes):
         content["right_of_origin"] = {
-            origin: {"right": right, "recordings": every}
-            for origin, (right, every) in score(rows).items()
+            origin: {"right": right, "recordings": total}
+            for origin, (right, total) in score(rows).items()
         }
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
 
@@ -154,13 +220,12 @@ def _span_object(span: Span, classes: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _by_class(probabilities: Shares, classes: Sequence[str]) -> dict[str, float]:
-    pairs = zip(classes, probabilities, strict=True)
-    return {name: float(probability) for name, probability in pairs}
+def _by_class(probabilities: Probabilities, classes: Sequence[str]) -> dict[str, float]:
+    return dict(zip(classes, map(float, probabilities), strict=True))
 
 
 def as_csv(results: Sequence[Answer | Refusal], classes: Sequence[str]) -> str:
-    """A row for each recording, or for each window of the timelines."""
+    """One row per recording, or per window if there are timelines."""
     answers = [result for result in results if isinstance(result, Answer)]
     if any(answer.spans for answer in answers):
         heads = ["file", "start_s", "end_s", "level_db", "class", *classes]
@@ -172,16 +237,15 @@ def as_csv(results: Sequence[Answer | Refusal], classes: Sequence[str]) -> str:
 
 
 def _answer_row(answer: Answer, classes: Sequence[str]) -> list[Any]:
-    label = read_label(answer.name, classes) or Label("", "")
-    shares = [float(probability) for probability in answer.probabilities]
+    content = _answer_object(answer, classes)
+    label = (content.get("correct_class", ""), content.get("origin", ""))
     return [
-        *(answer.name, class_of(shares, classes), *shares, *label),
-        *(answer.duration_s, answer.bandwidth_hz, "; ".join(answer.notes)),
+        *(content["file"], content["class"], *content["probabilities"].values()),
+        *(*label, answer.duration_s, answer.bandwidth_hz, "; ".join(answer.notes)),
     ]
 
 
 def _span_row(name: str, span: Span, classes: Sequence[str]) -> list[Any]:
-    times = [name, span.start_s, span.end_s, round(span.level_db, 2)]
-    if not span.is_speech:
-        return [*times, NO_SPEECH, *[""] * len(classes)]
-    return [*times, span_class(span, classes), *map(float, span.probabilities)]
+    start_s, end_s, level_db, class_name, shares = _span_object(span, classes).values()
+    values = shares.values() if shares else [""] * len(classes)
+    return [name, start_s, end_s, level_db, class_name or NO_SPEECH, *values]

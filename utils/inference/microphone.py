@@ -1,42 +1,64 @@
-"""Live classification: blocks from the microphone, or from any stream."""
+"""Microphones: live classification here, and recording in a Colab notebook."""
 
+import base64
+import binascii
 import contextlib
 import queue
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import TextIO
 
 import numpy as np
 import numpy.typing as npt
 
 from hyperparameters import InputError
-from utils.audio.windows import Sliding, level_db, slide
+from utils.audio.windows import Sliding, slide
+from utils.files import write_atomic
 from utils.inference.answers import NO_SPEECH, bars, class_of, clock
-from utils.inference.classify import ScoredWindow, to_spans
-from utils.model_files.tflite import Classifier, predict_utterance
+from utils.inference.classify import Span, classify_window, mark_speech
+from utils.model_files.tflite import Classifier
 
 FloatArray = npt.NDArray[np.floating]
 
 BLOCK_S = 0.1
-MAX_WAITING_S = 30.0  # then the machine is too slow for the hop
-GONE_S = 5.0  # even a wireless microphone has sent a block by then
-ROOM_DB = -60.0  # before anyone has spoken, the room must not set the speech level
-LEVELS_KEPT = 600  # windows that set the speech level: the last ten minutes at 1 s
+MAX_WAITING_S = 30.0  # longer: the machine is too slow for the hop
+GONE_S = 5.0  # wireless microphones, too, send a block within this time
+ROOM_DB = -60.0  # before anyone speaks, room noise must not set the speech level
+LEVELS_KEPT = 600  # windows that set the speech level: ten minutes at 1 s
+# Records for `%d` ms and returns a data URL; the browser asks for permission.
+RECORD_JAVASCRIPT = """(async () => {
+  const stream = await navigator.mediaDevices.getUserMedia({audio: true});
+  const recorder = new MediaRecorder(stream);
+  const parts = [];
+  recorder.ondataavailable = (event) => parts.push(event.data);
+  const stopped = new Promise((resolve) => { recorder.onstop = resolve; });
+  recorder.start();
+  await new Promise((resolve) => setTimeout(resolve, %d));
+  recorder.stop();
+  await stopped;
+  stream.getTracks().forEach((track) => track.stop());
+  return await new Promise((resolve) => {
+    const reader = new FileReader();
+    reader.onloadend = () => resolve(reader.result);
+    reader.readAsDataURL(new Blob(parts));
+  });
+})()"""
 
 
 def microphone_blocks(sample_rate_hz: int, device: str | None) -> Iterator[FloatArray]:
     """Record until the caller stops.
 
     Args:
-        sample_rate_hz: The rate wanted.
-        device: Number or part of the name of the input; None is the system's default.
+        sample_rate_hz: Sample rate of the result.
+        device: Number or part of the name of the input; None for the system's default.
 
     Yields:
         (samples,), float64, a tenth of a second each.
 
     Raises:
-        InputError: No `sounddevice` package, no such or no usable input, it has gone
-            silent for good, or the caller has fallen half a minute behind.
+        InputError: `sounddevice` is not installed, the input cannot be opened or stops
+            delivering, or the caller falls 30 s behind.
     """
     try:
         import sounddevice
@@ -71,15 +93,15 @@ def microphone_blocks(sample_rate_hz: int, device: str | None) -> Iterator[Float
         while True:
             if waiting.full():
                 raise InputError(
-                    f"--mic: the answers are {MAX_WAITING_S:g} s behind; give a "
-                    "longer --hop"
+                    f"--mic: the answers are {MAX_WAITING_S:g} s behind; use a longer "
+                    "--hop"
                 )
             try:
                 block = waiting.get(timeout=GONE_S)
             except queue.Empty as error:
                 raise InputError(
                     f"--mic: no sound has come for {GONE_S:g} s; is the microphone "
-                    "still there?"
+                    "still connected?"
                 ) from error
             yield block
 
@@ -90,37 +112,34 @@ def live(
     sliding: Sliding,
     show: Callable[[list[str]], None],
 ) -> None:
-    """Classify a stream while it runs.
+    """Classify a stream as it arrives.
 
     Args:
         blocks: Consecutive samples at the model's rate, (samples,) each.
         model: Takes features or audio.
         sliding: Window and hop.
-        show: Called with the lines for each window as soon as it is complete.
+        show: Called with the lines of each window as soon as it is complete.
     """
-    asked: list[ScoredWindow] = []
+    spans: list[Span] = []
     for window in slide(blocks, sliding):
-        answer = predict_utterance(model, window.samples)
-        end = window.start + len(window.samples)
-        asked.append(ScoredWindow(window.start, end, level_db(window.samples), answer))
-        del asked[:-LEVELS_KEPT]
-        span = to_spans(asked, model.front_end.sample_rate_hz)[-1]
+        spans.append(classify_window(model, window))
+        del spans[:-LEVELS_KEPT]
+        span = mark_speech(spans)[-1]
         has_speech = span.is_speech and span.level_db > ROOM_DB
-        shares = answer if has_speech else np.zeros(len(model.classes))
-        name = class_of(answer, model.classes) if has_speech else NO_SPEECH
+        shares = span.probabilities if has_speech else np.zeros(len(model.classes))
+        name = class_of(shares, model.classes) if has_speech else NO_SPEECH
         show([f"{clock(span.end_s)}  {name}", *bars(shares, model.classes)])
 
 
 class Screen:
-    """Shows lines in place of the last ones; on a file, one line after the other."""
+    """Shows lines in place of the previous ones; in a file, appends instead."""
 
     def __init__(self, file: TextIO = sys.stdout) -> None:
-        """Show on `file`."""
         self._file = file
         self._height = 0
 
     def show(self, lines: list[str]) -> None:
-        """Replace what was shown; where that cannot be, append the first line."""
+        """Replace the lines shown before; on a file, append the first one."""
         if not self._file.isatty():
             print(lines[0], file=self._file, flush=True)
             return
@@ -128,3 +147,43 @@ class Screen:
         text = "".join(f"\x1b[2K{line}\n" for line in lines)
         print(up + text, end="", file=self._file, flush=True)
         self._height = len(lines)
+
+
+def record(path: Path | str, duration_s: float) -> Path:
+    """Record from the browser's microphone, in a Colab notebook.
+
+    Args:
+        path: File to write; the browser chooses the format, usually WebM.
+        duration_s: Length of the recording in seconds.
+
+    Returns:
+        `path`.
+
+    Raises:
+        InputError: This is not Colab, or nothing was recorded.
+    """
+    try:
+        from google.colab import output
+    except ImportError as error:
+        raise InputError(
+            "recording in the browser works on Colab only; elsewhere use "
+            "`inference_single_file.py --mic`"
+        ) from error
+    url = output.eval_js(RECORD_JAVASCRIPT % round(1000 * duration_s))
+    return save_data_url(url, Path(path))
+
+
+def save_data_url(url: str, path: Path) -> Path:
+    """Write the content of a base64 data URL to a file.
+
+    Raises:
+        InputError: The content is empty or damaged.
+    """
+    try:
+        content = base64.b64decode(url.partition("base64,")[2], validate=True)
+    except binascii.Error as error:
+        raise InputError(f"{path}: the recording arrived damaged ({error})") from error
+    if not content:
+        raise InputError(f"{path}: nothing was recorded; allow the microphone")
+    write_atomic(path, content)
+    return path

@@ -1,4 +1,4 @@
-"""What the user names to what is read: files, folders, lists, standard input."""
+"""Find the recordings that the user names: files, folders, lists, standard input."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ LIST_SIGN = "@"
 
 
 class Source(NamedTuple):
-    """A recording: what to call it, and where its bytes lie."""
+    """A recording: its printable name and its file."""
 
     name: str
     path: Path
@@ -26,20 +26,20 @@ class Source(NamedTuple):
 
 @contextlib.contextmanager
 def open_sources(words: Sequence[str], fallback_dir: Path) -> Iterator[list[Source]]:
-    """Find the recordings that some words of the command line name.
+    """Find the recordings that command-line words name.
 
     Args:
         words: Each a file, a folder (searched to any depth), `@list.txt` (one file or
-            folder a line), or `-` for standard input.
-        fallback_dir: A file that is not there is looked for in it too.
+            folder per line), or `-` for standard input.
+        fallback_dir: Second folder to look in for a file that does not exist.
 
     Yields:
-        The recordings, folders sorted by path. A missing file stays in the list, to
-        be refused in its turn.
+        The recordings; those of a folder sorted by path. Missing files are included;
+        they are refused later, in their turn.
 
     Raises:
-        InputError: An unreadable list, or nothing in a folder or list.
-        OSError: A folder that may not be read.
+        InputError: A list cannot be read, or a list or folder names no recording.
+        OSError: A folder cannot be read.
     """
     with contextlib.ExitStack() as stack:
         sources: list[Source] = []
@@ -55,9 +55,9 @@ def open_sources(words: Sequence[str], fallback_dir: Path) -> Iterator[list[Sour
 
 
 def _find(word: str, fallback_dir: Path) -> list[Source]:
-    """One file, or all recordings of a folder."""
+    """One file, or all recordings in a folder."""
     path, beside = Path(word), fallback_dir / word
-    if os.path.isdir(path):  # unlike pathlib, False where the name cannot be a file's
+    if os.path.isdir(path):  # unlike pathlib, no exception for impossible names
         return _search(path)
     if not os.path.exists(path) and os.path.isfile(beside):
         path = beside
@@ -65,34 +65,34 @@ def _find(word: str, fallback_dir: Path) -> list[Source]:
 
 
 def _search(folder: Path) -> list[Source]:
-    """The recordings in a folder, to any depth; hidden ones are passed over."""
+    """The visible recordings in a folder, to any depth."""
     paths = audio_files(folder)
     if not paths:
         raise InputError(
-            f"{printable(folder)}: no recording in this folder; known suffixes are "
+            f"{printable(folder)}: contains no recording; known suffixes are "
             f"{' '.join(sorted(SUFFIXES))}"
         )
     return [Source(printable(path), path) for path in paths]
 
 
 def _read_list(path: Path) -> list[str]:
-    """The lines of a list of recordings, without empty ones."""
+    """The non-empty lines of a list of recordings."""
     try:
         text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(
-            f"{printable(path)}: list cannot be read ({reason})"
+            f"{printable(path)}: the list cannot be read ({reason})"
         ) from error
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
-        raise InputError(f"{printable(path)}: this list names no recording")
+        raise InputError(f"{printable(path)}: the list names no recording")
     return lines
 
 
 @contextlib.contextmanager
 def _spooled_stdin() -> Iterator[Path]:
-    """Standard input as a file: some formats must be read from both ends."""
+    """Standard input as a file, because some formats need random access."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "stdin")
         with path.open("wb") as file:

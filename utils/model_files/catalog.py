@@ -1,7 +1,8 @@
-"""The card of a folder of models: what each file is, and which one is the default.
+"""The catalog of a folder of models: what each file is, and which is the default.
 
 python -m utils.model_files.catalog                        of inference_tests/
 python -m utils.model_files.catalog --default NAME.tflite
+python -m utils.model_files.catalog --new_voice reproduction/RUN
 """
 
 import argparse
@@ -16,11 +17,11 @@ from utils.cli import Parser, run_main
 from utils.files import PROJECT, sha256, write_json
 from utils.model_files.metadata import read_metadata
 
-CARD_NAME = "card.json"
-CARD_FORMAT = 1
+CATALOG_NAME = "catalog.json"
+CATALOG_FORMAT = 1
 MODELS_DIR = PROJECT / "inference_tests"
-NEEDED = ("corpus", "audio_type", "loss_name", "precision")  # of a model's metadata
-# option of the command line: key of the card
+REQUIRED = ("corpus", "audio_type", "loss_name", "precision")  # metadata keys
+# option of inference_single_file.py: key of a catalog entry
 CHOICES = {
     "-id": "duration_s",
     "-at": "audio_type",
@@ -29,38 +30,42 @@ CHOICES = {
 }
 
 
-def build_card(folder: Path, default: str | None = None) -> dict[str, Any]:
+def build_catalog(folder: Path, default: str | None = None) -> dict[str, Any]:
     """Describe every `.tflite` file of a folder by its own metadata.
 
     Args:
-        folder: Holds the models.
-        default: File name of the default model. Without it: the default of the
-            folder's present card, else the first float32 that takes features.
+        folder: Folder with the models.
+        default: File name of the default model. If None: the default of the present
+            catalog, else the first float32 model that takes features.
 
     Returns:
-        JSON-able: format, default, models sorted by file name.
+        JSON-serialisable: format, default, models sorted by file name.
 
     Raises:
-        InputError: No models, one that does not say what it is, or no such default.
+        InputError: There are no models, a model lacks metadata, or the default is not
+            among them.
     """
     models = [_entry(path) for path in sorted(folder.glob("*.tflite"))]
     if not models:
-        raise InputError(f"{folder}: holds no .tflite file to make a card of")
+        raise InputError(f"{folder}: contains no .tflite file to put into a catalog")
     names = [model["file"] for model in models]
-    if default is None:
-        is_card = (folder / CARD_NAME).is_file()
-        default = read_card(folder)["default"] if is_card else _plainest(models)
+    if default is None and (folder / CATALOG_NAME).is_file():
+        default = read_catalog(folder)["default"]
+    elif default is None:
+        default = min(models, key=lambda m: (m["precision"] != "float32", m["fused"]))[
+            "file"
+        ]
     if default not in names:
         raise InputError(f"--default must be one of {', '.join(names)}, got {default}")
-    return {"format": CARD_FORMAT, "default": default, "models": models}
+    return {"format": CATALOG_FORMAT, "default": default, "models": models}
 
 
 def _entry(path: Path) -> dict[str, Any]:
-    """One model's line in the card."""
+    """The catalog entry of one model."""
     metadata = read_metadata(path) or {}
-    if missing := [key for key in NEEDED if key not in metadata]:
+    if missing := [key for key in REQUIRED if key not in metadata]:
         raise InputError(
-            f"{path}: its metadata must name {', '.join(missing)}; export it anew"
+            f"{path}: its metadata lacks {', '.join(missing)}; export the model again"
         )
     front_end = metadata["front_end"]
     return {
@@ -78,108 +83,108 @@ def _entry(path: Path) -> dict[str, Any]:
     }
 
 
-def _plainest(models: Sequence[Mapping[str, Any]]) -> str:
-    """The first float32 model that takes features, else the first of all."""
-    ranked = sorted(models, key=lambda m: (m["precision"] != "float32", m["fused"]))
-    name: str = ranked[0]["file"]
-    return name
-
-
-def read_card(folder: Path) -> dict[str, Any]:
-    """Read a folder's card.
+def read_catalog(folder: Path) -> dict[str, Any]:
+    """Read the catalog of a folder.
 
     Raises:
-        InputError: No card there, or one that cannot be used.
+        InputError: There is no catalog, or it cannot be used.
     """
-    path = folder / CARD_NAME
+    path = folder / CATALOG_NAME
+    write_it = "write it with `python -m utils.model_files.catalog`"
     try:
-        card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        catalog: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(
-            f"{folder}: has no {CARD_NAME}, so no default model; give one with --model "
-            "or make the card with `python -m utils.model_files.catalog`"
+            f"{folder}: has no {CATALOG_NAME}, so there is no default model; name one "
+            f"with --model, or {write_it}"
         ) from error
     except ValueError as error:
-        raise InputError(f"{path}: is damaged ({error})") from error
-    if not isinstance(card, dict) or card.get("format") != CARD_FORMAT:
-        raise InputError(f"{path}: must be of format {CARD_FORMAT}; make it anew")
-    return card
+        raise InputError(f"{path}: is damaged ({error}); {write_it}") from error
+    if not isinstance(catalog, dict) or catalog.get("format") != CATALOG_FORMAT:
+        raise InputError(f"{path}: must have format {CATALOG_FORMAT}; {write_it}")
+    return catalog
 
 
 def choose(folder: Path, wanted: Mapping[str, Any]) -> Path:
-    """The model of a folder that fits what is wanted.
+    """Find the model of a folder that has the wanted properties.
 
     Args:
-        folder: Holds models and card.
-        wanted: Values by the card's keys (`duration_s`, `audio_type`, `loss_name`,
-            `input_type`), those that the user gave.
+        folder: Folder with models and catalog.
+        wanted: Values by catalog key (`duration_s`, `audio_type`, `loss_name`,
+            `input_type`); only those that the user gave.
 
     Returns:
-        The default model where it fits; else the one that fits and shares most with
-        it (corpus, then precision, then whether audio goes in).
+        The default model if it fits; otherwise, of those that fit, the one most like it
+        (same corpus, then same precision, then same kind of input).
 
     Raises:
-        InputError: None fits, and what there is; or the file is not the card's.
+        InputError: No model fits, or the file differs from its catalog entry.
     """
-    card = read_card(folder)
-    models = {model["file"]: model for model in card["models"]}
-    default = models[card["default"]]
-    fitting = [m for m in models.values() if _fits(m, wanted)]
+    catalog = read_catalog(folder)
+    models = {model["file"]: model for model in catalog["models"]}
+    default = models[catalog["default"]]
+    fitting = [m for m in models.values() if wanted.items() <= m.items()]
     if not fitting:
         raise InputError(_none_fits(list(models.values()), wanted))
-    shared = ("dataset_name", "precision", "fused")
+    alike = ("dataset_name", "precision", "fused")
     chosen = min(
         fitting,
-        key=lambda m: (m is not default, *(m[k] != default[k] for k in shared)),
+        key=lambda m: (m is not default, *(m[key] != default[key] for key in alike)),
     )
     path = folder / chosen["file"]
     if not path.is_file() or sha256(path) != chosen["sha256"]:
         raise InputError(
-            f"{path}: is missing or not the file that {CARD_NAME} describes; restore "
-            "it, or make the card anew with `python -m utils.model_files.catalog`"
+            f"{path}: is missing or differs from its entry in {CATALOG_NAME}; restore "
+            "it, or run `python -m utils.model_files.catalog`"
         )
     return path
 
 
-def _fits(model: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    return all(model[key] == value for key, value in wanted.items())
-
-
 def _none_fits(models: Sequence[Mapping[str, Any]], wanted: Mapping[str, Any]) -> str:
-    """One line: what was asked for, and what exists."""
-    flags = {key: flag for flag, key in CHOICES.items()}
-    asked = " ".join(f"{flags[key]} {_text(value)}" for key, value in wanted.items())
-    kinds = {
-        " ".join(f"{flag} {_text(model[key])}" for flag, key in CHOICES.items())
-        for model in models
-    }
-    there = "; ".join(sorted(kinds))
-    return f"no model for {asked}; there is {there}; train others with train.py"
+    """One line: the options given, and all combinations that exist."""
 
+    def options(values: Mapping[str, Any]) -> str:
+        given = ((flag, values[key]) for flag, key in CHOICES.items() if key in values)
+        return " ".join(f"{flag} {value}".removesuffix(".0") for flag, value in given)
 
-def _text(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    available = "; ".join(sorted({options(model) for model in models}))
+    return (
+        f"no model for {options(wanted)}; available: {available}; train others with "
+        "train.py"
+    )
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """Options of `python -m utils.model_files.catalog`."""
     parser = Parser(
         prog="python -m utils.model_files.catalog",
-        description="Write card.json, which says what each model of a folder is.",
+        description=f"Write {CATALOG_NAME}, which describes each model of a folder.",
     )
     parser.add_argument(
-        "--folder", type=Path, default=MODELS_DIR, help="folder of .tflite files"
+        "--folder", type=Path, default=MODELS_DIR, help="folder with .tflite files"
     )
-    parser.add_argument("--default", metavar="NAME", help="file name of the default")
+    parser.add_argument(
+        "--default", metavar="NAME", help="file name of the default model"
+    )
+    parser.add_argument(
+        "--new_voice",
+        type=Path,
+        metavar="RUN",
+        help="first write the scores of this speaker-independent run into the models",
+    )
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write the card; one line says which model is the default."""
+    """Write the catalog and print which model is the default."""
     arguments = parse_args(argv)
-    card = build_card(arguments.folder, arguments.default)
-    write_json(arguments.folder / CARD_NAME, card)
-    print(f"{len(card['models'])} models, default {card['default']}")
+    if arguments.new_voice:
+        from utils.model_files.new_voice import record_new_voice
+
+        record_new_voice(arguments.folder, arguments.new_voice)
+    catalog = build_catalog(arguments.folder, arguments.default)
+    write_json(arguments.folder / CATALOG_NAME, catalog)
+    print(f"{len(catalog['models'])} models, default {catalog['default']}")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""How fast a model file answers and how much memory it takes, in a process of its own.
+"""Latency and memory of a model file, measured in a separate process.
 
 `python -m utils.model_files.footprint FILE` prints one JSON object.
 """
@@ -29,26 +29,21 @@ def footprint(path: Path, labels: str | None = None) -> dict[str, Any]:
         labels: As in `load_model`.
 
     Returns:
-        `p50_ms` and `p95_ms` of one segment, from input to probabilities, over 200
-        runs; `memory_growth_bytes`, by how much the process's peak resident memory
-        grew from before loading the model to after them, None where the system does
-        not tell; `bytes` of the file.
+        `p50_ms` and `p95_ms`, time from input to probabilities of one segment, over 200
+        runs; `memory_growth_bytes`, growth of the process's peak resident memory from
+        before loading the model to after the runs, None if the system does not report
+        it; `bytes`, size of the file.
 
     Raises:
-        RuntimeError: The process failed; what it said.
+        RuntimeError: The process failed; the message is its stderr.
     """
-    # the process starts in another folder, where a relative path would be lost
+    # absolute paths: the process starts in another folder
     options = []
     if labels:
         options = [f"--labels={labels if ',' in labels else Path(labels).resolve()}"]
+    command = ["-m", "utils.model_files.footprint", str(path.resolve()), *options]
     done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "utils.model_files.footprint",
-            str(path.resolve()),
-            *options,
-        ],
+        [sys.executable, *command],
         cwd=PROJECT,
         capture_output=True,
         text=True,
@@ -61,7 +56,7 @@ def footprint(path: Path, labels: str | None = None) -> dict[str, Any]:
 
 
 def measure(path: Path, labels: str | None = None) -> dict[str, Any]:
-    """As `footprint`, in this process; its memory must not have been larger before."""
+    """Like `footprint`, in this process; an earlier memory peak hides the growth."""
     import ai_edge_litert.interpreter  # noqa: F401  its own size does not count
 
     before = peak_memory_bytes()
@@ -85,9 +80,9 @@ def measure(path: Path, labels: str | None = None) -> dict[str, Any]:
 
 
 def peak_memory_bytes() -> int | None:
-    """The largest resident memory of this process so far; None where not told.
+    """Peak resident memory of this process; None if the system does not report it.
 
-    `getrusage` is of no use on Linux: there a process inherits its parent's peak.
+    `getrusage` is useless for this on Linux: a process inherits its parent's peak.
     """
     try:
         status = Path("/proc/self/status").read_text()
@@ -98,10 +93,15 @@ def peak_memory_bytes() -> int | None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure one file."""
-    parser = Parser(prog="python -m utils.model_files.footprint", description=__doc__)
+    """Measure one file and print the result as JSON."""
+    parser = Parser(
+        prog="python -m utils.model_files.footprint",
+        description="Measure latency and memory of a model file; prints JSON.",
+    )
     parser.add_argument("file", type=Path, help=".tflite file")
-    parser.add_argument("--labels", metavar="NAMES", help="its classes")
+    parser.add_argument(
+        "--labels", metavar="NAMES", help="its classes, if it does not name them"
+    )
     args = parser.parse_args(argv)
     print(json.dumps(measure(args.file, args.labels)))
     return 0

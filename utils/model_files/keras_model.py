@@ -1,4 +1,4 @@
-"""A `.keras` file of a run, asked like any other model; imports Keras."""
+"""A run's `.keras` file as a classifier; imports Keras."""
 
 import zipfile
 from dataclasses import dataclass
@@ -18,18 +18,19 @@ from utils.runs.folder import (
     settings_of,
 )
 
-CONFIG_AT_MOST_ABOVE = 3  # <run>/folds/fold_00/weights.keras
+FOLDERS_SEARCHED = 3  # <run>/folds/fold_00/weights.keras
 
 
 @dataclass(frozen=True, kw_only=True)
 class KerasModel:
-    """A `.keras` file, loaded; a `utils.model_files.tflite.Classifier`.
+    """A loaded `.keras` file; implements `utils.model_files.tflite.Classifier`.
 
     Attributes:
-        model: From features to probabilities.
+        model: Keras model from features to probabilities.
         classes: Class names in the order of the outputs.
-        front_end: From samples to the network's input.
-        trained_on: Name of the corpus; None outside a run folder.
+        front_end: Settings that turn samples into features.
+        trained_on: Name of the training corpus; None outside a run folder.
+        takes_audio: Always False.
     """
 
     model: Any
@@ -39,7 +40,7 @@ class KerasModel:
     takes_audio: bool = False
 
     def predict(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Class probabilities, (n, classes), of (n, *input) features."""
+        """Class probabilities, (n, classes), of features, (n, *input_shape)."""
         import keras
 
         outputs = self.model(batch, training=False)
@@ -47,16 +48,16 @@ class KerasModel:
 
 
 def load_keras_model(path: Path, labels: str | None = None) -> KerasModel:
-    """Load a `.keras` file; its run's `config.json` tells classes and front-end.
+    """Load a `.keras` file with classes and front-end from its run's `config.json`.
 
     Args:
-        path: `.keras` file, in its run folder or not.
-        labels: As for `load_model` of `tflite.py`; needed outside a run folder,
-            where the published front-end is assumed.
+        path: `.keras` file. Outside a run folder the published front-end is assumed.
+        labels: As for `utils.model_files.tflite.load_model`; required outside a run
+            folder.
 
     Raises:
-        InputError: No Keras or no Keras model; its classes are not known, or its shapes
-            do not fit them or the front-end.
+        InputError: Keras is not installed or cannot load the file, the classes are
+            unknown, or input or output shape do not match front-end or classes.
     """
     model = read_keras(path)
     config = _run_config(path)
@@ -65,8 +66,8 @@ def load_keras_model(path: Path, labels: str | None = None) -> KerasModel:
     shapes = (tuple(model.input_shape[1:]), model.output_shape[-1])
     if shapes != (front_end.input_shape, len(classes)):
         raise InputError(
-            f"{path}: takes {shapes[0]} and has {shapes[1]} outputs; its front-end "
-            f"makes {front_end.input_shape}, and {len(classes)} classes are named"
+            f"{path}: has input shape {shapes[0]} and {shapes[1]} outputs; expected "
+            f"{front_end.input_shape} from its front-end and {len(classes)} classes"
         )
     trained_on = config["corpus"]["name"] if config else None
     return KerasModel(
@@ -75,16 +76,16 @@ def load_keras_model(path: Path, labels: str | None = None) -> KerasModel:
 
 
 def read_keras(path: Path) -> Any:
-    """The Keras model of a `.keras` file; nothing in the file is run.
+    """The Keras model of a `.keras` file; code in the file is not executed.
 
     Raises:
-        InputError: No Keras, or no Keras model.
+        InputError: Keras is not installed or cannot load the file.
     """
     try:
         import keras
     except ImportError as error:
         raise InputError(
-            f"{path}: a .keras model needs Keras and a backend; install them, or give "
+            f"{path}: a .keras model needs Keras and a backend; install them, or use "
             "a .tflite model"
         ) from error
     try:
@@ -95,10 +96,10 @@ def read_keras(path: Path) -> Any:
 
 
 def _run_config(path: Path) -> dict[str, Any] | None:
-    """The configuration of the run that a file lies in; None outside a run."""
-    for folder in list(path.resolve().parents)[:CONFIG_AT_MOST_ABOVE]:
+    """The configuration of the run folder that contains a file, if any."""
+    for folder in list(path.resolve().parents)[:FOLDERS_SEARCHED]:
         if (folder / CONFIG_NAME).is_file():
-            # other programs keep a config.json beside their models, too
+            # a config.json beside a model may belong to another program
             is_ours = set(read_object(folder / CONFIG_NAME, {})) >= set(CONFIG)
             return read_config(folder) if is_ours else None
     return None

@@ -1,7 +1,7 @@
-"""What a `.tflite` file says of itself: class names, front-end, origin, scores.
+"""The description inside a `.tflite` file: class names, front-end, origin, scores.
 
-A ZIP with one file, `light_sernet.json`, follows the flatbuffer: the format's own way
-to carry associated files, which every runtime passes over.
+A ZIP archive with one file, `light_sernet.json`, follows the flatbuffer. This is how
+the format carries associated files; every runtime ignores it.
 """
 
 import io
@@ -15,30 +15,30 @@ from utils.cli import printable
 
 METADATA_NAME = "light_sernet.json"
 METADATA_FORMAT = 1
-MAX_METADATA_BYTES = 16_384  # of the whole ZIP
+MAX_METADATA_BYTES = 16_384  # the whole ZIP archive
 IDENTIFIER = b"TFL3"  # at byte 4 of every .tflite
 INPUT_KINDS = ("features", "audio")
 
 
 def attach_metadata(model: bytes, metadata: dict[str, Any]) -> bytes:
-    """Append the description of a model to its flatbuffer.
+    """Append a description to a flatbuffer.
 
     Args:
-        model: A `.tflite` without associated files.
-        metadata: JSON-able; see `utils.export.convert`.
+        model: Content of a `.tflite` file without associated files.
+        metadata: JSON-serialisable; see `utils.export.convert.describe`.
 
     Returns:
-        The same model, described; the same bytes for the same arguments.
+        Content of the described file; the same arguments give the same bytes.
 
     Raises:
-        ValueError: `model` is no `.tflite` or already has associated files, or the
-            description takes more than 16,384 bytes.
+        ValueError: `model` is not a `.tflite` file or already has associated files, or
+            the description exceeds 16,384 bytes.
     """
     if model[4:8] != IDENTIFIER or without_metadata(model) != model:
-        raise ValueError("metadata go to a .tflite that has none yet")
+        raise ValueError("model must be a .tflite without metadata")
     text = json.dumps(metadata, ensure_ascii=False, allow_nan=False)
-    info = zipfile.ZipInfo(METADATA_NAME)  # dated 1980: the same bytes at any time
-    info.create_system = 3  # ... and on any system
+    info = zipfile.ZipInfo(METADATA_NAME)  # dated 1980, so that bytes do not vary
+    info.create_system = 3  # the same on every system
     file = io.BytesIO(model)
     with zipfile.ZipFile(file, "a") as archive:
         archive.writestr(info, text.encode())
@@ -52,7 +52,7 @@ def attach_metadata(model: bytes, metadata: dict[str, Any]) -> bytes:
 
 
 def without_metadata(model: bytes) -> bytes:
-    """The flatbuffer alone, as the converter wrote it."""
+    """The flatbuffer without associated files, as the converter wrote it."""
     try:
         with zipfile.ZipFile(io.BytesIO(model)) as archive:
             starts = [info.header_offset for info in archive.infolist()]
@@ -62,17 +62,17 @@ def without_metadata(model: bytes) -> bytes:
 
 
 def read_metadata(path: Path) -> dict[str, Any] | None:
-    """Read what a model file says of itself; nothing is extracted or run.
+    """Read the description of a model file; nothing is unpacked to disk or executed.
 
     Args:
         path: `.tflite` file.
 
     Returns:
-        The description; None where the file has none, as other people's have.
+        The description, or None if the file has none (models of other projects).
 
     Raises:
         InputError: The file cannot be read, or its description is damaged, too long
-            or of another format.
+            or in another format.
     """
     try:
         text = _read_member(path)
@@ -87,10 +87,10 @@ def read_metadata(path: Path) -> dict[str, Any] | None:
 
 
 def _read_member(path: Path) -> bytes | None:
-    """The bytes of our file in the ZIP; None where there is no ZIP or no such file.
+    """Content of `light_sernet.json`, or None if it or the archive is missing.
 
     Raises:
-        BadZipFile, ValueError, RuntimeError: The file is there but cannot be read.
+        BadZipFile, ValueError, RuntimeError: It is present but cannot be read.
     """
     try:
         archive = zipfile.ZipFile(path)
@@ -100,7 +100,7 @@ def _read_member(path: Path) -> bytes | None:
         if METADATA_NAME not in archive.namelist():
             return None
         info = archive.getinfo(METADATA_NAME)
-        # Else the sizes, which anybody may have written, would not limit the memory.
+        # The stated sizes may lie; only uncompressed data cannot exceed them.
         if info.compress_type != zipfile.ZIP_STORED:
             raise ValueError("compressed, must be stored")
         if max(info.file_size, info.compress_size) > MAX_METADATA_BYTES:
@@ -109,9 +109,11 @@ def _read_member(path: Path) -> bytes | None:
 
 
 def _check(metadata: Any, name: str) -> None:
-    """Refuse a description that could not be used."""
+    """Raise InputError if a description cannot be used."""
     if not isinstance(metadata, dict) or metadata.get("format") != METADATA_FORMAT:
-        raise InputError(f"{name} must be of format {METADATA_FORMAT}; export it anew")
+        raise InputError(
+            f"{name} must have format {METADATA_FORMAT}; export the model again"
+        )
     classes = metadata.get("classes")
     if not isinstance(classes, list) or not all(isinstance(c, str) for c in classes):
         raise InputError(f"{name} must list its classes, got {classes!r}")
@@ -122,7 +124,7 @@ def _check(metadata: Any, name: str) -> None:
         )
     if not isinstance(metadata.get("corpus") or {}, dict):
         raise InputError(f"{name} must describe its corpus in an object")
-    # They reach terminals and C sources.
+    # class names are printed to terminals and written to C sources
     if not all(c.isprintable() and c.strip() for c in classes):
         raise InputError(
             f"{name} must name its classes in printable text, got {classes!r}"
@@ -132,46 +134,46 @@ def _check(metadata: Any, name: str) -> None:
     try:
         FrontEnd(**metadata["front_end"])
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        reason = printable(str(error))  # a name that is no field's stands in it
+        reason = printable(str(error))  # may quote an unknown field name
         raise InputError(f"{name} has no usable front_end ({reason})") from error
 
 
 def named_classes(
     path: Path, stored: tuple[str, ...] | None, labels: str | None
 ) -> tuple[str, ...]:
-    """A model's classes: as the user names them, else as stored with the model.
+    """Class names of a model: the user's if given, else those stored with the model.
 
     Args:
-        path: The model, for the message.
-        stored: Names that came with the model; None where none did.
-        labels: `--labels`: other words, such as a corpus's, for the same outputs.
+        path: Model file, for the message.
+        stored: Names stored with the model, if any.
+        labels: Value of `--labels`: other words for the same outputs.
 
     Raises:
-        InputError: Neither, or the stored names in another order: that would answer
-            wrongly without any error.
+        InputError: There are no names, or `labels` has the stored names in another
+            order, which would give wrong answers without any error.
     """
     if labels is None and stored is None:
         raise InputError(
             f"{path}: does not name its classes; give them with --labels (a file with "
-            "one a line, or names with commas between)"
+            "one name per line, or comma-separated names)"
         )
     given = stored or () if labels is None else parse_labels(labels)
     if stored and given != stored and set(given) == set(stored):
         raise InputError(
-            f"--labels names the classes of {path} in another order than the model "
-            f"itself ({', '.join(stored)}); leave it out"
+            f"--labels lists the classes of {path} in another order than the model "
+            f"itself ({', '.join(stored)}); omit --labels"
         )
     return given
 
 
 def parse_labels(labels: str) -> tuple[str, ...]:
-    """Class names from `--labels`.
+    """Class names from the value of `--labels`.
 
     Args:
-        labels: Path of a text file with one name a line, or names with commas between.
+        labels: Path of a text file with one name per line, or comma-separated names.
 
     Raises:
-        InputError: No such file, or no or repeated names in it.
+        InputError: The file cannot be read, or names are missing or repeated.
     """
     parts = labels.split(",")
     if len(parts) == 1:
@@ -179,8 +181,8 @@ def parse_labels(labels: str) -> tuple[str, ...]:
             parts = Path(labels).read_text(encoding="utf-8-sig").splitlines()
         except (OSError, ValueError) as error:  # ValueError: not UTF-8
             raise InputError(
-                "--labels must be a text file with one class a line, or names with "
-                f"commas between, got {labels!r}"
+                "--labels must be a text file with one class per line, or "
+                f"comma-separated names, got {labels!r}"
             ) from error
     names = tuple(part.strip() for part in parts if part.strip())
     if not names or len(set(names)) != len(names):

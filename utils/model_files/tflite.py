@@ -1,4 +1,4 @@
-"""Model files, loaded and asked: `.tflite` on `ai-edge-litert`, without TensorFlow."""
+"""Load `.tflite` files and predict with them, on `ai-edge-litert`, not TensorFlow."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
@@ -16,19 +16,19 @@ from utils.model_files.metadata import IDENTIFIER, named_classes, read_metadata
 
 FloatArray = npt.NDArray[np.floating]
 Float32Array = npt.NDArray[np.float32]
-COUNTED_ZERO = 1e-30  # tells a recording's own zeros from padding; rounds to 0
+COUNTED_ZERO = 1e-30  # marks a recording's own zeros as not padding; rounds to 0
 PRECISIONS = ("float32", "float16", "dynamic", "int8")
-FUSED = "fuse_"  # before the precision, in names of models that take audio
+FUSED = "fuse_"  # prefix of the precision in names of models that take audio
 NAMES = (*PRECISIONS, *(f"{FUSED}{precision}" for precision in PRECISIONS))
 
 
 def file_name(stem: str, name: str) -> str:
-    """`<stem>_int8.tflite`; `name` is a precision, after `fuse_` if audio goes in."""
+    """File name of a model, such as `<stem>_fuse_int8.tflite`; `name` is in `NAMES`."""
     return f"{stem}_{name}.tflite"
 
 
 class Classifier(Protocol):
-    """What prediction needs of a model, whatever file it came from."""
+    """A loaded model of any file type."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -36,7 +36,7 @@ class Classifier(Protocol):
 
     @property
     def front_end(self) -> FrontEnd:
-        """From samples to the network's input."""
+        """Settings that turn samples into the model's input."""
 
     @property
     def takes_audio(self) -> bool:
@@ -44,23 +44,23 @@ class Classifier(Protocol):
 
     @property
     def trained_on(self) -> str | None:
-        """Name of the corpus that trained it; None where that is not known."""
+        """Name of the training corpus, if known."""
 
     def predict(self, batch: Float32Array) -> Float32Array:
-        """(n, *input) to class probabilities, (n, classes)."""
+        """Class probabilities, (n, classes), of inputs, (n, *input_shape)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LiteModel:
-    """A `.tflite` file, loaded; a `Classifier`. Made by `load_model`.
+    """A loaded `.tflite` file, from `load_model`; implements `Classifier`.
 
     Attributes:
         path: The file.
-        interpreter: With its tensors allocated.
+        interpreter: LiteRT interpreter with allocated tensors.
         classes: Class names in the order of the outputs.
-        front_end: From samples to the network's input.
-        takes_audio: Takes segments cut and padded, no more; else features.
-        metadata: What the file says of itself; None in other people's files.
+        front_end: Settings that turn samples into the model's input.
+        takes_audio: True if the model takes raw audio; False if it takes features.
+        metadata: Description in the file; None in models of other projects.
     """
 
     path: Path
@@ -77,35 +77,33 @@ class LiteModel:
 
     @property
     def trained_on(self) -> str | None:
-        """Name of the corpus that trained it; None where the file does not say."""
+        """Name of the training corpus, if the file states it."""
         corpus = (self.metadata or {}).get("corpus") or {}
         name: str | None = corpus.get("name")
         return name
 
     def predict(self, batch: Float32Array) -> Float32Array:
-        """Class probabilities of some inputs, one after another.
+        """Class probabilities of inputs.
 
         Args:
-            batch: (n, *input_shape[1:]), float32; an int8 model gets it quantised,
-                rounded and clipped.
+            batch: (n, *input_shape[1:]), float32; quantised for an int8 model.
 
         Returns:
             (n, classes), float32.
 
         Raises:
-            InputError: An answer is no number.
-            ValueError: Another shape.
+            InputError: A probability is not finite.
+            ValueError: `batch` has the wrong shape.
         """
-        answers = self.run(batch)
-        if not np.isfinite(answers).all():
+        probabilities = self.run(batch)
+        if not np.isfinite(probabilities).all():
             raise InputError(
-                f"{self.path}: answers with NaN or infinite probabilities; take "
-                "another model"
+                f"{self.path}: returns NaN or infinite probabilities; use another model"
             )
-        return answers
+        return probabilities
 
     def run(self, batch: Float32Array) -> Float32Array:
-        """As `predict`, whatever the answers are."""
+        """Like `predict`, without the check for finite probabilities."""
         [source] = self.interpreter.get_input_details()
         [result] = self.interpreter.get_output_details()
         if batch.shape[1:] != self.input_shape[1:]:
@@ -119,12 +117,12 @@ class LiteModel:
 
 
 def _shape(details: list[dict[str, Any]]) -> tuple[int, ...]:
-    """Shape of a model's only input or output."""
+    """Shape of a model's single input or output."""
     return tuple(int(size) for size in details[0]["shape"])
 
 
 def quantise(values: Float32Array, details: dict[str, Any]) -> npt.NDArray[Any]:
-    """Real numbers to a tensor's own: integers are rounded and clipped to range."""
+    """Convert real numbers to a tensor's type; integers are rounded and clipped."""
     dtype = details["dtype"]
     if np.issubdtype(dtype, np.floating):
         return values.astype(dtype)
@@ -135,7 +133,7 @@ def quantise(values: Float32Array, details: dict[str, Any]) -> npt.NDArray[Any]:
 
 
 def dequantise(values: npt.NDArray[Any], details: dict[str, Any]) -> Float32Array:
-    """A tensor's own numbers to real ones."""
+    """Convert a tensor's values to real numbers."""
     if np.issubdtype(values.dtype, np.floating):
         return values.astype(np.float32)
     scale, zero_point = details["quantization"]
@@ -143,20 +141,20 @@ def dequantise(values: npt.NDArray[Any], details: dict[str, Any]) -> Float32Arra
 
 
 def load_model(path: Path, labels: str | None = None) -> LiteModel:
-    """Load a `.tflite` file with the names of its classes.
+    """Load a `.tflite` file.
 
     Args:
-        path: `.tflite` file, ours or another's.
-        labels: `--labels`: a text file with one class a line, or names with commas
-            between; needed where the file does not name them itself.
+        path: `.tflite` file of this or another project.
+        labels: Value of `--labels`: path of a text file with one class per line, or
+            comma-separated names; required if the file does not name its classes.
 
     Returns:
-        The model. Of a file without description, input type and duration follow from
-        the shape of the input, everything else is as published.
+        The model. If the file has no metadata, input type and duration are inferred
+        from the input shape, and all other front-end settings are the published ones.
 
     Raises:
-        InputError: No TFLite model, or one this runtime cannot run; its classes are
-            not known, or their number is not that of the outputs.
+        InputError: The file is not a TFLite model that this runtime can run, or its
+            classes are unknown or do not match the number of outputs.
     """
     interpreter = _load_interpreter(path)
     shape = _shape(interpreter.get_input_details())
@@ -176,7 +174,9 @@ def load_model(path: Path, labels: str | None = None) -> LiteModel:
         front_end, takes_audio = _guess_front_end(shape, path), len(shape) == 2
     made = (front_end.duration_samples,) if takes_audio else front_end.input_shape
     if (1, *made) != shape:
-        raise InputError(f"{path}: takes {shape}, but its front-end makes {(1, *made)}")
+        raise InputError(
+            f"{path}: has input shape {shape}, but its front-end gives {(1, *made)}"
+        )
     return LiteModel(
         path=path,
         interpreter=interpreter,
@@ -188,7 +188,7 @@ def load_model(path: Path, labels: str | None = None) -> LiteModel:
 
 
 def _load_interpreter(path: Path) -> Any:
-    """An interpreter with one input, one output, and its tensors allocated."""
+    """An interpreter with allocated tensors; checks input and output."""
     from ai_edge_litert.interpreter import Interpreter
 
     try:
@@ -211,21 +211,21 @@ def _load_interpreter(path: Path) -> Any:
         )
     if len(_shape(outputs)) != 2 or _shape(outputs)[0] != 1:
         raise InputError(
-            f"{path}: must answer (1, classes), a probability for each class, got "
-            f"{_shape(outputs)}"
+            f"{path}: must have output shape (1, classes), one probability per class, "
+            f"got {_shape(outputs)}"
         )
     for end in (*inputs, *outputs):
         is_integer = not np.issubdtype(end["dtype"], np.floating)
         if is_integer and not end["quantization"][0] > 0:
             raise InputError(
-                f"{path}: its {end['dtype'].__name__} tensor {end['name']!r} says no "
-                "scale, so that numbers can't be put into it or read from it"
+                f"{path}: its {end['dtype'].__name__} tensor {end['name']!r} has no "
+                "quantisation scale, so its values have no meaning"
             )
     return interpreter
 
 
 def _guess_front_end(shape: tuple[int, ...], path: Path) -> FrontEnd:
-    """Input type and duration of another's model, from the shape of its input."""
+    """Front-end with input type and duration inferred from an input shape."""
     published = FrontEnd()
     if len(shape) == 2 and shape[1] >= published.frame_length_samples:
         duration_s = shape[1] / published.sample_rate_hz
@@ -237,13 +237,13 @@ def _guess_front_end(shape: tuple[int, ...], path: Path) -> FrontEnd:
                 duration_s = _duration_of(shape[1], candidate)
                 return dataclasses.replace(candidate, duration_s=duration_s)
     raise InputError(
-        f"{path}: takes {shape}; known are (1, samples) and (1, frames, features, 1) "
-        "with 40 (MFCC), 128 (mel) or 513 (spectrogram) features"
+        f"{path}: has input shape {shape}; must be (1, samples) or (1, frames, "
+        "features, 1) with 40 (MFCC), 128 (mel) or 513 (spectrogram) features"
     )
 
 
 def _duration_of(num_frames: int, front_end: FrontEnd) -> float:
-    """The duration with so many frames, s: in whole tenths where one fits."""
+    """A duration with this many frames, s; in whole tenths if possible."""
     samples = (num_frames - 1) * front_end.hop_samples + front_end.frame_length_samples
     shortest_s = samples / front_end.sample_rate_hz
     tenths_s = float(np.ceil(shortest_s * 10) / 10)
@@ -252,16 +252,16 @@ def _duration_of(num_frames: int, front_end: FrontEnd) -> float:
 
 
 def model_inputs(model: Classifier, samples: FloatArray, mode: int = 1) -> Float32Array:
-    """One utterance as a model takes it.
+    """The inputs of a model for one utterance.
 
     Args:
-        model: Its front-end and kind of input count.
+        model: Takes features or audio.
         samples: (samples,) at the front-end's rate, as read from the file.
         mode: As in `utils.audio.prepare.cut`.
 
     Returns:
-        (segments, *input), float32: features of prepared segments, or segments cut
-        and padded and no more where the model itself normalises.
+        (segments, *input_shape), float32: features, or segments that are cut and
+        padded but not normalised.
     """
     front_end = model.front_end
     if not model.takes_audio:
@@ -278,13 +278,7 @@ def predict_utterance(
 ) -> Float32Array:
     """Class probabilities of one utterance: the mean over its segments.
 
-    Args:
-        model: Takes features or audio.
-        samples: (samples,) at the front-end's rate, as read from the file.
-        mode: As in `utils.audio.prepare.cut`.
-
-    Returns:
-        (classes,), float32.
+    Args: as in `model_inputs`. Returns (classes,), float32.
     """
     return model.predict(model_inputs(model, samples, mode)).mean(axis=0)
 
@@ -292,15 +286,15 @@ def predict_utterance(
 def predict_recordings(
     models: Mapping[str, Classifier], recordings: Iterable[FloatArray], mode: int = 1
 ) -> dict[str, Float32Array]:
-    """Ask several models about several recordings, each read once.
+    """Predict several recordings with several models, reading each recording once.
 
     Args:
-        models: By name.
+        models: Models by name.
         recordings: (samples,) each, at the models' rate.
         mode: As in `utils.audio.prepare.cut`.
 
     Returns:
-        (recordings, classes) by name.
+        (recordings, classes) by name of the model.
     """
     rows: dict[str, list[Float32Array]] = {name: [] for name in models}
     for samples in recordings:

@@ -1,0 +1,92 @@
+"""How often a model is right for a voice that it was not trained on.
+
+A model trained on every utterance has no score of its own. What to expect is the score
+of a speaker-independent run of the same network with the same settings.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from hyperparameters import InputError
+from utils.files import write_atomic
+from utils.model_files.metadata import attach_metadata, read_metadata, without_metadata
+from utils.runs.folder import read_object
+
+METRICS_NAME = "metrics.json"
+REQUIRED = {"protocol": str, "settings": dict, "corpus": dict, "audit": dict}
+TEXT = (
+    "For a new voice recorded as in {corpus}, expect {wa} of the answers to be right "
+    "(WA, weighted accuracy) and {ua} on average over the classes (UA, unweighted "
+    "accuracy). Measured with protocol {protocol}, {select} epoch: the same network "
+    "was trained with the same settings once per speaker, without that speaker, and "
+    "tested on that speaker; {speakers} speakers, {utterances} utterances. Square "
+    "brackets: 95 % intervals."
+)
+
+
+def new_voice_scores(run: Path) -> dict[str, Any]:
+    """Scores of a complete speaker-independent run, for the metadata of a model.
+
+    Args:
+        run: Run folder, or its record under `reproduction/`, with `metrics.json`.
+
+    Returns:
+        JSON-serialisable: `text` for people; `ua` and `wa`, each with `value`, `low`
+        and `high` (shares; 95 % interval over speakers); `protocol`, `select`,
+        `corpus`, `speakers`, `utterances`, `run`.
+
+    Raises:
+        InputError: `metrics.json` is damaged, or of an incomplete or speaker-dependent
+            run.
+    """
+    metrics = read_object(run / METRICS_NAME, REQUIRED)
+    keras, verdict = metrics.get("keras") or {}, str(metrics["audit"].get("verdict"))
+    if not (verdict.startswith("speaker-independent") and keras.get("complete")):
+        raise InputError(
+            f"{run}: must be a complete speaker-independent run, such as one with "
+            f"--protocol speaker; got protocol {metrics['protocol']} ({verdict})"
+        )
+    limits = ("value", "low", "high")
+    scores = {k: {n: keras["headline"][k][n] for n in limits} for k in ("ua", "wa")}
+    facts = {
+        "protocol": metrics["protocol"],
+        "select": metrics["settings"]["select"],
+        "corpus": metrics["corpus"]["name"],
+        "speakers": keras["speakers"],
+        "utterances": keras["utterances"],
+        "run": run.resolve().name,
+    }
+    shown = {
+        name: "{value:.1f} % [{low:.1f}, {high:.1f}]".format(
+            **{limit: 100 * share for limit, share in score.items()}
+        )
+        for name, score in scores.items()
+    }
+    return {"text": TEXT.format(**facts, **shown), **scores, **facts}
+
+
+def record_new_voice(folder: Path, run: Path) -> None:
+    """Write a run's scores into the metadata of every model of a folder.
+
+    Args:
+        folder: Folder with `.tflite` files.
+        run: As for `new_voice_scores`.
+
+    Raises:
+        InputError: The run cannot be used, or a model was trained with other settings.
+    """
+    scores = new_voice_scores(run)
+    settings = read_object(run / METRICS_NAME, REQUIRED)["settings"]
+    for path in sorted(folder.glob("*.tflite")):
+        metadata = read_metadata(path)
+        if metadata is None:
+            raise InputError(f"{path}: has no metadata; export the model again")
+        trained = {**metadata["front_end"], "dataset_name": metadata["corpus"]["name"]}
+        trained |= {key: metadata[key] for key in ("audio_type", "loss_name", "epochs")}
+        differing = [key for key in trained if trained[key] != settings.get(key)]
+        if differing:
+            raise InputError(
+                f"{path}: was trained with another {', '.join(differing)} than {run}"
+            )
+        content = without_metadata(path.read_bytes())
+        write_atomic(path, attach_metadata(content, metadata | {"new_voice": scores}))
