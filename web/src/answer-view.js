@@ -15,7 +15,7 @@ export class AnswerView {
       const bar = element("span", { style: { background: colours.get(name), width: "0" } });
       const track = element("span", { className: "bar" }, [bar]);
       track.ariaHidden = "true";
-      const value = element("span", { className: "value", textContent: "–" });
+      const value = element("data", { className: "value", textContent: "–" });
       const item = element("li", {}, [
         element("span", { className: "name", textContent: spoken(name) }),
         track,
@@ -57,6 +57,7 @@ export class AnswerView {
       const share = probabilities ? probabilities[i] : 0;
       bar.style.width = `${100 * share}%`;
       value.textContent = probabilities ? percent(share) : "–";
+      value.value = probabilities ? String(share) : ""; // all digits, for programs
       item.classList.toggle("best", i === best);
     });
   }

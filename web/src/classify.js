@@ -1,7 +1,7 @@
 /** Recordings to answers: the middle segment, and a timeline over all of it. */
 import { Bandwidth, neededHz } from "./bandwidth.js";
 import { Refusal } from "./refusal.js";
-import { Resampler, resampledLength } from "./resample.js";
+import { Resampler, resampledLength, SHARP_EDGE } from "./resample.js";
 import { centreStart, isSpeech, levelDb, SILENCE_DB, Sliding } from "./windows.js";
 
 const LARGEST_FLOAT32 = 3.4028234663852886e38;
@@ -17,8 +17,9 @@ export function hopSeconds(frontEnd) {
  * Classify one recording.
  *
  * @param {Model} model
- * @param {{rateHz: number, frames: number, blocks: AsyncIterable<Float64Array>}} sound
- *   Mono blocks at the file's own rate.
+ * @param {{rateHz: number, sourceHz?: number, frames: number,
+ *   blocks: AsyncIterable<Float64Array>}} sound Mono blocks at the file's own rate, and
+ *   the rate before it was coded.
  * @param {(span: object) => void} onSpan Called with each window as soon as it is known.
  * @param {() => Promise<void>} pause Awaited after each window; may throw to stop.
  * @returns {Promise<object>} `centre` (probabilities; null if the middle is silent),
@@ -84,7 +85,9 @@ function checkLength(frames, total, frontEnd) {
 
 /** The blocks at the model's rate; what float32 cannot hold is refused. */
 async function* resampled(sound, rateHz) {
-  const resampler = sound.rateHz === rateHz ? null : new Resampler(sound.rateHz, rateHz);
+  // What was coded from the model's own rate has nothing above that needs a gentle edge.
+  const edge = sound.sourceHz === rateHz ? SHARP_EDGE : undefined;
+  const resampler = sound.rateHz === rateHz ? null : new Resampler(sound.rateHz, rateHz, edge);
   for await (const block of sound.blocks) {
     if (!block.every((sample) => Math.abs(sample) <= LARGEST_FLOAT32)) {
       throw new Refusal("this recording holds samples that are no numbers, or infinite");

@@ -56,9 +56,9 @@ export class Engine {
   }
 
   /** Classify what the browser has decoded; the channels are given away. */
-  classifyDecoded({ rateHz, channels }, onSpan) {
+  classifyDecoded({ channels, ...rates }, onSpan) {
     return this.#ask(
-      { action: "decoded", rateHz, channels },
+      { action: "decoded", channels, ...rates },
       { onProgress: ({ span }) => onSpan(span), transfer: channels.map((c) => c.buffer) },
     );
   }

@@ -1,6 +1,6 @@
 /**
- * The sample rate of a compressed file, from its header. The browser must decode at this
- * rate: at any other it resamples, and badly.
+ * What the header of a compressed file says of its sound. The browser must decode at the
+ * file's own rate: at any other it resamples, and badly.
  */
 
 const MP3_RATES_HZ = [44_100, 48_000, 32_000]; // of MPEG 1; halves and quarters follow
@@ -14,14 +14,16 @@ const PS = 29;
 
 /**
  * @param {Uint8Array} bytes The whole file.
- * @returns {number|null} Hz; null if the format is not known here.
+ * @returns {{rateHz: number, sourceHz?: number, isInt16?: boolean}|null} The rate to
+ *   decode at; the rate before coding, if it was another; whether samples are of 16
+ *   bits. Null if the format is not known here.
  */
-export function sampleRateOf(bytes) {
+export function readHeader(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (const read of [flac, ogg, mp4, matroska, adts, mp3]) {
     try {
-      const rateHz = read(view);
-      if (rateHz) return rateHz;
+      const found = read(view);
+      if (found) return typeof found === "number" ? { rateHz: found } : found;
     } catch (error) {
       if (!(error instanceof RangeError)) throw error; // RangeError: the file ends too early
     }
@@ -35,16 +37,20 @@ function text(view, at, length) {
   return letters;
 }
 
-/** 20 bits of STREAMINFO, which is always the first block. */
+/** 20 bits of STREAMINFO, which is always the first block; sample bits less 1 follow. */
 function flac(view, at = 0) {
-  return text(view, at, 4) === "fLaC" ? view.getUint32(at + 18) >>> 12 : null;
+  if (text(view, at, 4) !== "fLaC") return null;
+  const bits = ((view.getUint16(at + 20) >>> 4) & 31) + 1;
+  return { rateHz: view.getUint32(at + 18) >>> 12, isInt16: bits <= 16 };
 }
 
 /** The first packet names the codec. */
 function ogg(view) {
   if (text(view, 0, 4) !== "OggS") return null;
   const packet = 27 + view.getUint8(26);
-  if (text(view, packet, 8) === "OpusHead") return OPUS_HZ;
+  if (text(view, packet, 8) === "OpusHead") {
+    return { rateHz: OPUS_HZ, sourceHz: view.getUint32(packet + 12, true) };
+  }
   if (text(view, packet, 7) === "\x01vorbis") return view.getUint32(packet + 12, true);
   return text(view, packet, 5) === "\x7fFLAC" ? flac(view, packet + 9) : null;
 }
@@ -163,17 +169,23 @@ function audioSpecificRate(view, at) {
 }
 
 const EBML = 0x1a45dfa3;
-// Segment, tracks, track entry, audio: the folders above the sampling frequency.
+// Segment, tracks, track entry, audio: the folders above what is wanted.
 const MATROSKA_FOLDERS = [0x18538067, 0x1654ae6b, 0xae, 0xe1];
+const CODEC = 0x86;
 const SAMPLING_FREQUENCY = 0xb5;
 
 /** WebM and Matroska. */
 function matroska(view) {
-  return view.getUint32(0) === EBML ? matroskaElements(view, 0, view.byteLength) : null;
+  if (view.getUint32(0) !== EBML) return null;
+  const found = { codec: "", rateHz: null };
+  matroskaElements(view, 0, view.byteLength, found);
+  const isOpus = found.codec.startsWith("A_OPUS");
+  return isOpus ? { rateHz: OPUS_HZ, sourceHz: found.rateHz } : found.rateHz;
 }
 
-function matroskaElements(view, start, end) {
-  for (let at = start; at < end; ) {
+/** Fills in the codec and rate of the first track with sound. */
+function matroskaElements(view, start, end, found) {
+  for (let at = start; at < end && !found.rateHz; ) {
     const idBytes = Math.clz32(view.getUint8(at)) - 23;
     const id = number(view, at, idBytes);
     at += idBytes;
@@ -182,14 +194,13 @@ function matroskaElements(view, start, end) {
     let size = number(view, at, sizeBytes) % mask;
     at += sizeBytes;
     if (size === mask - 1) size = end - at; // unknown: up to the end
-    if (id === SAMPLING_FREQUENCY) return size === 4 ? view.getFloat32(at) : view.getFloat64(at);
-    if (MATROSKA_FOLDERS.includes(id)) {
-      const rateHz = matroskaElements(view, at, Math.min(end, at + size));
-      if (rateHz) return rateHz;
+    if (id === CODEC) found.codec = text(view, at, Math.min(size, 32));
+    if (id === SAMPLING_FREQUENCY) {
+      found.rateHz = size === 4 ? view.getFloat32(at) : view.getFloat64(at);
     }
+    if (MATROSKA_FOLDERS.includes(id)) matroskaElements(view, at, Math.min(end, at + size), found);
     at += size;
   }
-  return null;
 }
 
 function number(view, at, bytes) {

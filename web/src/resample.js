@@ -3,11 +3,13 @@
  *
  * A browser's own resampler lets mirror images through, and the network then answers
  * otherwise. This one has the band edges of soxr's high quality, which the command line
- * uses: flat up to 0.913 of the lower Nyquist frequency, 120 dB down above it.
+ * uses: flat up to 0.914 of the lower Nyquist frequency, 134 dB down above it.
  */
 
-const PASS_EDGE = 0.9136; // of the lower Nyquist frequency
-const STOP_DB = 120;
+// Ends of the flat part, as shares of the lower Nyquist frequency.
+const PASS_EDGE = 0.9137;
+export const SHARP_EDGE = 0.97; // for sound that ends at that frequency anyway
+const STOP_DB = 134;
 const MAX_EXACT_PHASES = 1280; // 11,025 Hz to 16,000 Hz needs 640
 const ROUGH_PHASES = 1024; // for odd rates; between two of them it is interpolated
 
@@ -23,17 +25,17 @@ export class Resampler {
   #input = 0; // samples that came in
   #output = 0; // samples that went out
 
-  constructor(fromHz, toHz) {
+  constructor(fromHz, toHz, passEdge = PASS_EDGE) {
     const divisor = greatestCommonDivisor(fromHz, toHz);
     this.#up = toHz / divisor;
     this.#down = fromHz / divisor;
     const band = Math.min(1, toHz / fromHz);
-    const width = (1 - PASS_EDGE) * band; // of the transition, in input Nyquists
+    const width = (1 - passEdge) * band; // of the transition, in input Nyquists
     this.#halfTaps = Math.ceil((STOP_DB - 7.95) / (2.285 * Math.PI * width) / 2);
     this.#taps = 2 * this.#halfTaps;
     const isExact = this.#up <= MAX_EXACT_PHASES;
     this.#phases = isExact ? this.#up : ROUGH_PHASES;
-    this.#buildFilters(((1 + PASS_EDGE) / 2) * band, isExact ? 0 : 1);
+    this.#buildFilters(((1 + passEdge) / 2) * band, isExact ? 0 : 1);
     this.#keptStart = -this.#halfTaps; // the input begins between zeros
     this.#kept = new Float64Array(this.#halfTaps);
   }

@@ -26,9 +26,9 @@ const ACTIONS = {
   },
 
   /** What the browser has decoded. */
-  async decoded({ id, rateHz, channels }, send) {
-    const sound = { rateHz, frames: channels[0].length, blocks: monoBlocks(channels) };
-    return classify(id, sound, send);
+  async decoded({ id, rateHz, sourceHz, channels }, send) {
+    const blocks = monoBlocks(channels);
+    return classify(id, { rateHz, sourceHz, frames: channels[0].length, blocks }, send);
   },
 
   async listen({ id, port, rateHz }, send) {
