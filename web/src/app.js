@@ -1,5 +1,6 @@
 /** The page: what each button does, and what is shown when. */
 import { AnswerView } from "./answer-view.js";
+import { meanOfSpeech } from "./classify.js";
 import { coloursOf } from "./colours.js";
 import { byId, dot, element } from "./dom.js";
 import { Engine, Superseded } from "./engine.js";
@@ -11,8 +12,6 @@ import { oneLine, Refusal } from "./refusal.js";
 import { address, catalog, fetchFile, runtimeFiles } from "./runtime.js";
 import { download, timelineCsv, timelineJson } from "./save.js";
 import { middle, nearest, Timeline } from "./timeline.js";
-import { isSpeech } from "./windows.js";
-import { meanOfSpeech } from "./classify.js";
 import { bestOf, clock, megabytes, percent, spoken } from "./words.js";
 
 const LIVE_VIEW_S = 30; // how much of live sound is visible
@@ -27,6 +26,8 @@ const timeline = new Timeline(byId("canvas"));
 let runtime = null; // the compiled runtime, and its script
 let engine = null;
 let ownModel = null; // { name, file }, once the user has given one
+let modelName = catalog.models[0].file; // of the model that answers
+let chosenModel = modelName; // its value in the list
 let recording = null; // what the timeline shows
 let microphone = null;
 let colours = new Map();
@@ -35,6 +36,11 @@ let colours = new Map();
 
 function say(text) {
   if (byId("status").textContent !== text) byId("status").textContent = text;
+}
+
+/** Progress of loading or listening, or the level of the microphone; 0 to 1. */
+function showMeter(share) {
+  byId("meter").style.transform = `scaleX(${Math.min(1, Math.max(0, share))})`;
 }
 
 function refuse(text) {
@@ -83,13 +89,15 @@ async function start() {
   let loaded = 0;
   const onBytes = (bytes) => {
     loaded += bytes;
-    say(`Loading the network: ${Math.min(100, Math.floor((100 * loaded) / all))} % of ${megabytes(all)}`);
+    showMeter(loaded / all);
   };
+  say(`Loading the network (${megabytes(all)}) …`);
   const [started, model] = await Promise.all([loadRuntime(onBytes), fetchFile(first.path, onBytes)]);
   runtime = started;
   await useModel(model, model.length);
   fillModelList();
   enable(true);
+  showMeter(0);
   say("Ready. Press Listen, or choose a file.");
 }
 
@@ -109,9 +117,8 @@ function enable(isOn) {
   for (const button of byId("examples").querySelectorAll("button")) button.disabled = !isOn;
 }
 
-/** Change the model, then ask it about the same file. */
+/** Change the model, then ask it about the same file; false if it is refused. */
 async function changeModel(name, read) {
-  const before = modelName;
   stopListening();
   refuse("");
   say(`Loading ${oneLine(name)} …`);
@@ -119,47 +126,42 @@ async function changeModel(name, read) {
   try {
     const file = await read();
     await useModel(file, file.length);
-    modelName = name;
-    say(`The model is now ${oneLine(name)}.`);
   } catch (error) {
-    modelName = before;
     explain(error, name);
     return false;
   } finally {
     enable(true);
   }
-  if (recording?.file) await hear(recording.file, recording.name);
+  modelName = name;
+  say(`The model is now ${oneLine(name)}.`);
+  if (recording?.file) hear(recording.file, recording.name);
   else forget();
   return true;
 }
 
-let modelName = catalog.models[0].file;
-
 byId("model").addEventListener("change", async () => {
   const { value } = byId("model");
   const listed = catalog.models.find(({ file }) => file === value);
-  const name = listed ? listed.file : ownModel.name;
-  const before = modelName;
-  const isDone = await changeModel(name, async () =>
+  const isChanged = await changeModel(listed ? listed.file : ownModel.name, async () =>
     listed ? fetchFile(listed.path) : ownModel.file,
   );
-  if (!isDone) byId("model").value = catalog.models.some(({ file }) => file === before) ? before : OWN;
-  byId("model").focus();
+  if (!isChanged) byId("model").value = chosenModel;
+  chosenModel = byId("model").value;
+  byId("model").focus(); // it was lost while the list was disabled
 });
 
 async function useOwnModel(blob) {
-  const read = async () => {
+  let file;
+  const isChanged = await changeModel(blob.name, async () => {
     if (blob.size > MAX_MODEL_BYTES) {
       throw new Refusal(`a model may have at most ${megabytes(MAX_MODEL_BYTES)}`);
     }
-    return new Uint8Array(await blob.arrayBuffer());
-  };
-  let file;
-  const isDone = await changeModel(blob.name, async () => (file = await read()));
-  if (!isDone) return;
+    return (file = new Uint8Array(await blob.arrayBuffer()));
+  });
+  if (!isChanged) return;
   ownModel = { name: blob.name, file };
   fillModelList();
-  byId("model").value = OWN;
+  byId("model").value = chosenModel = OWN;
 }
 
 // ---------------------------------------------------------------- files
@@ -172,17 +174,16 @@ async function hear(file, name) {
   forget();
   const own = (recording = { file, name, spans: [], part: null, cursorS: null });
   try {
-    const onSpan = (span) => {
-      if (recording !== own) return;
-      own.spans.push(span);
-      say(`Listening to ${oneLine(name)}: ${clock(span.endS)} heard`);
-    };
-    const result = await classifyFile(engine, file, onSpan);
+    const result = await classifyFile(engine, file, (share) => {
+      if (recording === own) showMeter(share);
+    });
     if (recording === own) showRecording(Object.assign(own, result));
   } catch (error) {
     if (recording !== own) return;
     recording = null;
     explain(error, name);
+  } finally {
+    if (recording === own || recording === null) showMeter(0);
   }
 }
 
@@ -407,9 +408,9 @@ function listen() {
 function showLevel(own, level) {
   const peak = Math.min(1, 2 * 10 ** (level / 20));
   own.envelope.extremes.push(-peak, peak);
-  byId("meter").style.transform = `scaleX(${Math.max(0, 1 - level / QUIETEST_DB)})`;
-  const heardS = (own.envelope.extremes.length / 2) * own.envelope.stepS;
-  own.toS = Math.max(LIVE_VIEW_S, heardS);
+  showMeter(1 - level / QUIETEST_DB);
+  own.heardS = (own.envelope.extremes.length / 2) * own.envelope.stepS;
+  own.toS = Math.max(LIVE_VIEW_S, own.heardS);
   own.fromS = own.toS - LIVE_VIEW_S;
   redraw();
 }
@@ -419,7 +420,10 @@ function showLive(own, { span, notes, skipped }) {
   if (own.spans.length > LIVE_SPANS_KEPT) own.spans.shift();
   own.notes = notes;
   const name = span.isSpeech ? spoken(engine.metadata.classes[bestOf(span.probabilities)]) : "no speech";
-  answer.show(span.isSpeech ? span.probabilities : null, "The last 3 s".replace("3", engine.metadata.front_end.duration_s));
+  answer.show(
+    span.isSpeech ? span.probabilities : null,
+    `The last ${engine.metadata.front_end.duration_s} s`,
+  );
   answer.showNotes([
     ...notes,
     ...(skipped ? [`This device is slow: ${skipped} windows were left out.`] : []),
@@ -434,21 +438,22 @@ function stopListening() {
   microphone = null;
   engine.stop();
   showListening(false);
-  byId("meter").style.transform = "";
+  showMeter(0);
   const { spans } = recording;
   if (spans.length === 0) {
     forget();
     return say("Stopped before the first answer.");
   }
   recording.isLive = false;
-  recording.durationS = recording.toS = Math.max(recording.toS - LIVE_VIEW_S > 0 ? recording.toS : spans.at(-1).endS, spans.at(-1).endS);
   recording.fromS = 0;
+  recording.toS = recording.durationS = recording.heardS;
   recording.mean = meanOfSpeech(spans, engine.metadata.classes.length);
   say("Stopped. The timeline shows what was heard.");
   redraw();
 }
 
 function showListening(isListening) {
+  byId("sound").classList.toggle("listening", isListening);
   byId("listen").ariaPressed = String(isListening);
   byId("listen-text").textContent = isListening ? "Stop" : "Listen";
 }
@@ -467,6 +472,8 @@ for (const id of ["file", "model-file"]) {
 
 /** A model or a recording; its content tells. */
 async function take(file) {
+  refuse("");
+  say(`Reading ${oneLine(file.name)} …`);
   const head = new Uint8Array(await file.slice(4, 8).arrayBuffer().catch(() => new ArrayBuffer(0)));
   const isModel = String.fromCharCode(...head) === "TFL3" || file.name.endsWith(".tflite");
   return isModel ? useOwnModel(file) : hear(file, file.name);

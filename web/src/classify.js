@@ -20,14 +20,14 @@ export function hopSeconds(frontEnd) {
  * @param {{rateHz: number, sourceHz?: number, frames: number,
  *   blocks: AsyncIterable<Float64Array>}} sound Mono blocks at the file's own rate, and
  *   the rate before it was coded.
- * @param {(span: object) => void} onSpan Called with each window as soon as it is known.
+ * @param {(share: number) => void} onProgress Called with the share that has been heard.
  * @param {() => Promise<void>} pause Awaited after each window; may throw to stop.
  * @returns {Promise<object>} `centre` (probabilities; null if the middle is silent),
  *   `mean` of the windows with speech, `spans`, `durationS`, `bandwidthHz`, `notes`,
  *   `envelope` (lowest and highest sample of each step).
  * @throws {Refusal} No sound, too short, silent, or no numbers.
  */
-export async function classifyRecording(model, sound, onSpan, pause) {
+export async function classifyRecording(model, sound, onProgress, pause) {
   const { frontEnd, length } = model;
   const rateHz = frontEnd.sample_rate_hz;
   const total = resampledLength(sound.frames, sound.rateHz, rateHz);
@@ -45,7 +45,7 @@ export async function classifyRecording(model, sound, onSpan, pause) {
       probabilities: await model.predict(window.samples),
     };
     spans.push(span);
-    onSpan(span);
+    onProgress(span.endS / (total / rateHz));
     await pause();
   };
   for await (const block of resampled(sound, rateHz)) {

@@ -51,15 +51,15 @@ export class Engine {
   }
 
   /** Classify a WAV file; null if it is none that is read here. */
-  classifyWav(file, onSpan) {
-    return this.#ask({ action: "wav", file }, { onProgress: ({ span }) => onSpan(span) });
+  classifyWav(file, onProgress) {
+    return this.#ask({ action: "wav", file }, { onProgress: ({ share }) => onProgress(share) });
   }
 
   /** Classify what the browser has decoded; the channels are given away. */
-  classifyDecoded({ channels, ...rates }, onSpan) {
+  classifyDecoded({ channels, ...rates }, onProgress) {
     return this.#ask(
       { action: "decoded", channels, ...rates },
-      { onProgress: ({ span }) => onSpan(span), transfer: channels.map((c) => c.buffer) },
+      { onProgress: ({ share }) => onProgress(share), transfer: channels.map((c) => c.buffer) },
     );
   }
 

@@ -10,15 +10,15 @@ const UNKNOWN = { rateHz: 48_000 }; // of a format whose header is not read here
  *
  * @param {Engine} engine
  * @param {Blob} file Any sound or video that the browser can decode.
- * @param {(span: object) => void} onSpan Called with each window of the timeline.
+ * @param {(share: number) => void} onProgress Called with the share that has been heard.
  * @returns {Promise<object>} As `classifyRecording`.
  * @throws {Refusal} One line for the user.
  */
-export async function classifyFile(engine, file, onSpan) {
+export async function classifyFile(engine, file, onProgress) {
   if (file.size === 0) throw new Refusal("this file is empty");
   try {
-    const result = await engine.classifyWav(file, onSpan);
-    return result ?? (await engine.classifyDecoded(await decode(file), onSpan));
+    const result = await engine.classifyWav(file, onProgress);
+    return result ?? (await engine.classifyDecoded(await decode(file), onProgress));
   } catch (error) {
     // The file was changed, moved or unplugged after it was chosen.
     if (error instanceof DOMException) throw new Refusal("this file can no longer be read");

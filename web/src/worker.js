@@ -51,7 +51,7 @@ function classify(id, sound, send) {
     await nextTask(); // lets a message in that makes this job an old one
     if (id !== job) throw new Stopped();
   };
-  return classifyRecording(model, sound, (span) => send({ span }), pause);
+  return classifyRecording(model, sound, (share) => send({ share }), pause);
 }
 
 const BLOCK_FRAMES = 65_536;

@@ -13,7 +13,8 @@ const clips = await demoClips();
 const talk = join(folder.path, "demo_clips.wav");
 await joined([...clips, ...clips.slice().reverse(), ...clips], talk, { pauseS: 0.4 });
 
-async function draw(path, options, fullPage) {
+/** The whole page, or what lies above the end of the timeline. */
+async function draw(path, options, isWhole) {
   const visit = await Visit.start(site, options);
   await visit.hear(talk);
   const { width } = await visit.page.locator("#track").boundingBox();
@@ -21,7 +22,9 @@ async function draw(path, options, fullPage) {
   await visit.page.mouse.move(0, 0);
   await visit.page.evaluate(() => document.activeElement.blur());
   await visit.page.waitForTimeout(300);
-  await visit.page.screenshot({ path, fullPage });
+  const { y, height } = await visit.page.locator("#timeline").boundingBox();
+  const clip = { x: 0, y: 0, width: options.viewport.width, height: Math.ceil(y + height + 24) };
+  await visit.page.screenshot({ path, fullPage: true, ...(isWhole ? {} : { clip }) });
   await visit.close();
   console.log(path);
 }

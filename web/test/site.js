@@ -141,7 +141,8 @@ export class Visit {
 
   async useModel(file) {
     await this.page.selectOption("#model", file);
-    await this.says(new RegExp(`The model is now ${file}|: .* \\d+ %$`));
+    await this.says(/^The model is now|: .* \d+ %$/);
+    await this.page.waitForFunction(() => !document.getElementById("model").disabled);
   }
 
   close() {
