@@ -190,8 +190,8 @@ async function hear(file, name) {
 function showRecording(shown) {
   const { name, spans, durationS, envelope, centre, mean, notes } = shown;
   shown.envelope = { stepS: (2 * durationS) / envelope.length, extremes: envelope };
-  shown.fromS = 0;
-  shown.toS = durationS;
+  shown.viewStartS = 0;
+  shown.viewEndS = durationS;
   openTimeline(name, true);
   byId("parts").hidden = spans.length < 2;
   byId("part-middle").disabled = centre === null;
@@ -226,14 +226,14 @@ function openTimeline(name, isPlayable) {
 }
 
 function redraw() {
-  const { fromS, toS, spans, envelope, cursorS } = recording;
+  const { viewStartS, viewEndS, spans, envelope, cursorS } = recording;
   const { classes } = engine.metadata;
-  timeline.show({ fromS, toS, spans, envelope, cursorS, classes, colours });
+  timeline.show({ viewStartS, viewEndS, spans, envelope, cursorS, classes, colours });
   const track = byId("track");
-  track.ariaValueMax = String(Math.round(toS));
+  track.ariaValueMax = String(Math.round(viewEndS));
   track.ariaValueNow = String(Math.round(cursorS ?? 0));
   track.ariaValueText = cursorS === null ? "no position chosen" : cursorText(cursorS);
-  byId("clock").textContent = `${clock(cursorS ?? 0)} / ${clock(toS)}`;
+  byId("clock").textContent = `${clock(cursorS ?? 0)} / ${clock(viewEndS)}`;
 }
 
 function cursorText(timeS) {
@@ -270,7 +270,7 @@ function choosePart(part) {
 /** Move the cursor, and the sound with it. */
 function moveTo(timeS, isPlaying = false) {
   if (!recording?.spans.length || recording.isLive) return;
-  recording.cursorS = Math.min(recording.toS, Math.max(recording.fromS, timeS));
+  recording.cursorS = Math.min(recording.viewEndS, Math.max(recording.viewStartS, timeS));
   if (!isPlaying && recording.file) byId("audio").currentTime = recording.cursorS;
   choosePart("cursor");
   redraw();
@@ -385,8 +385,8 @@ function listen() {
     notes: [],
     cursorS: null,
     bandwidthHz: null,
-    fromS: 0,
-    toS: LIVE_VIEW_S,
+    viewStartS: 0,
+    viewEndS: LIVE_VIEW_S,
     envelope: { stepS, extremes },
   });
   showListening(true);
@@ -410,8 +410,8 @@ function showLevel(own, level) {
   own.envelope.extremes.push(-peak, peak);
   showMeter(1 - level / QUIETEST_DB);
   own.heardS = (own.envelope.extremes.length / 2) * own.envelope.stepS;
-  own.toS = Math.max(LIVE_VIEW_S, own.heardS);
-  own.fromS = own.toS - LIVE_VIEW_S;
+  own.viewEndS = Math.max(LIVE_VIEW_S, own.heardS);
+  own.viewStartS = own.viewEndS - LIVE_VIEW_S;
   redraw();
 }
 
@@ -445,8 +445,8 @@ function stopListening() {
     return say("Stopped before the first answer.");
   }
   recording.isLive = false;
-  recording.fromS = 0;
-  recording.toS = recording.durationS = recording.heardS;
+  recording.viewStartS = 0;
+  recording.viewEndS = recording.durationS = recording.heardS;
   recording.mean = meanOfSpeech(spans, engine.metadata.classes.length);
   say("Stopped. The timeline shows what was heard.");
   redraw();

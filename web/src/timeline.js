@@ -34,7 +34,7 @@ export class Timeline {
   }
 
   /**
-   * @param {object} shown `fromS` and `toS`: what is visible; `spans`; `classes`;
+   * @param {object} shown `viewStartS` and `viewEndS`: what is visible; `spans`; `classes`;
    *   `colours`; `envelope`: `stepS` and `extremes`, two for each step, from 0 s on;
    *   `cursorS`: null for none.
    */
@@ -46,9 +46,9 @@ export class Timeline {
   /** The time under a pointer, s. */
   timeAt(clientX) {
     const { left, width } = this.#canvas.getBoundingClientRect();
-    const { fromS, toS } = this.#shown;
+    const { viewStartS, viewEndS } = this.#shown;
     const share = Math.min(1, Math.max(0, (clientX - left) / width));
-    return fromS + share * (toS - fromS);
+    return viewStartS + share * (viewEndS - viewStartS);
   }
 
   #redraw() {
@@ -75,8 +75,8 @@ export class Timeline {
       pale: style.getPropertyValue("--line"),
       card: style.getPropertyValue("--card"),
       x: (timeS) => {
-        const { fromS, toS } = this.#shown;
-        return ((timeS - fromS) / (toS - fromS)) * width;
+        const { viewStartS, viewEndS } = this.#shown;
+        return ((timeS - viewStartS) / (viewEndS - viewStartS)) * width;
       },
       ...this.#shown,
     };
@@ -89,13 +89,13 @@ export class Timeline {
 }
 
 /** Stretches of one class: from half-way between two windows' middles to the next. */
-function runsOf({ spans, classes, colours, pale, toS }) {
+function runsOf({ spans, classes, colours, pale, viewEndS }) {
   const runs = [];
   spans.forEach((span, i) => {
     const name = span.isSpeech ? classes[bestOf(span.probabilities)] : null;
     const startS = i === 0 ? span.startS : (middle(spans[i - 1]) + middle(span)) / 2;
     const isLast = i === spans.length - 1;
-    const endS = isLast ? Math.min(span.endS, toS) : (middle(span) + middle(spans[i + 1])) / 2;
+    const endS = isLast ? Math.min(span.endS, viewEndS) : (middle(span) + middle(spans[i + 1])) / 2;
     const last = runs.at(-1);
     if (last?.name === name) last.endS = endS;
     else runs.push({ name, startS, endS, colour: name ? colours.get(name) : pale });
@@ -103,15 +103,15 @@ function runsOf({ spans, classes, colours, pale, toS }) {
   return runs;
 }
 
-function drawWaveform({ brush, width, height, x, envelope, fromS, toS, pale }, runs) {
+function drawWaveform({ brush, width, height, x, envelope, viewStartS, viewEndS, pale }, runs) {
   const centre = (height - RIBBON - AXIS) / 2;
   const { stepS, extremes } = envelope;
   const steps = extremes.length / 2;
-  const peak = Math.max(0.02, ...sampled(extremes, fromS, toS, stepS));
+  const peak = Math.max(0.02, ...sampled(extremes, viewStartS, viewEndS, stepS));
   const columns = Math.floor(width / 3);
   let run = 0;
   for (let i = 0; i < columns; i++) {
-    const [startS, endS] = [i, i + 1].map((at) => fromS + ((toS - fromS) * at) / columns);
+    const [startS, endS] = [i, i + 1].map((at) => viewStartS + ((viewEndS - viewStartS) * at) / columns);
     const first = Math.floor(startS / stepS);
     const last = Math.min(steps, Math.max(first + 1, Math.ceil(endS / stepS)));
     let [low, high] = [0, 0];
@@ -132,9 +132,9 @@ function drawWaveform({ brush, width, height, x, envelope, fromS, toS, pale }, r
 }
 
 /** Absolute extremes of what is visible. */
-function* sampled(extremes, fromS, toS, stepS) {
-  const start = Math.max(0, 2 * Math.floor(fromS / stepS));
-  const end = Math.min(extremes.length, 2 * Math.ceil(toS / stepS));
+function* sampled(extremes, viewStartS, viewEndS, stepS) {
+  const start = Math.max(0, 2 * Math.floor(viewStartS / stepS));
+  const end = Math.min(extremes.length, 2 * Math.ceil(viewEndS / stepS));
   // An hour of live sound has more steps than may be passed to a function at once.
   const stride = Math.max(1, Math.floor((end - start) / 8000));
   for (let i = start; i < end; i += stride) yield Math.abs(extremes[i]);
@@ -159,12 +159,12 @@ function drawRibbon({ brush, height, x, ink }, runs) {
   }
 }
 
-function drawAxis({ brush, width, height, x, fromS, toS, soft }) {
+function drawAxis({ brush, width, height, x, viewStartS, viewEndS, soft }) {
   const stepS =
-    TICKS_S.find((tick) => (width * tick) / (toS - fromS) > TICK_WIDTH) ?? TICKS_S.at(-1);
+    TICKS_S.find((tick) => (width * tick) / (viewEndS - viewStartS) > TICK_WIDTH) ?? TICKS_S.at(-1);
   brush.fillStyle = soft;
   brush.textBaseline = "bottom";
-  for (let i = Math.ceil(fromS / stepS); i * stepS <= toS; i++) {
+  for (let i = Math.ceil(viewStartS / stepS); i * stepS <= viewEndS; i++) {
     const at = x(i * stepS);
     brush.textAlign = at < 12 ? "left" : "center";
     if (at > width - 16) continue;
