@@ -9,6 +9,8 @@ import { Model } from "./model.js";
 import { Refusal } from "./refusal.js";
 import { openWav, wavBlocks } from "./wav.js";
 
+const PROGRESS_STEP = 0.02;
+
 let model = null;
 let job = 0; // the newest one; an older one that still runs stops itself
 
@@ -51,7 +53,13 @@ function classify(id, sound, send) {
     await nextTask(); // lets a message in that makes this job an old one
     if (id !== job) throw new Stopped();
   };
-  return classifyRecording(model, sound, (share) => send({ share }), pause);
+  let shown = 0;
+  const onProgress = (share) => {
+    if (share < shown) return;
+    shown = share + PROGRESS_STEP; // drawing each window would cost more than it tells
+    send({ share });
+  };
+  return classifyRecording(model, sound, onProgress, pause);
 }
 
 const BLOCK_FRAMES = 65_536;
