@@ -8,7 +8,10 @@ BIN := .venv/bin
 # gives TensorFlow Lite Micro too little memory, so it needs a separate process
 MICRO := tests/export/test_microcontroller.py
 
-.PHONY: train test proof lint clean
+# the page's port on this machine alone
+PORT ?= 8000
+
+.PHONY: train test proof lint clean web serve-web test-web web-picture
 
 train: .venv/train.stamp
 	$(BIN)/python train.py -dn $(DATASET) --data_dir $(DATA_DIR) $(TRAIN_OPTIONS)
@@ -27,6 +30,26 @@ lint: .venv/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/codespell
+
+# The network in a web page: built into web/dist, which any web server can serve.
+web: web/node_modules/.package-lock.json
+	cd web && npm run build
+
+serve-web: web
+	@echo "the page: http://127.0.0.1:$(PORT)/ (Ctrl-C ends it)"
+	@$(PYTHON) -m http.server $(PORT) --bind 127.0.0.1 --directory web/dist
+
+# In a real browser, against the answers of the command line.
+test-web: web .venv/train.stamp
+	cd web && PYTHON=$(abspath $(BIN)/python) npm test
+
+# images/web.png, for the README
+web-picture: web .venv/train.stamp
+	cd web && PYTHON=$(abspath $(BIN)/python) npm run picture
+
+web/node_modules/.package-lock.json: web/package.json web/package-lock.json
+	cd web && npm ci
+	@touch $@
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \

@@ -1,0 +1,90 @@
+/** The network itself, in LiteRT's WebAssembly runtime. */
+import { Environment, loadAndCompile, loadLiteRt, Tensor } from "@litertjs/core";
+import { segmentSamples } from "./metadata.js";
+import { oneLine, Refusal } from "./refusal.js";
+import { modelInput } from "./windows.js";
+
+/** A loaded model that takes audio; see `load`. */
+export class Model {
+  #compiled;
+
+  constructor(compiled, metadata) {
+    this.#compiled = compiled;
+    this.metadata = metadata;
+    this.classes = metadata.classes;
+    this.frontEnd = metadata.front_end;
+    this.length = segmentSamples(metadata.front_end);
+  }
+
+  /**
+   * Start the runtime and load one model.
+   *
+   * @param {WebAssembly.Module} runtime Compiled by the page, so that a second worker
+   *   need not compile it again.
+   * @param {string} glueUrl The script that belongs to the runtime.
+   * @param {Uint8Array} file The `.tflite`.
+   * @param {object} metadata As read from the file.
+   * @throws {Refusal} The runtime cannot use the file.
+   */
+  static async load(runtime, glueUrl, file, metadata) {
+    // The runtime's own loader takes this object and would else fetch the code itself.
+    self.Module = {
+      instantiateWasm(imports, done) {
+        WebAssembly.instantiate(runtime, imports).then((instance) => done(instance, runtime));
+        return {};
+      },
+      // It reports what it does on the error stream; what matters is thrown.
+      print() {},
+      printErr() {},
+    };
+    // Its loader would look for a graphics processor, which takes long and warns.
+    const create = Environment.create.bind(Environment);
+    Environment.create = () => create({ webGpuDevice: null });
+    await loadLiteRt(glueUrl);
+    let compiled;
+    try {
+      compiled = await loadAndCompile(file, { accelerator: "wasm", cpuOptions: { numThreads: 1 } });
+    } catch (error) {
+      throw new Refusal(`this model cannot be loaded (${oneLine(error?.message ?? error, 90)})`);
+    }
+    const model = new Model(compiled, metadata);
+    model.#checkShape();
+    await model.predict(new Float32Array(model.length)); // the first run is the slowest
+    return model;
+  }
+
+  #checkShape() {
+    const inputs = this.#compiled.getInputDetails();
+    const outputs = this.#compiled.getOutputDetails();
+    const fits =
+      inputs.length === 1 &&
+      outputs.length === 1 &&
+      [inputs[0], outputs[0]].every((end) => end.dtype === "float32") &&
+      `${[...inputs[0].shape]}` === `1,${this.length}` &&
+      `${[...outputs[0].shape]}` === `1,${this.classes.length}`;
+    if (!fits) throw new Refusal("this model's inputs or outputs are not what its description says");
+  }
+
+  /**
+   * Class probabilities of one window.
+   *
+   * @param {Float32Array} samples At most `length`, at the model's rate.
+   * @returns {Promise<number[]>} One for each class.
+   * @throws {Refusal} The model answers with something that is no number.
+   */
+  async predict(samples) {
+    const input = new Tensor(modelInput(samples, this.length), [1, this.length]);
+    let outputs = [];
+    try {
+      outputs = await this.#compiled.run([input]);
+      const answer = [...outputs[0].toTypedArray()];
+      if (!answer.every(Number.isFinite)) {
+        throw new Refusal("this model answers with something that is no number");
+      }
+      return answer;
+    } finally {
+      // The runtime's memory is not collected: what is not deleted here stays for ever.
+      for (const tensor of [input, ...outputs]) tensor.delete();
+    }
+  }
+}

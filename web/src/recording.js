@@ -1,0 +1,88 @@
+/** Files to answers: WAV is read in the worker, the rest is decoded by the browser. */
+import { readHeader } from "./formats.js";
+import { Refusal } from "./refusal.js";
+
+const MAX_DECODED_FILE_BYTES = 256 * 2 ** 20; // the browser keeps all samples in memory
+const UNKNOWN = { rateHz: 48_000 }; // of a format whose header is not read here
+
+/**
+ * Classify a file.
+ *
+ * @param {Engine} engine
+ * @param {Blob} file Any sound or video that the browser can decode.
+ * @param {(share: number) => void} onProgress Called with the share that has been heard.
+ * @returns {Promise<object>} As `classifyRecording`.
+ * @throws {Refusal} One line for the user.
+ */
+export async function classifyFile(engine, file, onProgress) {
+  if (file.size === 0) throw new Refusal("this file is empty");
+  try {
+    const result = await engine.classifyWav(file, onProgress);
+    return result ?? (await engine.classifyDecoded(await decode(file), onProgress));
+  } catch (error) {
+    // The file was changed, moved or unplugged after it was chosen.
+    if (error instanceof DOMException) throw new Refusal("this file can no longer be read");
+    throw error;
+  }
+}
+
+async function decode(file) {
+  if (file.size > MAX_DECODED_FILE_BYTES) {
+    throw new Refusal("this file is too large for the browser to decode; save it as WAV");
+  }
+  const bytes = await file.arrayBuffer();
+  const { rateHz, sourceHz, isInt16 } = readHeader(new Uint8Array(bytes)) ?? UNKNOWN;
+  let context;
+  try {
+    context = new OfflineAudioContext(1, 1, rateHz);
+  } catch {
+    throw new Refusal(`this browser cannot decode sound at ${rateHz} Hz; save the file as WAV`);
+  }
+  let sound;
+  try {
+    sound = await context.decodeAudioData(bytes);
+  } catch {
+    throw new Refusal(
+      "this browser cannot read this file: it is no sound, is damaged, or its format is unknown here. WAV works everywhere",
+    );
+  }
+  const scale = isInt16 ? await positiveScale() : 1;
+  // Copies, since the buffer's own memory cannot be given to the worker.
+  const channels = Array.from({ length: sound.numberOfChannels }, (_, c) =>
+    sound.getChannelData(c).map((sample) => (sample > 0 ? sample * scale : sample)),
+  );
+  return { rateHz, sourceHz, channels };
+}
+
+/**
+ * What positive samples of 16 bits must be multiplied with. Some browsers divide them by
+ * 32,767 and negative ones by 32,768: a distortion that the network hears in quiet parts.
+ */
+async function positiveScale() {
+  positiveScale.known ??= (async () => {
+    const context = new OfflineAudioContext(1, 1, 16_000);
+    const sound = await context.decodeAudioData(oneSampleWav(2 ** 14));
+    return 0.5 / sound.getChannelData(0)[0];
+  })();
+  return positiveScale.known;
+}
+
+function oneSampleWav(sample) {
+  const [rateHz, frameBytes, headBytes] = [16_000, 2, 44];
+  const view = new DataView(new ArrayBuffer(headBytes + frameBytes));
+  const write = (at, text) => [...text].forEach((c, i) => view.setUint8(at + i, c.charCodeAt(0)));
+  write(0, "RIFF");
+  view.setUint32(4, headBytes + frameBytes - 8, true);
+  write(8, "WAVEfmt ");
+  view.setUint32(16, 16, true);
+  view.setUint16(20, 1, true); // integers
+  view.setUint16(22, 1, true); // channels
+  view.setUint32(24, rateHz, true);
+  view.setUint32(28, rateHz * frameBytes, true);
+  view.setUint16(32, frameBytes, true);
+  view.setUint16(34, 8 * frameBytes, true);
+  write(36, "data");
+  view.setUint32(40, frameBytes, true);
+  view.setInt16(44, sample, true);
+  return view.buffer;
+}

@@ -1,0 +1,12 @@
+/** Something the user gave cannot be used; the message is one line that says why. */
+export class Refusal extends Error {
+  name = "Refusal";
+}
+
+/** A text from a file, fit for one line: control characters become spaces. */
+export function oneLine(text, longest = 200) {
+  const line = String(text)
+    .replace(/[\p{C}\p{Zl}\p{Zp}\s]+/gu, " ")
+    .trim();
+  return line.length > longest ? `${line.slice(0, longest)}…` : line;
+}

@@ -1,0 +1,100 @@
+/**
+ * The worker: holds one model, resamples and classifies, so that the page stays quick.
+ *
+ * It is a classic script, because the runtime's loader needs `importScripts`.
+ */
+import { classifyRecording } from "./classify.js";
+import { Live } from "./live.js";
+import { Model } from "./model.js";
+import { Refusal } from "./refusal.js";
+import { openWav, wavBlocks } from "./wav.js";
+
+const PROGRESS_STEP = 0.02;
+
+let model = null;
+let job = 0; // the newest one; an older one that still runs stops itself
+
+class Stopped extends Error {}
+
+const ACTIONS = {
+  async load({ runtime, glueUrl, file, metadata }) {
+    model = await Model.load(runtime, glueUrl, file, metadata);
+  },
+
+  /** A WAV file is read here; `null` says that it is none. */
+  async wav({ id, file }, send) {
+    const wav = await openWav(file);
+    return wav && classify(id, { ...wav, blocks: wavBlocks(file, wav) }, send);
+  },
+
+  /** What the browser has decoded. */
+  async decoded({ id, rateHz, sourceHz, channels }, send) {
+    const blocks = monoBlocks(channels);
+    return classify(id, { rateHz, sourceHz, frames: channels[0].length, blocks }, send);
+  },
+
+  async listen({ id, port, rateHz }, send) {
+    const live = new Live(model, rateHz, send);
+    port.onmessage = async ({ data }) => {
+      if (id !== job) return port.close();
+      try {
+        await live.take(data.block, data.sentAt);
+      } catch (error) {
+        send({ failed: error.message });
+      }
+    };
+  },
+
+  async stop() {},
+};
+
+function classify(id, sound, send) {
+  const pause = async () => {
+    await nextTask(); // lets a message in that makes this job an old one
+    if (id !== job) throw new Stopped();
+  };
+  let shown = 0;
+  const onProgress = (share) => {
+    if (share < shown) return;
+    shown = share + PROGRESS_STEP; // drawing each window would cost more than it tells
+    send({ share });
+  };
+  return classifyRecording(model, sound, onProgress, pause);
+}
+
+const BLOCK_FRAMES = 65_536;
+
+function* monoBlocks(channels) {
+  const frames = channels[0].length;
+  for (let start = 0; start < frames; start += BLOCK_FRAMES) {
+    const mono = new Float64Array(Math.min(BLOCK_FRAMES, frames - start));
+    for (const channel of channels) {
+      for (let i = 0; i < mono.length; i++) mono[i] += channel[start + i] / channels.length;
+    }
+    yield mono;
+  }
+}
+
+const channel = new MessageChannel();
+const waiting = [];
+channel.port1.onmessage = () => waiting.shift()();
+
+/** Ends when the browser has looked at its messages; quicker than `setTimeout`. */
+function nextTask() {
+  return new Promise((resolve) => {
+    waiting.push(resolve);
+    channel.port2.postMessage(null);
+  });
+}
+
+self.onmessage = async ({ data }) => {
+  const { id, action } = data;
+  if (action !== "load") job = id;
+  try {
+    const result = await ACTIONS[action](data, (progress) => self.postMessage({ id, progress }));
+    self.postMessage({ id, result });
+  } catch (error) {
+    if (error instanceof Stopped) self.postMessage({ id, stopped: true });
+    else self.postMessage({ id, refused: error instanceof Refusal, message: error.message });
+  }
+};

@@ -1,0 +1,299 @@
+/** What is given to the page can do no harm, and is refused in one plain line. */
+import assert from "node:assert/strict";
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { demoClips, MODELS, temporaryFolder } from "./clips.js";
+import { parts, writeModel } from "./models.js";
+import { ffmpeg } from "./python.js";
+import { difference, openSite, Visit } from "./site.js";
+
+let site, visit, folder, fused;
+
+before(async () => {
+  [site, folder] = [await openSite(), await temporaryFolder()];
+  visit = await Visit.start(site);
+  fused = (await readdir(MODELS)).find((name) => name.includes("_fuse_float16"));
+});
+
+after(async () => {
+  assert.deepEqual(visit.complaints, []);
+  await site.close();
+  await folder.remove();
+});
+
+const path = (name) => join(folder.path, name);
+
+/** One line that names the file, and a page that still answers. */
+async function isRefused(file, pattern, input = "#file") {
+  const { page } = visit;
+  await page.setInputFiles(input, file);
+  const line = await visit.refusal();
+  assert.match(line, pattern);
+  assert.ok(line.startsWith(`${file.split("/").at(-1)}: `), line);
+  assert.doesNotMatch(line, /\n|went wrong|undefined|\[object/);
+  const [clip] = await demoClips();
+  await visit.hear(clip);
+  assert.equal(await page.textContent("#refusal"), "");
+}
+
+describe("bad recordings", () => {
+  test("an empty file", async () => {
+    await writeFile(path("empty.wav"), "");
+    await isRefused(path("empty.wav"), /empty/);
+  });
+
+  test("a text", async () => {
+    await writeFile(path("letter.mp3"), "Dear reader, ".repeat(1000));
+    await isRefused(path("letter.mp3"), /cannot read/);
+  });
+
+  test("a page that would run a script", async () => {
+    await writeFile(path("evil.html"), "<script>fetch('http://example.com')</script>");
+    await isRefused(path("evil.html"), /cannot read/);
+  });
+
+  test("a name that would be a tag is shown as text", async () => {
+    const name = "<img src=x onerror=alert(1)>.wav";
+    await visit.page.setInputFiles("#file", { name, mimeType: "audio/wav", buffer: Buffer.from("no") });
+    const line = await visit.refusal();
+    assert.ok(line.includes("<img"), line);
+    assert.equal(await visit.page.locator("img").count(), 0);
+  });
+
+  test("a cut WAV", async () => {
+    const [clip] = await demoClips();
+    const whole = await readFile(clip);
+    await writeFile(path("cut.wav"), whole.subarray(0, whole.length / 2));
+    await isRefused(path("cut.wav"), /cut off/);
+  });
+
+  test("silence", async () => {
+    await ffmpeg(["-f", "lavfi", "-i", "anullsrc=r=16000:cl=mono", "-t", "4", path("silence.wav")]);
+    await isRefused(path("silence.wav"), /silent throughout/);
+  });
+
+  test("less than a frame", async () => {
+    await ffmpeg(["-f", "lavfi", "-i", "sine=f=300:r=16000", "-t", "0.05", path("short.wav")]);
+    await isRefused(path("short.wav"), /at least 64 ms; this one lasts 50 ms/);
+  });
+
+  test("samples that are no numbers", async () => {
+    await ffmpeg(["-f", "lavfi", "-i", "sine=f=300:r=16000", "-t", "1", "-c:a", "pcm_f32le", path("nan.wav")]);
+    const bytes = await readFile(path("nan.wav"));
+    bytes.writeFloatLE(NaN, bytes.length - 4000);
+    await writeFile(path("nan.wav"), bytes);
+    await isRefused(path("nan.wav"), /no numbers/);
+  });
+
+  for (const codec of ["truehd", "ac3"]) {
+    test(`a codec that the browser lacks: ${codec}`, async () => {
+      const [clip] = await demoClips();
+      const file = path(`${codec}.mka`);
+      const options = ["-ar", "48000", "-ac", "2", "-c:a", codec, "-strict", "-2"];
+      await ffmpeg(["-i", clip, ...options, file]);
+      await isRefused(file, /this browser cannot read this file/);
+    });
+  }
+});
+
+test("a note tells of an empty upper band, and of a middle that is silent", async () => {
+  const [clip] = await demoClips();
+  await ffmpeg(["-i", clip, "-ar", "8000", path("telephone.wav")]);
+  await visit.hear(path("telephone.wav"));
+  assert.match(await visit.page.textContent("#notes"), /reaches only \d\.\d kHz.*7\.5 kHz.*unreliable/);
+
+  const filter = "[0:a]apad=pad_dur=8[a];[a][1:a]concat=n=2:v=0:a=1";
+  await ffmpeg(["-i", clip, "-i", clip, "-filter_complex", filter, path("hole.wav")]);
+  await visit.hear(path("hole.wav"));
+  assert.match(await visit.page.textContent("#notes"), /middle 3 s .* silent/);
+  assert.equal(await visit.page.isDisabled("#part-middle"), true);
+});
+
+describe("bad models", () => {
+  let network, metadata;
+  before(async () => ({ network, metadata } = await parts(fused)));
+
+  const refuses = (file, pattern) => isRefused(file, pattern, "#model-file");
+
+  test("no model", async () => {
+    await writeFile(path("no.tflite"), "x".repeat(5000));
+    await refuses(path("no.tflite"), /not a TensorFlow Lite model/);
+  });
+
+  test("a model without a description", async () => {
+    await writeFile(path("bare.tflite"), network);
+    await refuses(path("bare.tflite"), /no light_sernet\.json/);
+  });
+
+  test("one that takes features", async () => {
+    const name = (await readdir(MODELS)).find((file) => /entropy_float32\.tflite$/.test(file));
+    await refuses(join(MODELS, name), /takes features/);
+  });
+
+  const bad = {
+    "not JSON": ["{", /damaged/],
+    "another format": [{ format: 99 }, /format 1/],
+    "no classes": [(whole) => ({ ...whole, classes: [] }), /classes/],
+    "a class twice": [(whole) => ({ ...whole, classes: ["a", "a"] }), /classes/],
+    "too few classes": [(whole) => ({ ...whole, classes: ["a", "b"] }), /not what its description says/],
+    "a control character": [(whole) => ({ ...whole, classes: ["a\u001b[2J", "b"] }), /classes/],
+    "no front-end": [(whole) => ({ ...whole, front_end: null }), /front_end/],
+    "a segment of days": [
+      (whole) => ({ ...whole, front_end: { ...whole.front_end, duration_s: 1e9 } }),
+      /front_end/,
+    ],
+    "a corpus that is a number": [(whole) => ({ ...whole, corpus: 7 }), /corpus/],
+  };
+  for (const [what, [description, pattern]] of Object.entries(bad)) {
+    test(`a description with ${what}`, async () => {
+      const made = typeof description === "function" ? description(metadata) : description;
+      const file = await writeModel(path(`${what.replaceAll(" ", "-")}.tflite`), network, made);
+      await refuses(file, pattern);
+    });
+  }
+
+  test("a description that is packed", async () => {
+    const file = await writeModel(path("packed.tflite"), network, metadata, { method: 8 });
+    await refuses(file, /must not be compressed/);
+  });
+
+  test("a network of random bytes under a good description", async () => {
+    const noise = Buffer.from(network);
+    for (let i = 8; i < noise.length; i++) noise[i] = (i * 2654435761) >>> 13;
+    const file = await writeModel(path("noise.tflite"), noise, metadata);
+    await refuses(file, /cannot be (loaded|run)|does not answer/);
+  });
+
+  test("a network that is cut", async () => {
+    const file = await writeModel(path("half.tflite"), network.subarray(0, network.length / 2), metadata);
+    await refuses(file, /cannot be (loaded|run)|does not answer/);
+  });
+});
+
+describe("a model of the user's own", () => {
+  test("its answers, classes and scores are shown; the file is asked again", async () => {
+    const { page } = visit;
+    const { network, metadata } = await parts(fused);
+    const [clip] = await demoClips();
+    const before = Object.values(await visit.hear(clip));
+    const own = {
+      ...metadata,
+      classes: metadata.classes.map((_, i) => `klass ${i}`),
+      corpus: { name: "MY VOICES", note: "<b>12 people</b>" },
+      expected: { ua: { value: 0.758, low: 0.7248, high: 0.7884 }, speakers: 10 },
+    };
+    const file = await writeModel(path("mine_fuse.tflite"), network, own);
+    await page.setInputFiles("#model-file", file);
+    await visit.says(/^anger_demo\.wav: klass \d/);
+    const answer = await visit.answer();
+    const named = Object.fromEntries(own.classes.map((name, i) => [name.replaceAll(" ", "_"), before[i]]));
+    assert.ok(difference(answer, named) < 1e-9);
+    const facts = await page.textContent("#facts");
+    assert.match(facts, /MY VOICES: <b>12 people<\/b>/);
+    assert.match(facts, /76 of 100 \(between 72 and 79\)\. Measured with 10 voices/);
+    assert.equal(await page.locator("#facts b").count(), 0);
+
+    await page.selectOption("#model", fused);
+    await visit.says(/^anger_demo\.wav: anger/);
+    await page.selectOption("#model", "own");
+    await visit.says(/^anger_demo\.wav: klass \d/);
+    await page.selectOption("#model", fused);
+    await visit.says(/^anger_demo\.wav: anger/);
+  });
+
+  test("it can be dropped on the page, as a recording can", async () => {
+    const { page } = visit;
+    const drop = async (file, name) => {
+      const bytes = (await readFile(file)).toString("base64");
+      await page.evaluate(
+        ([encoded, fileName]) => {
+          const content = Uint8Array.from(atob(encoded), (c) => c.charCodeAt(0));
+          const dataTransfer = new DataTransfer();
+          dataTransfer.items.add(new File([content], fileName));
+          for (const type of ["dragenter", "dragover", "drop"]) {
+            document.body.dispatchEvent(new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true }));
+          }
+        },
+        [bytes, name],
+      );
+    };
+    const [clip] = await demoClips();
+    await drop(clip, "dropped.wav");
+    await visit.says(/^dropped\.wav: anger/);
+    await drop(join(MODELS, fused), "mine.tflite");
+    await visit.says(/^dropped\.wav: anger/);
+    assert.equal(await page.locator("#model option:checked").textContent(), "mine.tflite");
+    assert.equal(await page.isVisible("#drop"), false);
+  });
+});
+
+describe("the page itself", () => {
+  test("its policy forbids other origins, inline scripts and eval", async () => {
+    const policy = await visit.page.getAttribute("meta[http-equiv]", "content");
+    assert.match(policy, /default-src 'none'/);
+    assert.doesNotMatch(policy, /unsafe-inline|'unsafe-eval'|\*/);
+    const tried = await visit.page.evaluate(async () => {
+      const seen = [];
+      document.addEventListener("securitypolicyviolation", (event) => seen.push(event.violatedDirective));
+      const outcome = await fetch("http://127.0.0.2:9/").then(() => "sent", () => "blocked");
+      const inline = document.createElement("script");
+      inline.textContent = "window.ran = true";
+      document.body.append(inline);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      return { outcome, ran: window.ran ?? false, seen };
+    });
+    assert.equal(tried.outcome, "blocked");
+    assert.equal(tried.ran, false);
+    assert.deepEqual([...new Set(tried.seen)].sort(), ["connect-src", "script-src-elem"]);
+    visit.complaints.length = 0; // the browser tells of both
+  });
+
+  test("its worker obeys the same policy", async () => {
+    // Without a policy this address, which needs no network, would be answered.
+    const outcome = await visit.page.workers()[0].evaluate(() =>
+      fetch("data:text/plain,hello").then(() => "answered", () => "blocked"),
+    );
+    assert.equal(outcome, "blocked");
+    visit.complaints.length = 0;
+  });
+
+  test("stores nothing", async () => {
+    const stored = await visit.page.evaluate(async () => [
+      localStorage.length,
+      sessionStorage.length,
+      document.cookie,
+      (await indexedDB.databases()).length,
+      (await caches.keys()).length,
+    ]);
+    assert.deepEqual(stored, [0, 0, "", 0, 0]);
+    assert.deepEqual(await visit.context.cookies(), []);
+  });
+
+  test("many answers need no more memory", async () => {
+    // The worker's script, with a look at the memory of the runtime put before it.
+    const spy = `{
+      const instantiate = WebAssembly.instantiate;
+      WebAssembly.instantiate = async (...all) => {
+        const instance = await instantiate(...all);
+        self.runtimeMemory = Object.values(instance.exports).find((e) => e instanceof WebAssembly.Memory);
+        return instance;
+      };
+    }`;
+    const watched = await Visit.start(site, {
+      before: (page) =>
+        page.context().route("**/worker.js", async (route) => {
+          const response = await route.fetch();
+          await route.fulfill({ response, body: spy + (await response.text()) });
+        }),
+    });
+    const bytes = () => watched.page.workers()[0].evaluate(() => self.runtimeMemory.buffer.byteLength);
+    const [clip] = await demoClips();
+    await ffmpeg(["-stream_loop", "100", "-i", clip, "-c:a", "pcm_s16le", path("minutes.wav")]);
+    await watched.hear(clip);
+    const before = await bytes();
+    await watched.hear(path("minutes.wav"));
+    assert.equal(await bytes(), before);
+    await watched.close();
+  });
+});

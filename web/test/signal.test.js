@@ -1,0 +1,205 @@
+/** The parts that compute, without a browser. */
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { Bandwidth, neededHz } from "../src/bandwidth.js";
+import { demoClips, encoded, FORMATS, temporaryFolder } from "./clips.js";
+import { readHeader } from "../src/formats.js";
+import { ffmpeg } from "./python.js";
+import { Resampler, resampledLength } from "../src/resample.js";
+import { timelineCsv } from "../src/save.js";
+import { openWav, wavBlocks } from "../src/wav.js";
+import { centreStart, isSpeech, levelDb, modelInput, Sliding } from "../src/windows.js";
+import { clock } from "../src/words.js";
+
+const decibels = (ratio) => 20 * Math.log10(ratio);
+const tone = (hz, rateHz, samples) =>
+  Float64Array.from({ length: samples }, (_, i) => Math.sin((2 * Math.PI * hz * i) / rateHz));
+
+/** Through the resampler in uneven pieces, as files come. */
+function resample(samples, fromHz, toHz) {
+  const resampler = new Resampler(fromHz, toHz);
+  const parts = [];
+  for (let at = 0, size = 1; at < samples.length; at += size, size = (size * 7 + 3) % 5001) {
+    parts.push(...resampler.push(samples.subarray(at, at + size)));
+  }
+  return Float64Array.from([...parts, ...resampler.finish()]);
+}
+
+/** Largest sample, away from the ends. */
+function peak(samples) {
+  return samples.subarray(500, -500).reduce((top, x) => Math.max(top, Math.abs(x)), 0);
+}
+
+describe("resampling", () => {
+  for (const fromHz of [8_000, 11_025, 22_050, 44_056, 44_100, 48_000, 96_000]) {
+    test(`from ${fromHz} Hz a tone stays where it is`, () => {
+      const [hz, samples] = [1234, Math.round(fromHz / 3)];
+      const out = resample(tone(hz, fromHz, samples), fromHz, 16_000);
+      assert.equal(out.length, resampledLength(samples, fromHz, 16_000));
+      const wanted = tone(hz, 16_000, out.length);
+      const error = peak(out.map((sample, i) => sample - wanted[i]));
+      assert.ok(decibels(error) < -100, `${decibels(error)} dB`);
+    });
+  }
+
+  for (const hz of [8_100, 10_000, 15_000, 21_000]) {
+    test(`of a tone at ${hz} Hz nothing is left`, () => {
+      const out = resample(tone(hz, 44_100, 20_000), 44_100, 16_000);
+      assert.ok(decibels(peak(out)) < -120, `${decibels(peak(out))} dB`);
+    });
+  }
+
+  test("a recording shorter than the filter comes out whole", () => {
+    assert.equal(resample(tone(100, 48_000, 7), 48_000, 16_000).length, 2);
+  });
+});
+
+describe("windows", () => {
+  test("whole windows every hop, then a shorter one for what is left", () => {
+    const sliding = new Sliding(6, 2);
+    const starts = [];
+    for (const part of [[0, 1, 2], [3, 4, 5, 6], [7, 8]]) {
+      for (const { start, samples } of sliding.push(Float32Array.from(part))) {
+        assert.deepEqual([...samples], Array.from({ length: 6 }, (_, i) => start + i));
+        starts.push(start);
+      }
+    }
+    assert.deepEqual(starts, [0, 2]);
+    const [last] = sliding.finish();
+    assert.deepEqual([last.start, [...last.samples]], [4, [4, 5, 6, 7, 8]]);
+  });
+
+  test("nothing is left when the last window ends with the recording", () => {
+    const sliding = new Sliding(4, 2);
+    assert.equal(sliding.push(new Float32Array(8)).length, 3);
+    assert.deepEqual(sliding.finish(), []);
+  });
+
+  test("a hop longer than a window leaves out what lies between", () => {
+    const sliding = new Sliding(2, 5);
+    const windows = sliding.push(Float32Array.from([0, 1, 2, 3, 4, 5, 6, 7]));
+    assert.deepEqual(windows.map(({ start }) => start), [0, 5]);
+    assert.deepEqual(sliding.finish(), []);
+  });
+
+  test("the middle: an odd sample more is cut at the end, an odd zero added there", () => {
+    assert.equal(centreStart(10, 7), 1);
+    assert.equal(centreStart(3, 7), 0);
+    assert.deepEqual([...modelInput(Float32Array.from([5, 6]), 5)], [0, 5, 6, 0, 0]);
+  });
+
+  test("a zero of the recording's own differs from padding", () => {
+    const input = modelInput(Float32Array.from([0]), 3);
+    assert.ok(input[1] !== 0 && input[1] < 1e-20);
+    assert.deepEqual([input[0], input[2]], [0, 0]);
+  });
+
+  test("speech is what lies within 25 dB of the loud windows", () => {
+    assert.deepEqual(isSpeech([-20, -44, -46, -200]), [true, true, false, false]);
+    assert.deepEqual(isSpeech([-200, -200]), [false, false]);
+    assert.deepEqual(isSpeech([]), []);
+  });
+
+  test("level", () => {
+    assert.ok(Math.abs(levelDb(tone(100, 16_000, 16_000)) + 3.01) < 0.01);
+    assert.equal(levelDb(new Float64Array(10)), -200);
+  });
+});
+
+describe("bandwidth", () => {
+  test("ends at the highest tone", () => {
+    const bandwidth = new Bandwidth(16_000);
+    const [low, high] = [tone(500, 16_000, 8192), tone(3500, 16_000, 8192)];
+    bandwidth.add(low.map((sample, i) => sample + 0.1 * high[i]));
+    assert.ok(Math.abs(bandwidth.hz - 3500) < 50, `${bandwidth.hz}`);
+  });
+
+  test("is unknown without sound", () => {
+    const bandwidth = new Bandwidth(16_000);
+    bandwidth.add(new Float64Array(4096));
+    assert.equal(bandwidth.hz, null);
+  });
+
+  test("needs what the features need", () => {
+    const published = { sample_rate_hz: 16_000, input_type: "mfcc", mel_high_hz: 7600 };
+    assert.equal(neededHz(published), 7500);
+    assert.equal(neededHz({ ...published, mel_high_hz: 4000 }), 4000);
+  });
+});
+
+describe("headers", () => {
+  let folder;
+  before(async () => (folder = await temporaryFolder()));
+  after(() => folder.remove());
+
+  const more = {
+    webm: [["-c:a", "libopus"], 48_000],
+    mka: [["-c:a", "flac", "-ar", "32000"], 32_000],
+    aac: [["-c:a", "aac", "-ar", "22050"], 22_050],
+    mp4: [["-c:a", "aac", "-ar", "32000"], 32_000],
+  };
+  for (const [ending, [options, rateHz]] of Object.entries(more)) {
+    test(`the rate of a .${ending}`, async () => {
+      const [clip] = await demoClips();
+      const path = join(folder.path, `clip.${ending}`);
+      await ffmpeg(["-i", clip, ...options, path]);
+      assert.equal(readHeader(await readFile(path)).rateHz, rateHz);
+    });
+  }
+
+  const rates = { flac: 16_000, "flac-22k": 22_050, mp3: 44_100, ogg: 44_100, m4a: 48_000, opus: 48_000 };
+  for (const [format, rateHz] of Object.entries(rates)) {
+    test(`the rate of ${format}, and no error when the file is cut anywhere`, async () => {
+      const [clip] = await demoClips();
+      const bytes = await readFile(await encoded(clip, format, folder.path));
+      assert.equal(readHeader(bytes).rateHz, rateHz);
+      for (let end = 0; end < 200; end++) readHeader(bytes.subarray(0, end));
+    });
+  }
+
+  test("a text has no rate", () => {
+    assert.equal(readHeader(new TextEncoder().encode("no sound ".repeat(50))), null);
+  });
+
+  for (const codec of ["pcm_u8", "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_f64le"]) {
+    test(`WAV as ${codec} holds the samples that ffmpeg reads`, async () => {
+      const [clip] = await demoClips();
+      const [path, raw] = ["clip.wav", "clip.raw"].map((name) => join(folder.path, codec + name));
+      await ffmpeg(["-i", clip, "-ac", "2", "-c:a", codec, path]);
+      await ffmpeg(["-i", path, "-f", "f64le", raw]);
+      const wanted = await readFile(raw);
+      const file = new Blob([await readFile(path)]);
+      const wav = await openWav(file);
+      assert.equal(wav.frames, wanted.length / 16);
+      let at = 0;
+      for await (const block of wavBlocks(file, wav)) {
+        for (const sample of block) {
+          const mean = (wanted.readDoubleLE(at) + wanted.readDoubleLE(at + 8)) / 2;
+          assert.ok(Math.abs(sample - mean) < 1e-6, `${sample} is not ${mean}`);
+          at += 16;
+        }
+      }
+      assert.equal(at, wanted.length);
+    });
+  }
+
+  test("formats of the tests are all read", () => {
+    assert.deepEqual(
+      Object.keys(FORMATS).filter((format) => !format.startsWith("wav")).sort(),
+      Object.keys(rates).sort(),
+    );
+  });
+});
+
+describe("texts", () => {
+  test("clock", () => {
+    assert.deepEqual([0, 9.96, 75.04, 3725.5].map(clock), ["0:00.0", "0:10.0", "1:15.0", "1:02:05.5"]);
+  });
+
+  test("a name in a CSV neither ends its cell nor becomes a formula", () => {
+    const recording = { name: '=1,"2"', spans: [{ startS: 0, endS: 1, levelDb: -20, isSpeech: false, probabilities: [1] }] };
+    assert.equal(timelineCsv(recording, ["calm"]).split("\n")[1], `"'=1,""2""",0,1,-20,no speech,`);
+  });
+});
