@@ -131,7 +131,7 @@ function check(metadata) {
     isWithin(frontEnd.mel_high_hz, 1, RATES_HZ[1]) &&
     isWithin(segmentSamples(frontEnd), frontEnd.frame_length_samples, MAX_SAMPLES);
   if (!isUsable) throw new Refusal(`the model's ${MEMBER} has no usable front_end`);
-  for (const key of ["corpus", "scores", "expected"]) {
+  for (const key of ["corpus", "scores", "new_voice"]) {
     if (metadata[key] != null && !isObject(metadata[key])) {
       throw new Refusal(`the model's ${MEMBER} has a damaged ${key}`);
     }

@@ -43,13 +43,13 @@ function trainedOn({ corpus, protocol, epochs }) {
 /**
  * How often the model is right for a voice that it has never heard.
  *
- * `expected` is the score of the same network, trained without the voices it was asked
+ * `new_voice` is the score of the same network, trained without the voices it was asked
  * about; `scores` is the model's own, of a run that kept recordings for a test.
  */
-function newVoice({ expected, scores, protocol }) {
-  const measured = figure(expected?.ua);
+function newVoice({ new_voice: measuredElsewhere, scores, protocol }) {
+  const measured = figure(measuredElsewhere?.ua);
   if (measured) {
-    const voices = Number.isInteger(expected.speakers) ? `${expected.speakers} voices` : "voices";
+    const voices = Number.isInteger(measuredElsewhere.speakers) ? `${measuredElsewhere.speakers} voices` : "voices";
     return `${measured}. Measured with ${voices} that the same kind of network had not heard in training.`;
   }
   const own = figure(scores?.ua);

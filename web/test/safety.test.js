@@ -181,7 +181,7 @@ describe("a model of the user's own", () => {
       ...metadata,
       classes: metadata.classes.map((_, i) => `klass ${i}`),
       corpus: { name: "MY VOICES", note: "<b>12 people</b>" },
-      expected: { ua: { value: 0.758, low: 0.7248, high: 0.7884 }, speakers: 10 },
+      new_voice: { ua: { value: 0.758, low: 0.7248, high: 0.7884 }, speakers: 10 },
     };
     const file = await writeModel(path("mine_fuse.tflite"), network, own);
     await page.setInputFiles("#model-file", file);
