@@ -1,0 +1,1 @@
+"""From a Keras network to TFLite files and C sources."""

@@ -1,0 +1,1 @@
+"""From recordings and microphones to predictions."""

@@ -1,0 +1,1 @@
+"""Model files: their content, metadata, catalog and size."""
