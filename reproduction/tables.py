@@ -21,7 +21,7 @@ SHARED = "Speakers shared, the test set touched once"
 HELD_OUT = (
     "Speakers held out, the test set touched once (what to expect on a new speaker)"
 )
-HEADS = ("result", "protocol", "loss", "UA %", "WA %", "F1 %", "made with")
+HEADS = ("result", "protocol", "loss", "UA %", "WA %", "F1 %")
 AGAINST_HEADS = ("ours", "loss", "published by", "UA %", "WA %", "F1 %")
 CLASS_HEADS = ("class", "utterances", "recall %", "precision %", "F1 %")
 SPEAKER_HEADS = ("speaker", "utterances", "UA %", "WA %")
@@ -45,10 +45,12 @@ def results_tables(rows: Sequence[Row], published: Mapping[str, Any]) -> str:
         lines += [our_row(*row) for row in scored if question_of(row[0]) == question]
         if lines:
             parts += [f"**{question}**", "", *markdown_table(HEADS, lines), ""]
-    parts.append(
+    parts += [
         "Ours: pooled over test utterances, with 95 % intervals that take the "
-        "speaker as the unit (see the run's report for their method)."
-    )
+        "speaker as the unit (see the run's report for their method). Made with:",
+        "",
+        *[f"- {made_with(run)}" for run, _ in scored],
+    ]
     return "\n".join(parts)
 
 
@@ -65,7 +67,7 @@ def published_rows(published: Mapping[str, Any]) -> list[list[str]]:
     for loss, sources in published["scores_percent"].items():
         for source, scores in sources.items():
             cells = [f"{scores[name]:.2f}" for name in SHORT_NAMES]
-            lines.append([source, "published figure", loss, *cells, "–"])
+            lines.append([source, "published figure", loss, *cells])
     return lines
 
 
@@ -75,14 +77,20 @@ def our_row(run: Run, metrics: Mapping[str, Any]) -> list[str]:
     cells = ["–"] * len(SHORT_NAMES)
     if headline:
         cells = [interval_text(headline[name]) for name in SHORT_NAMES]
+    return ["ours", protocol_of(run, "**"), settings["loss_name"], *cells]
+
+
+def made_with(run: Run) -> str:
+    """Loss, protocol, seed, epochs, processor time and machine of a run; its report."""
+    settings = run.settings
     hours = sum(record["cpu_seconds"] for record in run.records) / 3600
     machines = " and ".join(sorted({record["machine"] for record in run.records}))
     report = f"reproduction/{run.folder.name}/{run.file_stem}_Report.txt"
-    made_with = (
-        f"seed {settings['seed']}, {settings['epochs']} epochs, {hours:.1f} CPU-hours "
-        f"on {machines}: [report]({report})"
+    return (
+        f"{protocol_of(run)}, {settings['loss_name']}: seed {settings['seed']}, "
+        f"{settings['epochs']} epochs, {hours:.1f} CPU-hours on {machines} "
+        f"([report]({report}))"
     )
-    return ["ours", protocol_of(run, "**"), settings["loss_name"], *cells, made_with]
 
 
 def protocol_of(run: Run, emphasis: str = "") -> str:
@@ -195,6 +203,7 @@ def expected_scores(rows: Sequence[Row]) -> str:
     ]
     tables = [
         markdown_table(HEADS, [our_row(*row)]),
+        [f"Made with: {made_with(row[0])}."],
         markdown_table(CLASS_HEADS, classes),
         markdown_table(SPEAKER_HEADS, speakers),
     ]
