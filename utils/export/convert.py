@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from hyperparameters import FrontEnd
 from utils.export import audio_front_end as fused
+from utils.export.bias_correction import correct_bias
 from utils.files import write_atomic
 from utils.model_files.metadata import METADATA_FORMAT, attach_metadata
 from utils.model_files.tflite import FUSED, PRECISIONS, file_name
@@ -125,14 +126,16 @@ def convert(
         calibration: (n, frames, features, 1), float32.
 
     Returns:
-        Flatbuffers by precision. Input and output are int8 in `int8`, float32 in the
-        others.
+        Flatbuffers by precision. Input and output are int8 in `int8`, whose last bias
+        is corrected, and float32 in the others.
     """
     with tempfile.TemporaryDirectory() as folder, capture_stderr():
         # batch size 1, not unknown: microcontrollers allocate in advance
         shape = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name="features")
         in_float32(model).export(folder, verbose=False, input_signature=[shape])
-        return {name: _convert(folder, name, calibration) for name in PRECISIONS}
+        models = {name: _convert(folder, name, calibration) for name in PRECISIONS}
+        int8 = correct_bias(models["int8"], models["float32"], calibration)
+    return models | {"int8": int8}
 
 
 def in_float32(model: keras.Model) -> keras.Model:
