@@ -137,7 +137,7 @@ def test_export_only_makes_what_is_missing_from_the_weights(
         assert found["probabilities"][name] == rows, name
     assert found["calibration"] == wanted["calibration"]
     files = {path.name for path in run_folder.fold_folder(folder, 0).glob("*.tflite")}
-    assert len(files) == 8
+    assert len(files) == 9
     assert stdout.splitlines()[-1].endswith("_Report.txt")
     assert not (tmp_path / "x").exists()
 

@@ -18,10 +18,15 @@ from utils.export.convert import ExportJob, export_models
 from utils.export.microcontroller import operators_of
 from utils.files import PROJECT
 from utils.model_files.metadata import read_metadata, without_metadata
-from utils.model_files.tflite import PRECISIONS, load_model, predict_utterance
+from utils.model_files.tflite import (
+    NAMES,
+    PRECISIONS,
+    TILED,
+    load_model,
+    predict_utterance,
+)
 
 CLASSES = ("boredom", "sadness", "happiness", "anxiety_fear", "disgust", "calm", "joy")
-NAMES = (*PRECISIONS, *(f"fuse_{precision}" for precision in PRECISIONS))
 NETWORK_OPS = {
     "AVERAGE_POOL_2D",
     "CONCATENATION",
@@ -98,14 +103,18 @@ def test_operators_types_and_description(paths: dict[str, Path], name: str) -> N
     takes_audio, precision = name.startswith("fuse_"), name.removeprefix("fuse_")
     found = set(operators_of(paths[name].read_bytes()))
     assert not [op for op in found if "CUSTOM" in op or "Flex" in op]
-    assert found == NETWORK_OPS if name == "int8" else found > NETWORK_OPS - {"MEAN"}
+    added = {"PAD", "SLICE"} if name == TILED else set()
+    if name in ("int8", TILED):
+        assert found == NETWORK_OPS | added
+    else:
+        assert found > NETWORK_OPS - {"MEAN"}
     assert ("RFFT2D" in found) == takes_audio
     model = load_model(paths[name])
     [source] = model.interpreter.get_input_details()
     [result] = model.interpreter.get_output_details()
     assert model.input_shape == ((1, 48_000) if takes_audio else (1, 184, 40, 1))
     assert tuple(result["shape"]) == (1, 7)
-    expected = np.int8 if name == "int8" else np.float32
+    expected = np.int8 if name in ("int8", TILED) else np.float32
     assert source["dtype"] == result["dtype"] == expected
     metadata = read_metadata(paths[name]) or {}
     assert metadata["classes"] == list(CLASSES)
@@ -172,6 +181,7 @@ def test_bytes_without_metadata(paths: dict[str, Path]) -> None:
     assert sizes["float16"] <= 940_000
     assert sizes["dynamic"] <= 500_000
     assert sizes["int8"] <= 500_000
+    assert sizes[TILED] <= 1.05 * sizes["int8"]
     for precision in PRECISIONS:
         assert sizes[f"fuse_{precision}"] - sizes[precision] <= 310_000
     for name, path in paths.items():

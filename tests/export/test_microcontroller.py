@@ -15,14 +15,16 @@ from utils.audio.wav import read_wav
 from utils.export import microcontroller
 from utils.export.c_source import TEMPLATES, CModel, write_c_files
 from utils.export.convert import export_models
+from utils.export.flatbuffer import unpack
 from utils.export.microcontroller import (
     litert_answers,
     load_int8,
     micro_answers,
     smallest_arena_bytes,
 )
+from utils.export.tile_choice import choose_tiling
 from utils.model_files.metadata import without_metadata
-from utils.model_files.tflite import model_inputs, quantise
+from utils.model_files.tflite import TILED, file_name, model_inputs, quantise
 
 CLASSES = test_export.CLASSES
 
@@ -49,6 +51,31 @@ def test_smallest_arena_is_exact(content: bytes) -> None:
     assert micro_answers(content, inputs, arena_bytes).shape == (1, 7)
     with pytest.raises(RuntimeError, match="failed to allocate"):
         micro_answers(content, inputs, arena_bytes - 1)
+
+
+def test_tiled_network_needs_a_third_of_the_memory(content: bytes, path: Path) -> None:
+    plain = without_metadata(content)
+    tiled = without_metadata(path.with_name(file_name("toy_3.0s", TILED)).read_bytes())
+    arena_bytes = smallest_arena_bytes(tiled)
+    assert arena_bytes <= 131_072
+    estimate = choose_tiling(unpack(plain)).arena_bytes
+    assert estimate == pytest.approx(arena_bytes, rel=0.02)
+    features = test_export.speechlike_features(3, seed=6)
+    source = load_int8(path).interpreter.get_input_details()[0]
+    inputs = quantise(features, source)
+    found = micro_answers(tiled, inputs, arena_bytes)
+    np.testing.assert_array_equal(found, micro_answers(plain, inputs, 500_000))
+
+
+def test_command_takes_a_tiled_file(
+    content: bytes, path: Path, tone_wav: Path, tmp_path: Path
+) -> None:
+    tiled = path.with_name(file_name("toy_3.0s", TILED))
+    arguments = [str(tiled), str(tone_wav), "--output_dir", str(tmp_path)]
+    assert microcontroller.main(arguments) == 0
+    text = (tmp_path / "light_sernet_classify.cc").read_text()
+    for method in ("AddPad", "AddSlice", "AddConcatenation"):
+        assert f"resolver.{method}() == kTfLiteOk" in text
 
 
 @pytest.mark.parametrize("kind", ["synthetic", "real speech"])

@@ -348,7 +348,8 @@ def test_another_backend_resumes_bit_equal_and_its_weights_are_exported_here(
     again = train(trained_demo.derived_dir, tmp_path, "--export_only", str(folder))
     assert again.returncode == 0, again.stderr
     exported = read_record(folder, 0)["probabilities"]
-    assert set(exported) == {"keras", "float32", "float16", "dynamic", "int8"}
+    names = {"float32", "float16", "dynamic", "int8", "int8_tiled"}
+    assert set(exported) == {"keras", *names}
     for row, other in zip(exported["keras"], exported["float32"], strict=True):
         assert other == pytest.approx(row, abs=1e-4)
     assert exported["keras"] == records[0]["probabilities"]["keras"]

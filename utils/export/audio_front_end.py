@@ -9,7 +9,6 @@ import copy
 import math
 from typing import Any
 
-import flatbuffers
 import numpy as np
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
@@ -17,7 +16,7 @@ from ai_edge_litert import schema_py_generated as schema
 from hyperparameters import FrontEnd
 from utils.audio.features import dct_matrix, mel_matrix, window
 from utils.audio.wav import PCM16_SCALE
-from utils.model_files.metadata import IDENTIFIER
+from utils.export.flatbuffer import code_index, code_of, pack, unpack
 
 FULL_SCALE = PCM16_SCALE - 1.0  # of `utils.audio.wav.to_pcm16`
 Builtin = schema.BuiltinOperator
@@ -145,14 +144,12 @@ def join(front: bytes, network: bytes) -> bytes:
         graph.operators.append(dequantize)
     graph.inputs, graph.outputs = [samples], [probabilities]
     joined.signatureDefs = [_signature(samples, probabilities)]
-    builder = flatbuffers.Builder(len(front) + len(network))
-    builder.Finish(joined.Pack(builder), file_identifier=IDENTIFIER)
-    return bytes(builder.Output())
+    return pack(joined, len(front) + len(network))
 
 
 def _append(target: Any, content: bytes) -> tuple[int, int]:
     """Add a model's graph; return the new indices of its input and output."""
-    source = schema.ModelT.InitFromPackedBuf(content, 0)
+    source = unpack(content)
     [graph], [added] = target.subgraphs, source.subgraphs
     shift, buffers = len(graph.tensors), {0: 0}
     for tensor in added.tensors:
@@ -162,9 +159,7 @@ def _append(target: Any, content: bytes) -> tuple[int, int]:
         tensor.buffer = buffers[tensor.buffer]
     graph.tensors += added.tensors
     for operator in added.operators:
-        code = source.operatorCodes[operator.opcodeIndex]
-        builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
-        operator.opcodeIndex = _code_index(target, (builtin, code.version))
+        operator.opcodeIndex = code_index(target, code_of(source, operator))
         # −1: an optional input that is absent
         operator.inputs = [i + shift if i >= 0 else i for i in operator.inputs]
         operator.outputs = [i + shift for i in operator.outputs]
@@ -172,22 +167,10 @@ def _append(target: Any, content: bytes) -> tuple[int, int]:
     return int(added.inputs[0]) + shift, int(added.outputs[0]) + shift
 
 
-def _code_index(model: Any, code: tuple[int, int]) -> int:
-    """Index of a built-in operator and version in the model's list; added if new."""
-    for index, known in enumerate(model.operatorCodes):
-        if (known.builtinCode, known.version) == code:
-            return index
-    added = schema.OperatorCodeT()
-    added.builtinCode, added.version = code
-    added.deprecatedBuiltinCode = min(code[0], 127)  # for old readers
-    model.operatorCodes.append(added)
-    return len(model.operatorCodes) - 1
-
-
 def _operator(model: Any, code: tuple[int, int], source: int, result: int) -> Any:
     """An operator without options from one tensor to another."""
     operator = schema.OperatorT()
-    operator.opcodeIndex = _code_index(model, code)
+    operator.opcodeIndex = code_index(model, code)
     operator.inputs, operator.outputs = [source], [result]
     return operator
 

@@ -17,9 +17,10 @@ import tensorflow as tf
 from hyperparameters import FrontEnd
 from utils.export import audio_front_end as fused
 from utils.export.bias_correction import correct_bias
+from utils.export.tiling import tile
 from utils.files import write_atomic
 from utils.model_files.metadata import METADATA_FORMAT, attach_metadata
-from utils.model_files.tflite import FUSED, PRECISIONS, file_name
+from utils.model_files.tflite import FUSED, PRECISIONS, TILED, file_name
 from utils.processes import capture_stderr
 
 FEATURES_CALLER_MUST = (
@@ -72,19 +73,20 @@ def export_models(model: keras.Model, job: ExportJob) -> dict[str, Path]:
         job: Names, front-end, calibration and description.
 
     Returns:
-        Paths by name: `float32`, `float16`, `dynamic`, `int8`; with audio also
-        `fuse_float32` and so on. A fold's record uses the same names.
+        Paths by name: `float32`, `float16`, `dynamic`, `int8`, `int8_tiled`; with audio
+        also `fuse_float32` and so on. A fold's record uses the same names.
 
     Raises:
         OSError: A file cannot be written.
     """
-    models = convert(model, job.calibration)
+    networks = convert(model, job.calibration)
+    models = networks | {TILED: tile(networks["int8"])}
     if job.with_audio:
         with capture_stderr():
             front = fused.convert_front_end(job.front_end)
         models |= {
             f"{FUSED}{name}": fused.join(front, content)
-            for name, content in models.items()
+            for name, content in networks.items()
         }
     paths = {name: job.folder / file_name(job.stem, name) for name in models}
     for name, content in models.items():

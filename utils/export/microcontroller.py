@@ -188,7 +188,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         description="Run the full-int8 model on TensorFlow Lite Micro, find the memory "
         "it needs, and write it as C source.",
     )
-    parser.add_argument("file", type=Path, help="…_int8.tflite that takes features")
+    parser.add_argument("file", type=Path, help="…_int8.tflite or …_int8_tiled.tflite")
     parser.add_argument(
         "recordings", nargs="+", type=Path, help="WAV files to compare answers on"
     )

@@ -19,7 +19,8 @@ Float32Array = npt.NDArray[np.float32]
 COUNTED_ZERO = 1e-30  # marks a recording's own zeros as not padding; rounds to 0
 PRECISIONS = ("float32", "float16", "dynamic", "int8")
 FUSED = "fuse_"  # prefix of the precision in names of models that take audio
-NAMES = (*PRECISIONS, *(f"{FUSED}{precision}" for precision in PRECISIONS))
+TILED = "int8_tiled"  # `int8`, computed in time tiles to save memory
+NAMES = (*PRECISIONS, TILED, *(f"{FUSED}{precision}" for precision in PRECISIONS))
 
 
 def file_name(stem: str, name: str) -> str:
