@@ -17,6 +17,15 @@ from c_programs import (
 )
 
 from hyperparameters import FrontEnd, InputError
+from utils.audio.wav import PCM16_SCALE
+from utils.audio.windows import (
+    LEVELS_KEPT,
+    ROOM_DB,
+    Sliding,
+    is_speech,
+    level_db,
+    slide,
+)
 from utils.export.c_front_end import write_front_end
 
 FRONT_END = FrontEnd()
@@ -72,6 +81,53 @@ def test_other_settings_and_lengths(changes: dict[str, object], tmp_path: Path) 
     assert got.flags.all()
     expected = np.stack([expected_rows(front_end, r) for r in recordings])
     assert_near(got.rows, expected)
+
+
+STREAMS = {  # samples of each push, samples from one window to the next
+    "overlapping windows": (1_000, 800),
+    "gaps between windows": (777, 5_001),
+    "more than one window per push": (20_000, 1_600),
+    "sample by sample": (1, 3_200),
+    "more windows than levels kept": (20_000, 25),
+}
+
+
+@pytest.mark.parametrize(("block", "hop"), STREAMS.values(), ids=STREAMS)
+def test_stream_has_the_windows_and_the_speech_of_the_command_line(
+    block: int, hop: int, tmp_path: Path
+) -> None:
+    """The loud beginning sets the level until it is forgotten."""
+    gains = np.repeat([3.0, 0.02, 0.001, 0.4, 0.0, 0.02, 0.05], 3_200)
+    samples = speech_like(22_400, seed=2) * gains
+    stream = samples.clip(-32768, 32767).astype(np.int16)
+    blocks = [stream[start:][:block] for start in range(0, len(stream), block)]
+    program = build(tmp_path, SHORT, [compiler("gcc"), "-O1"])
+    got = run_driver([program], tmp_path, SHORT, blocks, hop)
+    windows, has_speech = command_line(SHORT, stream, hop)
+    assert got.flags.tolist() == has_speech
+    assert 0 < sum(has_speech) < len(has_speech)
+    some = slice(None, None, 1 + len(windows) // 50)
+    expected = np.stack([expected_rows(SHORT, window) for window in windows[some]])
+    assert_near(got.rows[some], expected)
+
+
+def command_line(
+    front_end: FrontEnd, stream: Samples, hop: int
+) -> tuple[list[Samples], list[bool]]:
+    """The whole windows of a stream, and whether `--mic` takes them for speech."""
+    sliding = Sliding(length=front_end.duration_samples, hop=hop)
+    found = [window.samples for window in slide([stream / PCM16_SCALE], sliding)]
+    windows = [samples for samples in found if len(samples) == sliding.length]
+    levels = [level_db(samples) for samples in windows]
+    is_loud = [
+        is_speech(levels[max(0, end - LEVELS_KEPT) : end])[-1]
+        for end in range(1, len(levels) + 1)
+    ]
+    is_room = [level <= ROOM_DB for level in levels]
+    return (
+        [(samples * PCM16_SCALE).astype(np.int16) for samples in windows],
+        [bool(a and not b) for a, b in zip(is_loud, is_room, strict=True)],
+    )
 
 
 def test_fft_size_must_be_a_power_of_two(tmp_path: Path) -> None:
