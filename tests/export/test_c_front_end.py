@@ -1,12 +1,15 @@
 """The front-end in C against `utils.audio`, on this machine and on an emulated ARM."""
 
 import dataclasses
+import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 from c_programs import (
+    C_SOURCES,
     QUANTISATION,
     Samples,
     assert_near,
@@ -30,6 +33,8 @@ from utils.export.c_front_end import write_front_end
 
 FRONT_END = FrontEnd()
 SHORT = FrontEnd(duration_s=0.2, frame_length_samples=200, hop_samples=96, fft_size=256)
+NO_RECOVERY = "-fno-sanitize-recover=all"
+SANITIZERS = ("-g", "-O1", "-fsanitize=address,undefined", NO_RECOVERY)
 COMPILERS = ("gcc", "clang")
 
 
@@ -128,6 +133,73 @@ def command_line(
         [(samples * PCM16_SCALE).astype(np.int16) for samples in windows],
         [bool(a and not b) for a, b in zip(is_loud, is_room, strict=True)],
     )
+
+
+SECOND = np.ones(16_000, np.int16)
+ODD = {  # 8 s, and whether they have sound
+    "zeros": (np.tile(0 * SECOND, 8), False),
+    "constant": (np.tile(1_000 * SECOND, 8), False),
+    "constant at the lowest value": (np.tile(-32_768 * SECOND, 8), False),
+    "full-scale square wave": (np.tile(np.repeat([32_767, -32_768], 50), 1_280), True),
+    "a single click": (np.eye(1, 128_000, 56_000)[0] * -32_768, True),
+    "the quietest noise": (np.arange(128_000) ** 2 // 7 % 2, True),
+}
+
+
+@pytest.mark.parametrize("name", COMPILERS)
+def test_odd_inputs_have_defined_answers(name: str, tmp_path: Path) -> None:
+    """With the address and undefined-behaviour sanitizers."""
+    program = build(tmp_path, FRONT_END, [compiler(name), *SANITIZERS])
+    odd = {key: samples.astype(np.int16) for key, (samples, _) in ODD.items()}
+    segments = [*odd.values(), np.empty(0, np.int16), np.array([-32_768], np.int16)]
+    got = run_driver([program], tmp_path, FRONT_END, segments)
+    assert (
+        got.flags.tolist() == [has_sound for _, has_sound in ODD.values()] + [False] * 2
+    )
+    assert_near(got.rows[-2], got.rows[0], 1.0)  # no samples are silence
+    for key, samples in odd.items():
+        stream = run_driver([program], tmp_path, FRONT_END, [samples], 16_000)
+        expected = command_line(FRONT_END, samples, 16_000)[1]
+        if key.startswith("constant"):  # the command line takes an offset for sound
+            expected = [False] * 6
+        assert stream.flags.tolist() == expected, key
+        if key == "zeros":
+            assert_near(stream.rows, np.stack([got.rows[0]] * 6), 1.0)
+
+
+def test_sanitizers_find_nothing_in_speech(tmp_path: Path) -> None:
+    program = build(tmp_path, FRONT_END, [compiler("clang"), *SANITIZERS])
+    samples = speech_like(128_000)
+    for hop in (0, 7_919):
+        got = run_driver([program], tmp_path, FRONT_END, [samples], hop)
+        assert got.flags.all()
+
+
+def test_cmsis_dsp_may_compute_the_transform(tmp_path: Path) -> None:
+    stand_in = ["-DLIGHT_SERNET_USE_CMSIS_DSP", f"-I{C_SOURCES / 'cmsis_stand_in'}"]
+    program = build(tmp_path, SHORT, [compiler("gcc"), *stand_in])
+    samples = speech_like(3_200)
+    got = run_driver([program], tmp_path, SHORT, [samples])
+    assert_near(got.rows[0], expected_rows(SHORT, samples))
+
+
+@pytest.mark.proof
+def test_fuzzing_finds_nothing(tmp_path: Path) -> None:
+    """Ten minutes of libFuzzer on segments and streams of any content."""
+    flags = ["-g", "-O1", "-fsanitize=fuzzer,address,undefined", NO_RECOVERY]
+    program = build(tmp_path, SHORT, [compiler("clang"), *flags], "fuzz.c")
+    seconds = os.environ.get("FUZZ_SECONDS", "600")
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    for hop in (1, 300, 5_000):
+        start = np.array([hop, 1_000], "<u2").tobytes()
+        (corpus / str(hop)).write_bytes(start + speech_like(9_000).tobytes())
+    limits = [f"-max_total_time={seconds}", "-max_len=20000", "-timeout=10", corpus]
+    done = subprocess.run(
+        [program, *limits], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2_000:]
+    assert "DONE" in done.stderr
 
 
 def test_fft_size_must_be_a_power_of_two(tmp_path: Path) -> None:
