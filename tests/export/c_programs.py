@@ -22,6 +22,8 @@ C_SOURCES = Path(__file__).parent / "c"
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic")
 # of the published int8 models; the tests need no model
 QUANTISATION = (0.0784313753247261, -1)
+BOARD = C_SOURCES / "mps2_an386"  # a Cortex-M4 with FPU
+CORTEX_M4F = ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16")
 Samples = npt.NDArray[np.int16]
 Rows = npt.NDArray[np.int8]
 
@@ -45,6 +47,33 @@ def compiler(name: str) -> str:
     """The path of a C compiler."""
     packages = {"arm-none-eabi-gcc": "gcc-arm-none-eabi libnewlib-arm-none-eabi"}
     return tool(name, packages.get(name, name))
+
+
+def arm_compiler() -> list[str]:
+    """The command that compiles for the emulated board, with its files."""
+    gcc = compiler("arm-none-eabi-gcc")
+    board = ["--specs=rdimon.specs", "-T", BOARD / "memory.ld", BOARD / "startup.c"]
+    return [gcc, "-O2", *CORTEX_M4F, *map(str, board)]
+
+
+def emulator(*options: str) -> list[str]:
+    """The command that runs a program, named after it, on the emulated board."""
+    qemu = tool("qemu-system-arm", "qemu-system-arm")
+    silent = ["-display", "none", "-monitor", "none", "-serial", "none"]
+    files = ["-semihosting-config", "enable=on,target=native"]
+    return [qemu, "-M", "mps2-an386", *silent, *files, *options, "-kernel"]
+
+
+def object_sizes(folder: Path, source: str) -> tuple[int, int]:
+    """Bytes of flash and of static RAM of a C file at -O2 on a Cortex-M4F."""
+    target = folder / "object.o"
+    flags = ["-O2", *CORTEX_M4F, *WARNINGS, f"-I{folder}", "-c", "-o", target]
+    gcc = compiler("arm-none-eabi-gcc")
+    subprocess.run([gcc, *flags, folder / source], check=True)
+    size = tool("arm-none-eabi-size", "binutils-arm-none-eabi")
+    shown = subprocess.run([size, target], capture_output=True, text=True, check=True)
+    text, data, bss = map(int, shown.stdout.splitlines()[1].split()[:3])
+    return text + data, data + bss
 
 
 def build(
@@ -80,7 +109,12 @@ def run_driver(
         parts += [struct.pack("<i", len(samples)), samples.astype("<i2").tobytes()]
     (folder / "input.bin").write_bytes(b"".join(parts))
     done = subprocess.run(
-        list(map(str, command)), cwd=folder, capture_output=True, text=True, check=False
+        list(map(str, command)),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
     )
     assert (done.returncode, done.stderr) == (0, "")
     output = np.fromfile(folder / "output.bin", np.int8)
