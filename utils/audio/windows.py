@@ -19,6 +19,9 @@ FloatArray = npt.NDArray[np.floating]
 SPEECH_RANGE_DB = 25.0
 SPEECH_LEVEL_PERCENTILE = 95.0
 SILENCE_DB = -200.0  # stands for digital silence, whose logarithm is not finite
+# Of streams that never end:
+ROOM_DB = -60.0  # before anyone speaks, room noise must not set the speech level
+LEVELS_KEPT = 600  # windows that set the speech level: ten minutes at 1 s
 
 
 class Window(NamedTuple):

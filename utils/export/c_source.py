@@ -1,6 +1,7 @@
 """C sources of a model, made from the files in `templates/`."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -47,8 +48,27 @@ def write_c_files(model: CModel, folder: Path) -> list[Path]:
     Raises:
         OSError: They cannot be written.
     """
-    values, written = _values(model), []
-    for template in sorted(TEMPLATES.iterdir()):
+    return fill_templates(TEMPLATES, _values(model), folder)
+
+
+def fill_templates(
+    templates: Path, values: Mapping[str, object], folder: Path
+) -> list[Path]:
+    """Fill in the files of a folder, not those of its subfolders.
+
+    Args:
+        templates: The folder of `string.Template` files.
+        values: The value of every placeholder.
+        folder: Receives the files; created if missing.
+
+    Returns:
+        The files written, in alphabetical order.
+
+    Raises:
+        OSError: They cannot be written.
+    """
+    written = []
+    for template in sorted(path for path in templates.iterdir() if path.is_file()):
         text = Template(template.read_text(encoding="utf-8")).substitute(values)
         written.append(folder / template.name)
         write_atomic(written[-1], text)

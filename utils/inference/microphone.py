@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hyperparameters import InputError
-from utils.audio.windows import Sliding, slide
+from utils.audio.windows import LEVELS_KEPT, ROOM_DB, Sliding, slide
 from utils.files import write_atomic
 from utils.inference.answers import NO_SPEECH, bars, class_of, clock
 from utils.inference.classify import Span, classify_window, mark_speech
@@ -24,8 +24,6 @@ FloatArray = npt.NDArray[np.floating]
 BLOCK_S = 0.1
 MAX_WAITING_S = 30.0  # longer: the machine is too slow for the hop
 GONE_S = 5.0  # wireless microphones, too, send a block within this time
-ROOM_DB = -60.0  # before anyone speaks, room noise must not set the speech level
-LEVELS_KEPT = 600  # windows that set the speech level: ten minutes at 1 s
 # Records for `%d` ms and returns a data URL; the browser asks for permission.
 RECORD_JAVASCRIPT = """(async () => {
   const stream = await navigator.mediaDevices.getUserMedia({audio: true});

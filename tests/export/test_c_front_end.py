@@ -1,0 +1,282 @@
+"""The front-end in C against `utils.audio`, on this machine and on an emulated ARM."""
+
+import dataclasses
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from c_programs import (
+    BOARD,
+    C_SOURCES,
+    QUANTISATION,
+    Samples,
+    arm_compiler,
+    assert_near,
+    build,
+    compiler,
+    emulator,
+    expected_rows,
+    object_sizes,
+    run_driver,
+)
+
+from hyperparameters import FrontEnd, InputError
+from utils.audio.wav import PCM16_SCALE
+from utils.audio.windows import (
+    LEVELS_KEPT,
+    ROOM_DB,
+    Sliding,
+    is_speech,
+    level_db,
+    slide,
+)
+from utils.export.c_front_end import write_front_end
+from utils.export.microcontroller import litert_answers
+from utils.files import PROJECT
+
+FRONT_END = FrontEnd()
+INT8_MODEL = "inference_tests/EMO-DB_3.0s_Segmented_cross_entropy_int8.tflite"
+SHORT = FrontEnd(duration_s=0.2, frame_length_samples=200, hop_samples=96, fft_size=256)
+NO_RECOVERY = "-fno-sanitize-recover=all"
+SANITIZERS = ("-g", "-O1", "-fsanitize=address,undefined", NO_RECOVERY)
+COMPILERS = ("gcc", "clang")
+
+
+def speech_like(num_samples: int, seed: int = 0) -> Samples:
+    """Noise under a slow envelope, (num_samples,), int16."""
+    generator = np.random.default_rng(seed)
+    envelope = np.abs(np.sin(np.arange(num_samples) / 2000.0)) ** 3
+    noise = 6000.0 * generator.standard_normal(num_samples) * envelope
+    return noise.clip(-32768, 32767).astype(np.int16)
+
+
+@pytest.fixture
+def emo_db_recordings(emo_db_dir: Path) -> list[Samples]:
+    """100 recordings of EMO-DB, spread over its speakers."""
+    paths = sorted((emo_db_dir / "EMO-DB").rglob("*.wav"))[::5][:100]
+    return [soundfile.read(path, dtype="int16")[0] for path in paths]
+
+
+@pytest.mark.parametrize("name", COMPILERS)
+def test_rows_of_real_speech(
+    name: str, tmp_path: Path, emo_db_recordings: list[Samples]
+) -> None:
+    program = build(tmp_path, FRONT_END, [compiler(name), "-O2"])
+    got = run_driver([program], tmp_path, FRONT_END, emo_db_recordings)
+    expected = np.stack([expected_rows(FRONT_END, r) for r in emo_db_recordings])
+    assert got.flags.all()
+    assert expected.std() > 20  # otherwise equality would mean little
+    assert_near(got.rows, expected)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"input_type": "spectrogram"},
+        {"input_type": "mel_spectrogram", "num_mel_bins": 40},
+        {"num_mel_bins": 30, "num_mfcc": 13, "mfcc_limit": 3.0},
+        {"window": "hamming", "frame_length_samples": 255, "hop_samples": 77},
+        {"fft_size": 1024, "normalise_percentile": 97.3},
+        {"duration_s": 0.0125, "normalise_percentile": 100.0},  # a single frame
+        {"frame_length_samples": 3, "fft_size": 4, "num_mel_bins": 2, "num_mfcc": 2},
+    ],
+)
+def test_other_settings_and_lengths(changes: dict[str, object], tmp_path: Path) -> None:
+    front_end = dataclasses.replace(SHORT, **changes)
+    program = build(tmp_path, front_end, [compiler("gcc"), "-O1"])
+    lengths = (2, 3, 199, 3199, 3200, 3205, 13_000)
+    recordings = [speech_like(20_000)[7_000:][:length] for length in lengths]
+    got = run_driver([program], tmp_path, front_end, recordings)
+    assert got.flags.all()
+    expected = np.stack([expected_rows(front_end, r) for r in recordings])
+    assert_near(got.rows, expected)
+
+
+STREAMS = {  # samples of each push, samples from one window to the next
+    "overlapping windows": (1_000, 800),
+    "gaps between windows": (777, 5_001),
+    "more than one window per push": (20_000, 1_600),
+    "sample by sample": (1, 3_200),
+    "more windows than levels kept": (20_000, 25),
+}
+
+
+@pytest.mark.parametrize(("block", "hop"), STREAMS.values(), ids=STREAMS)
+def test_stream_has_the_windows_and_the_speech_of_the_command_line(
+    block: int, hop: int, tmp_path: Path
+) -> None:
+    """The loud beginning sets the level until it is forgotten."""
+    gains = np.repeat([3.0, 0.02, 0.001, 0.4, 0.0, 0.02, 0.05], 3_200)
+    samples = speech_like(22_400, seed=2) * gains
+    stream = samples.clip(-32768, 32767).astype(np.int16)
+    blocks = [stream[start:][:block] for start in range(0, len(stream), block)]
+    program = build(tmp_path, SHORT, [compiler("gcc"), "-O1"])
+    got = run_driver([program], tmp_path, SHORT, blocks, hop)
+    windows, has_speech = command_line(SHORT, stream, hop)
+    assert got.flags.tolist() == has_speech
+    assert 0 < sum(has_speech) < len(has_speech)
+    some = slice(None, None, 1 + len(windows) // 50)
+    expected = np.stack([expected_rows(SHORT, window) for window in windows[some]])
+    assert_near(got.rows[some], expected)
+
+
+def command_line(
+    front_end: FrontEnd, stream: Samples, hop: int
+) -> tuple[list[Samples], list[bool]]:
+    """The whole windows of a stream, and whether `--mic` takes them for speech."""
+    sliding = Sliding(length=front_end.duration_samples, hop=hop)
+    found = [window.samples for window in slide([stream / PCM16_SCALE], sliding)]
+    windows = [samples for samples in found if len(samples) == sliding.length]
+    levels = [level_db(samples) for samples in windows]
+    is_loud = [
+        is_speech(levels[max(0, end - LEVELS_KEPT) : end])[-1]
+        for end in range(1, len(levels) + 1)
+    ]
+    is_room = [level <= ROOM_DB for level in levels]
+    return (
+        [(samples * PCM16_SCALE).astype(np.int16) for samples in windows],
+        [bool(a and not b) for a, b in zip(is_loud, is_room, strict=True)],
+    )
+
+
+SECOND = np.ones(16_000, np.int16)
+ODD = {  # 8 s, and whether they have sound
+    "zeros": (np.tile(0 * SECOND, 8), False),
+    "constant": (np.tile(1_000 * SECOND, 8), False),
+    "constant at the lowest value": (np.tile(-32_768 * SECOND, 8), False),
+    "full-scale square wave": (np.tile(np.repeat([32_767, -32_768], 50), 1_280), True),
+    "a single click": (np.eye(1, 128_000, 56_000)[0] * -32_768, True),
+    "the quietest noise": (np.arange(128_000) ** 2 // 7 % 2, True),
+}
+
+
+@pytest.mark.parametrize("name", COMPILERS)
+def test_odd_inputs_have_defined_answers(name: str, tmp_path: Path) -> None:
+    """With the address and undefined-behaviour sanitizers."""
+    program = build(tmp_path, FRONT_END, [compiler(name), *SANITIZERS])
+    odd = {key: samples.astype(np.int16) for key, (samples, _) in ODD.items()}
+    segments = [*odd.values(), np.empty(0, np.int16), np.array([-32_768], np.int16)]
+    got = run_driver([program], tmp_path, FRONT_END, segments)
+    assert (
+        got.flags.tolist() == [has_sound for _, has_sound in ODD.values()] + [False] * 2
+    )
+    assert_near(got.rows[-2], got.rows[0], 1.0)  # no samples are silence
+    for key, samples in odd.items():
+        stream = run_driver([program], tmp_path, FRONT_END, [samples], 16_000)
+        expected = command_line(FRONT_END, samples, 16_000)[1]
+        if key.startswith("constant"):  # the command line takes an offset for sound
+            expected = [False] * 6
+        assert stream.flags.tolist() == expected, key
+        if key == "zeros":
+            assert_near(stream.rows, np.stack([got.rows[0]] * 6), 1.0)
+
+
+def test_sanitizers_find_nothing_in_speech(tmp_path: Path) -> None:
+    program = build(tmp_path, FRONT_END, [compiler("clang"), *SANITIZERS])
+    samples = speech_like(128_000)
+    for hop in (0, 7_919):
+        got = run_driver([program], tmp_path, FRONT_END, [samples], hop)
+        assert got.flags.all()
+
+
+def test_cmsis_dsp_may_compute_the_transform(tmp_path: Path) -> None:
+    stand_in = ["-DLIGHT_SERNET_USE_CMSIS_DSP", f"-I{C_SOURCES / 'cmsis_stand_in'}"]
+    program = build(tmp_path, SHORT, [compiler("gcc"), *stand_in])
+    samples = speech_like(3_200)
+    got = run_driver([program], tmp_path, SHORT, [samples])
+    assert_near(got.rows[0], expected_rows(SHORT, samples))
+
+
+def test_rows_on_a_cortex_m4_are_those_of_this_machine(
+    tmp_path: Path, emo_db_recordings: list[Samples]
+) -> None:
+    recordings = emo_db_recordings[::10]
+    arm_program = build(tmp_path / "arm", FRONT_END, arm_compiler())
+    command = [*emulator(), arm_program]
+    arm = run_driver(command, tmp_path / "arm", FRONT_END, recordings)
+    program = build(tmp_path / "host", FRONT_END, [compiler("gcc"), "-O2"])
+    host = run_driver([program], tmp_path / "host", FRONT_END, recordings)
+    assert arm.flags.all()
+    assert_near(arm.rows, host.rows)
+
+
+def test_stream_on_a_cortex_m4_is_that_of_this_machine(tmp_path: Path) -> None:
+    blocks = [speech_like(8_000, seed) for seed in range(16)]
+    results = []
+    for name, flags, runner in (
+        ("arm", arm_compiler(), emulator()),
+        ("host", [compiler("gcc")], []),
+    ):
+        program = build(tmp_path / name, FRONT_END, flags)
+        command = [*runner, program]
+        results.append(
+            run_driver(command, tmp_path / name, FRONT_END, blocks, hop=16_000)
+        )
+    assert [r.flags.tolist() for r in results] == [[True] * 6] * 2
+    assert_near(results[0].rows, results[1].rows)
+
+
+def test_memory_and_instructions_on_a_cortex_m4(tmp_path: Path) -> None:
+    """The macros state the sizes; the figures are those of docs/deployment.md."""
+    program = build(
+        tmp_path, FRONT_END, arm_compiler(), main=str(BOARD / "instructions.c")
+    )
+    flash, scratch = object_sizes(tmp_path, "light_sernet_front_end.c")
+    done = subprocess.run(
+        [*emulator("-icount", "shift=0"), program],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+    instructions, tables, stated_scratch, stream = map(int, done.stdout.split())
+    assert scratch == stated_scratch == 9_728
+    assert stream == 98_424
+    assert tables < flash < tables + 4_096
+    assert flash < 36_864
+    assert instructions < 42_000_000
+
+
+@pytest.mark.proof
+def test_every_recording_has_the_class_of_the_rows_in_python(
+    emo_db_dir: Path, tmp_path: Path
+) -> None:
+    paths = sorted((emo_db_dir / "EMO-DB").rglob("*.wav"))
+    recordings = [soundfile.read(path, dtype="int16")[0] for path in paths]
+    program = build(tmp_path, FRONT_END, [compiler("gcc"), "-O2"])
+    got = run_driver([program], tmp_path, FRONT_END, recordings).rows
+    expected = np.stack([expected_rows(FRONT_END, r) for r in recordings])
+    assert_near(got, expected)
+    model = (PROJECT / INT8_MODEL).read_bytes()
+    answers = [litert_answers(model, rows[..., None]) for rows in (got, expected)]
+    classes = [answer.argmax(axis=1).tolist() for answer in answers]
+    assert classes[0] == classes[1]
+
+
+@pytest.mark.proof
+def test_fuzzing_finds_nothing(tmp_path: Path) -> None:
+    """Ten minutes of libFuzzer on segments and streams of any content."""
+    flags = ["-g", "-O1", "-fsanitize=fuzzer,address,undefined", NO_RECOVERY]
+    tiny = dataclasses.replace(SHORT, duration_s=0.03)  # many runs per second
+    program = build(tmp_path, tiny, [compiler("clang"), *flags], "fuzz.c")
+    seconds = os.environ.get("FUZZ_SECONDS", "600")
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    for hop in (1, 100, 600):
+        start = np.array([hop, 1_000], "<u2").tobytes()
+        (corpus / str(hop)).write_bytes(start + speech_like(1_500).tobytes())
+    limits = [f"-max_total_time={seconds}", "-max_len=4000", "-timeout=10", corpus]
+    done = subprocess.run(
+        [program, *limits], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2_000:]
+    assert "DONE" in done.stderr
+
+
+def test_fft_size_must_be_a_power_of_two(tmp_path: Path) -> None:
+    front_end = dataclasses.replace(SHORT, fft_size=300)
+    with pytest.raises(InputError, match=r"power of two, at least 4, got 300"):
+        write_front_end(front_end, QUANTISATION, tmp_path)
