@@ -191,6 +191,6 @@ def choose_tiling(model: Any, num_tiles: int | None = None) -> Tiling:
     if not found:
         raise InputError(
             "the model cannot be computed in tiles: it does not begin with "
-            "convolutions and poolings, or it takes raw audio"
+            "convolutions and poolings, takes raw audio, or is already tiled"
         )
     return min(found, key=lambda tiling: (tiling.arena_bytes, tiling.rows))

@@ -1,4 +1,4 @@
-"""Which rows each time tile computes, in which steps, and how much memory they need.
+"""Which rows each time tile computes, and in which steps.
 
 A tile is a range of rows of one tensor, the *cut*: the output of a pooling. Its steps
 compute these rows from the features, with as many rows around them as the kernels
@@ -213,6 +213,8 @@ def heads(model: Any) -> Iterator[Head]:
 def _is_tileable(head: Head, operator: Any) -> bool:
     """Whether rows of an operator's output depend on a few rows of its input."""
     kind, options = head.kind(operator), operator.builtinOptions
+    if kind != Builtin.CONV_2D and head.source in operator.inputs:
+        return False  # only convolutions take slices of the features
     if kind == Builtin.CONCATENATION:
         return bool(options.axis in (-1, 3))
     if kind == Builtin.CONV_2D:
