@@ -89,6 +89,9 @@ def test_other_settings_and_lengths(changes: dict[str, object], tmp_path: Path) 
     program = build(tmp_path, front_end, [compiler("gcc"), "-O1"])
     lengths = (2, 3, 199, 3199, 3200, 3205, 13_000)
     recordings = [speech_like(20_000)[7_000:][:length] for length in lengths]
+    clicks = np.zeros(2_000, np.int16)  # too few for a level above 0
+    clicks[[950, 1_000]] = 5, -7
+    recordings.append(clicks)
     got = run_driver([program], tmp_path, front_end, recordings)
     assert got.flags.all()
     expected = np.stack([expected_rows(front_end, r) for r in recordings])
