@@ -49,7 +49,7 @@ def int8_network(settings: Settings) -> bytes:
     shape = settings.front_end.input_shape
     values = np.random.RandomState(1).normal(0, 3, (8, *shape)).astype(np.float32)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(export, "PRECISIONS", ("int8",))
+        patch.setattr(export, "PRECISIONS", ("float32", "int8"))
         network = (
             test_export.build_network()
             if settings == Settings()
