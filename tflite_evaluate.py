@@ -64,7 +64,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help="its classes: a file with one per line, or names separated by commas",
     )
     group = parser.add_argument_group("data")
-    options.add_data_paths(group, derived="synthesised corpora are kept here")
+    options.add_data_paths(group, derived="as in train.py; nothing is written to it")
     args = parser.parse_args(argv)
     if args.model and not args.dataset_name:
         raise InputError("--model needs a corpus: add -dn NAME")

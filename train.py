@@ -33,7 +33,7 @@ from utils.training.run import default_jobs, has_work, make_jobs, run_folds
 MOST_FOLDS = 1000
 DASK = "pip install -r requirements-cluster.txt"
 EXAMPLES = """examples:
-  python train.py                                      the embedded corpus, DEMO
+  python train.py                                      the default corpus, DEMO
   python train.py -dn EMO-DB --data_dir data --jobs 2  as published
   python train.py -dn EMO-DB --protocol speaker --select last --folds 0-3
   python train.py -dn EMO-DB --seed 42,43,44           three seeds and their spread
