@@ -186,7 +186,7 @@ def emo_db(tmp_path: Path) -> Path:
 BAD_CORPORA: dict[str, tuple[Callable[[Path], object], str]] = {
     "no wav": (
         lambda wav: [path.unlink() for path in wav.iterdir()],
-        "no WAV file in",
+        "no .wav file in",
     ),
     "class missing": (
         lambda wav: [path.unlink() for path in wav.glob("*E?.wav")],

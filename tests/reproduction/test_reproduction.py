@@ -102,7 +102,7 @@ def test_a_run_fills_every_text(built: Path) -> None:
     assert (built / report).is_file()
     for text in texts:
         assert "| ours | speaker, last epoch | cross_entropy |" in text
-        assert f"2.0 CPU-hours on a processor: [report]({report})" in text
+        assert f"2.0 CPU-hours on a processor ([report]({report}))" in text
     assert f"{report.removesuffix('_Report.txt')}_Recall.png" in readme
     assert "**cross_entropy, ours: speaker, last epoch (48 rows)**" in account
     assert "](reproduction/cross_entropy_confusions.png)" in account
