@@ -240,13 +240,16 @@ def test_no_permission_as_another_user(nobody: int) -> None:
         path.write_bytes(b"RIFF")
         path.chmod(0)
         become = ["setpriv", f"--reuid={nobody}", f"--regid={nobody}", "--clear-groups"]
+        source = PROJECT / "utils" / "audio" / "decode.py"
+        if subprocess.run([*become, "test", "-r", source], check=False).returncode:
+            pytest.skip("another user cannot read this project's folder")
         result = subprocess.run(
             [*become, sys.executable, "-c", code, str(path)],
             cwd=PROJECT,
             capture_output=True,
             text=True,
         )
-    if "Permission" in result.stderr or "No module" in result.stderr:
+    if "Permission" in result.stderr:
         pytest.skip("another user cannot reach this Python")
     assert result.stdout == f"{path}: may not be read (permission denied)\n"
 
