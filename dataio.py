@@ -21,7 +21,8 @@ from utils.corpora.load import DataPaths, read_segments, select_part
 from utils.corpora.manifest import Manifest
 from utils.corpora.segments import Progress, SegmentedCorpus, no_progress
 from utils.files import json_sha256, locked, remove_parts, write_atomic
-from utils.protocols.folds import Fold, Stream, random_state
+from utils.protocols.folds import Fold
+from utils.random_streams import Stream, random_state
 
 # To be raised when the same settings and segments give other features than before:
 # files of an older format are then ignored.

@@ -15,13 +15,8 @@ from hyperparameters import PROTOCOL_NAMES, InputError, Settings, from_flat
 from utils.corpora.emo_db import CORPUS
 from utils.corpora.manifest import Manifest, Utterance
 from utils.files import json_sha256
-from utils.protocols.folds import (
-    PROTOCOLS,
-    Stream,
-    make_folds,
-    random_state,
-    speaker_groups,
-)
+from utils.protocols.folds import PROTOCOLS, make_folds, speaker_groups
+from utils.random_streams import Stream, random_state
 
 LABELS = ("anger", "boredom", "joy")
 TEST_ONCE = ("published", "random", "speaker", "session")

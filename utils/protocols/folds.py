@@ -1,10 +1,8 @@
 """Protocols: which utterances train, choose the epoch and are tested.
 
-Folds do not depend on the order in which files are listed. Random draws come from
-`RandomState`, whose streams are the same in every version of NumPy.
+Folds do not depend on the order in which files are listed.
 """
 
-import enum
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,20 +11,9 @@ import numpy as np
 
 from hyperparameters import InputError, Settings
 from utils.corpora.manifest import Utterance
+from utils.random_streams import Stream, random_state
 
 Utterances = Sequence[Utterance]
-
-
-class Stream(enum.IntEnum):
-    """What is drawn from one seed; the numbers must not change."""
-
-    PUBLISHED_FOLDS = 0
-    PAPER_HOLD_OUTS = 1
-    RANDOM_FOLDS = 2
-    RANDOM_VALIDATION = 3
-    INITIAL_WEIGHTS = 4
-    EPOCH_ORDER = 5
-    CALIBRATION = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,19 +109,6 @@ def _check_classes(ordered: Utterances, train: Sequence[str], number: int) -> No
             f"fold {number}: no training utterance of class {', '.join(absent)}; "
             "use fewer folds (--num_folds) or more data"
         )
-
-
-def random_state(
-    settings: Settings, stream: Stream, *numbers: int
-) -> np.random.RandomState:
-    """A random generator for one purpose.
-
-    Args:
-        settings: The seed is taken from them.
-        stream: The purpose.
-        numbers: Fold, epoch and the like; each gives another generator.
-    """
-    return np.random.RandomState([settings.training.seed, int(stream), *numbers])
 
 
 def _by_class(utterances: Utterances) -> dict[str, list[str]]:

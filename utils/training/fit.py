@@ -10,7 +10,7 @@ import numpy as np
 import models
 from dataio import steps_per_epoch, tensorflow_pipeline, training_batches
 from hyperparameters import InputError
-from utils.protocols.folds import Stream, random_state
+from utils.random_streams import Stream, random_state
 from utils.training import checkpoint
 from utils.training.backend import (
     batch_norm,

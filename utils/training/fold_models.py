@@ -12,7 +12,7 @@ from hyperparameters import InputError
 from utils.files import sha256
 from utils.model_files.keras_model import read_keras
 from utils.model_files.tflite import load_model, predict_recordings
-from utils.protocols.folds import Stream, random_state
+from utils.random_streams import Stream, random_state
 from utils.runs.folder import WEIGHTS_NAME, file_stem
 from utils.training.job import FoldJob, has_audio_models
 
