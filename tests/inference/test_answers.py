@@ -5,8 +5,7 @@ import json
 import pytest
 from small_models import CLASSES, babble, classify, classify_json, write
 
-from utils.inference.answers import as_text, bar, class_of, clock, read_label
-from utils.inference.classify import classify_centre
+from utils.inference.answers import bar, class_of, clock, read_label
 
 pytest_plugins = ["inference_fixtures"]
 
@@ -32,30 +31,23 @@ def test_labelled_files_are_scored_by_origin(models_dir, tmp_path, capsys):
     found = [answer["class"] for answer in classify_json(capsys, "-fn", *paths)]
     wrong = next(name for name in CLASSES if name != found[2])
     names = [f"{found[0]}_rec.wav", f"{found[1]}_phone.wav", f"{wrong}_phone_2.wav"]
-    folder = tmp_path / "labelled"
-    folder.mkdir()
     for path, name in zip(paths, names, strict=True):
-        path.rename(folder / name)
-    lines = classify(capsys, "-fn", folder).splitlines()
+        path.rename(tmp_path / name)
+    lines = classify(capsys, "-fn", tmp_path).splitlines()
     start = next(n for n, line in enumerate(lines) if line.startswith("file "))
     rows = {line.split()[0]: line.split()[1:] for line in lines[start + 1 : start + 4]}
     assert rows[names[0]] == ["rec", found[0], found[0]]
     assert rows[names[2]] == ["phone", wrong, found[2], "✗"]
     counts = ["phone: 1 of 2 right", "rec: 1 of 1 right"]
     assert lines[start + 4 : start + 6] == counts
-    assert json.loads(classify(capsys, "-fn", folder, "--json"))["right_of_origin"] == {
+    content = json.loads(classify(capsys, "-fn", tmp_path, "--json"))
+    assert content["right_of_origin"] == {
         "phone": {"right": 1, "recordings": 2},
         "rec": {"right": 1, "recordings": 1},
     }
 
 
-def test_a_labelled_file_alone_shows_its_label(plain, tmp_path):
-    path = write(tmp_path / "anger_rec_2.wav", babble(1.0))
-    lines = as_text(classify_centre(path, str(path), plain), CLASSES)
-    assert "  file name says anger, origin rec" in lines
-
-
-def test_small_parts():
+def test_bars_clocks_and_equal_probabilities():
     assert bar(1.0) == "█" * 24
     assert bar(0.0) == ""
     assert bar(0.5 + 1 / 384) == "█" * 12  # halves are rounded to the even eighth

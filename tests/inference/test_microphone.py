@@ -66,25 +66,21 @@ def device(start):
     """Replaces `sounddevice`: its input can be opened; `start` decides what follows."""
     module = ModuleType("sounddevice")
     module.PortAudioError = type("PortAudioError", (Exception,), {})
+    module.closed = []
 
     class InputStream:
         def __init__(self, *, callback, blocksize, **_):
-            self.blocks = [np.zeros((blocksize, 1), np.float32)] * 2
-            self.callback = callback
-
-        def start(self):
-            start(module, self)
+            self.start = lambda: start(module, callback, blocksize)
 
         def close(self):
-            closed.append(self)
+            module.closed.append(self)
 
-    closed: list[InputStream] = []
-    module.InputStream, module.closed = InputStream, closed
+    module.InputStream = InputStream
     return module
 
 
 def test_an_input_that_does_not_start_is_refused(models_dir, monkeypatch, capsys):
-    def busy(module, stream):
+    def busy(module, *_):
         raise module.PortAudioError("Error starting stream:\n Device unavailable")
 
     monkeypatch.setitem(sys.modules, "sounddevice", device(busy))
@@ -93,11 +89,11 @@ def test_an_input_that_does_not_start_is_refused(models_dir, monkeypatch, capsys
 
 
 def test_an_unplugged_microphone_is_refused(monkeypatch):
-    def unplugged(module, stream):
-        for block in stream.blocks:
-            stream.callback(block)  # then none
+    def two_blocks(_, callback, size):
+        for _ in range(2):
+            callback(np.zeros((size, 1), np.float32))
 
-    module = device(unplugged)
+    module = device(two_blocks)
     monkeypatch.setitem(sys.modules, "sounddevice", module)
     monkeypatch.setattr(microphone, "GONE_S", 0.05)
     received = []

@@ -55,22 +55,27 @@ def test_sound_that_no_window_holds_is_refused(models_dir, tmp_path, capsys):
     assert "sound lies only between the windows; shorten --hop" in message
 
 
-def test_a_timeline_as_text_and_csv(models_dir, talk, capsys):
+def test_a_timeline_as_text_csv_and_picture(models_dir, talk, tmp_path, capsys):
     text = classify(capsys, "-fn", talk, "--windows", "--hop", "2").splitlines()
     assert "  0:00:04.00  0:00:05.00  no speech" in text
     assert "  mean of the windows with speech, 3 of 6:" in text
-    output = classify(capsys, "-fn", talk, "--windows", "--hop", "2", "--csv")
+    output = classify(
+        capsys,
+        "-fn",
+        talk,
+        "--windows",
+        "--hop",
+        "2",
+        "--csv",
+        "--plot",
+        tmp_path / "talk.png",
+    )
+    assert (tmp_path / "talk.png").read_bytes().startswith(b"\x89PNG")
     rows = list(csv.DictReader(io.StringIO(output)))
     assert [float(row["start_s"]) for row in rows] == [0, 2, 4, 6, 8, 10]
     assert rows[2]["class"] == "no speech"
     assert rows[2]["anger"] == ""
     assert sum(float(rows[0][name]) for name in CLASSES) == pytest.approx(1.0, abs=1e-5)
-
-
-def test_a_timeline_is_drawn(models_dir, talk, capsys):
-    target = talk.with_suffix(".png")
-    classify(capsys, "-fn", talk, "--windows", "--plot", target)
-    assert target.read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_drawing_holds_waveform_classes_and_pauses(plain, talk):
