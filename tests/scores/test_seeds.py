@@ -13,22 +13,23 @@ from utils.runs.records import load_run
 from utils.scores.metrics import confusion, scores_of
 from utils.scores.seeds import write_spread
 
+STEM = "TEST_3.0s_all_mfcc_cross_entropy_speaker"
+
+
+def write_seed(folder: Path, seed: int) -> Path:
+    """A finished run with this seed."""
+    folds = random_folds(seed % 1000, speakers=3, per_speaker=6)
+    path = folder / f"{STEM}_seed{seed}_{seed:08x}"
+    return write_run(path, folds, settings={"seed": seed})
+
 
 @pytest.fixture
 def runs(tmp_path: Path) -> list[Path]:
     """Three finished runs that differ in the seed."""
-    return [
-        write_run(
-            tmp_path
-            / f"TEST_3.0s_all_mfcc_cross_entropy_speaker_seed{seed}_{seed:08x}",
-            random_folds(seed),
-            settings={"seed": seed},
-        )
-        for seed in (42, 43, 44)
-    ]
+    return [write_seed(tmp_path, seed) for seed in (42, 43, 44)]
 
 
-def test_spread_is_that_of_the_pooled_figures(runs: list[Path], tmp_path: Path) -> None:
+def test_spread_is_that_of_the_pooled_scores(runs: list[Path], tmp_path: Path) -> None:
     spread = write_spread(runs, tmp_path / "out")
     content = json.loads(spread.files[0].read_text())
     table = np.stack([scores_of(confusion(load_run(run).rows())) for run in runs])
@@ -38,30 +39,16 @@ def test_spread_is_that_of_the_pooled_figures(runs: list[Path], tmp_path: Path) 
     assert content["weighted_f1"]["min"] == pytest.approx(table[:, 2].min())
     assert content["macro_f1"]["max"] == pytest.approx(table[:, 3].max())
     assert content["runs"] == [run.name for run in runs]
-    for path in spread.files:
-        name = "TEST_3.0s_all_mfcc_cross_entropy_speaker_seeds42-43-44_"
-        assert path.name.startswith(name)
     row = f"| UA | {100 * table[:, 0].mean():.2f} | {100 * table[:, 0].std(ddof=1):.2f}"
     assert row in spread.table
     assert spread.files[1].read_text() == spread.table
-
-
-def test_another_set_of_runs_gets_another_name(
-    runs: list[Path], tmp_path: Path
-) -> None:
-    names = {write_spread(some, tmp_path).files[0].name for some in (runs, runs[:2])}
-    assert len(names) == 2
+    two = write_spread(runs[:2], tmp_path / "out")
+    names = {path.name.rsplit("_", 1)[0] for path in (*spread.files, *two.files)}
+    assert names == {f"{STEM}_seeds42-43-44", f"{STEM}_seeds42-43"}
 
 
 def test_many_long_seeds_still_have_a_file(tmp_path: Path) -> None:
-    runs = [
-        write_run(
-            tmp_path / f"TEST_seed{seed}_{seed:08x}",
-            random_folds(seed % 1000, speakers=3, per_speaker=3),
-            settings={"seed": seed},
-        )
-        for seed in range(2_000_000_000, 2_000_000_030)
-    ]
+    runs = [write_seed(tmp_path, 2_000_000_000 + number) for number in range(30)]
     spread = write_spread(runs, tmp_path / "out")
     assert len(json.loads(spread.files[0].read_text())["seeds"]) == 30
 
@@ -69,12 +56,15 @@ def test_many_long_seeds_still_have_a_file(tmp_path: Path) -> None:
 def test_an_unfinished_run_has_no_spread(
     runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (runs[1] / "folds" / "fold_03.json").unlink()
-    with pytest.raises(InputError, match="9 of 10 folds done"):
+    (runs[1] / "folds" / "fold_01.json").unlink()
+    with pytest.raises(InputError, match="2 of 3 folds done"):
         write_spread(runs, tmp_path / "out")
     train.show_spread(runs, tmp_path / "out")
     assert capsys.readouterr().err.startswith("no spread over seeds: ")
     assert not (tmp_path / "out").exists()
+
+
+OTHER_CORPUS = {"name": "TEST", "digest": "0"}
 
 
 @pytest.mark.parametrize(
@@ -82,20 +72,15 @@ def test_an_unfinished_run_has_no_spread(
     [
         ({}, "needs another seed, got 2 of seed 42"),
         ({"settings": {"seed": 1, "epochs": 9}}, "but epochs differs"),
-        (
-            {"settings": {"seed": 1}, "corpus": {"name": "TEST", "digest": "0"}},
-            "but corpus differs",
-        ),
+        ({"settings": {"seed": 1}, "corpus": OTHER_CORPUS}, "but corpus differs"),
+        (None, "needs two runs, got 1"),
     ],
 )
 def test_runs_that_differ_in_more_than_the_seed_are_refused(
-    runs: list[Path], tmp_path: Path, changes: dict, message: str
+    runs: list[Path], tmp_path: Path, changes: dict | None, message: str
 ) -> None:
-    other = write_run(tmp_path / "other", random_folds(1), **changes)
+    compared = runs[:1]
+    if changes is not None:
+        compared.append(write_run(tmp_path / "other", random_folds(1), **changes))
     with pytest.raises(InputError, match=message):
-        write_spread([runs[0], other], tmp_path / "out")
-
-
-def test_one_run_has_no_spread(runs: list[Path], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="needs two runs, got 1"):
-        write_spread(runs[:1], tmp_path)
+        write_spread(compared, tmp_path / "out")

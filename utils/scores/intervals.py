@@ -3,8 +3,8 @@
 The interval is a delete-one-speaker jackknife. Its standard error is carried to the
 logit scale by the delta method and multiplied by Student's t with (speakers - 1)
 degrees of freedom, as survey statistics does for proportions (Korn and Graubard 1998).
-So it stays within 0..1, and it covers the truth as often as stated with ten speakers
-(`python -m benchmarks.interval_coverage` measures that). If the protocol holds speakers
+So it stays within 0..1. In simulations with ten speakers it contains the truth in 92 to
+98 % of the data sets (`tests/scores/test_intervals.py`). If the protocol holds speakers
 out, the interval covers other speakers like these. It never covers another training of
 the network: only runs with several seeds show that spread.
 
