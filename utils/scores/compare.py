@@ -1,6 +1,6 @@
 """Compare runs: one table, with paired tests against the first run.
 
-    python -m utils.scores.compare RUN RUN [...] [--allow_different] [--csv FILE] ...
+    python -m utils.scores.compare RUN RUN [...] [--allow_different] [--markdown FILE]
 
 The tests are paired over the utterances that both runs tested. Runs with different
 protocols or utterances are compared only with `--allow_different`, and the table then
@@ -26,7 +26,7 @@ from utils.scores.paired import (
     sign_flip,
     unit_differences,
 )
-from utils.tables import csv_text, markdown_table
+from utils.tables import markdown_table
 
 IN_TABLE = ("ua", "wa", "weighted_f1")
 HEADS = ("run", "protocol", "select", "chosen_on", "seed", "epochs", "folds", "rows")
@@ -168,24 +168,6 @@ def _differs(line: dict[str, Any]) -> str:
     return f"{text} ({common} common)"
 
 
-def to_csv(lines: Sequence[dict[str, Any]]) -> str:
-    """The comparison as CSV, one value per cell, scores as fractions of 1."""
-    flat = [_flat(line) for line in lines]
-    columns = list(dict.fromkeys(name for line in flat for name in line))
-    rows = [[line.get(name, "") for name in columns] for line in flat]
-    return csv_text([columns, *rows])
-
-
-def _flat(line: dict[str, Any]) -> dict[str, Any]:
-    """One level of keys: `ua`, `ua_low`, `ua_high`, ..., `paired_mcnemar_p`."""
-    flat = {name: line[name] for name in HEADS}
-    for name in SCORES:
-        flat[name] = line[name]["value"]
-        flat |= {f"{name}_{key}": line[name][key] for key in ("low", "high")}
-    flat |= {"method": line["ua"]["method"], "differs": ";".join(line["differs"])}
-    return flat | {f"paired_{k}": v for k, v in (line["paired"] or {}).items()}
-
-
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """Parse the command line."""
     parser = Parser(
@@ -201,10 +183,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         action="store_true",
         help="compare runs whose protocols or utterances differ, and say so",
     )
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write as CSV")
-    parser.add_argument(
-        "--markdown", type=Path, metavar="FILE", help="write as Markdown"
-    )
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write it there")
     arguments = parser.parse_args(argv)
     if len(arguments.runs) < 2:
         parser.error(f"give two run folders or more, got {len(arguments.runs)}")
@@ -220,8 +199,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         allow_different=arguments.allow_different,
     )
     markdown = to_markdown(lines)
-    if arguments.csv:
-        write_atomic(arguments.csv, to_csv(lines))
     if arguments.markdown:
         write_atomic(arguments.markdown, markdown)
     print(markdown, end="")
