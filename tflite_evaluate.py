@@ -1,8 +1,8 @@
 """Score TFLite models as they will be used: every precision, on unseen utterances.
 
 With --run, the model files of every fold classify the test utterances of that fold; the
-table goes to the screen and, with JSON and a picture, into the run folder. With
---model, one file is scored on a whole corpus. TensorFlow is not needed.
+table goes to the screen and, with JSON, into the run folder. With --model, one file is
+scored on a whole corpus. TensorFlow is not needed.
 """
 
 import argparse
@@ -18,8 +18,6 @@ from utils import options
 from utils.cli import Parser, printable, run_main, terminal_bar
 from utils.corpora.load import read_corpus, reader_of, select_part
 from utils.files import write_atomic, write_json
-from utils.report.plots.precisions import size_figure
-from utils.report.plots.style import save
 from utils.runs.records import Run, load_run
 from utils.scores.evaluation import Folds, evaluate, has_files, rescore
 from utils.scores.evaluation_text import LEGEND, markdown, screen_table
@@ -106,8 +104,6 @@ def evaluate_run(args: argparse.Namespace) -> int:
     path = run.folder / f"{run.file_stem}_TFLite"
     write_json(path.with_name(f"{path.name}.json"), content)
     write_atomic(path.with_name(f"{path.name}.md"), markdown(content))
-    if figure := size_figure(content):
-        save(figure, path)
     print(f"{screen_table(content)}\n{LEGEND}\n{path}.md")
     return EXIT_GATE_MISSED if content["passes"] is False else 0
 
