@@ -1,1 +1,1 @@
-"""Report, metrics, tables and pictures of a run."""
+"""Report, metrics and pictures of a run."""

@@ -12,7 +12,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Render each run folder of the command line and print its headline."""
     parser = Parser(
         prog="python -m utils.report",
-        description="Write a run's report, metrics, tables and pictures again.",
+        description="Write a run's report, metrics and pictures again.",
     )
     parser.add_argument("folders", type=Path, nargs="+", help="run folders")
     for folder in parser.parse_args(argv).folders:

@@ -1,4 +1,4 @@
-"""Report, metrics, tables and pictures of a run, from its configuration and records.
+"""Report, metrics and pictures of a run, from its configuration and records.
 
 `python -m utils.report FOLDER` renders them again, even from a copy of the records
 alone. The scores come from `utils.scores.metrics`.
@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 from utils.files import write_atomic, write_json
 from utils.report.chosen_models import place_models
-from utils.report.csv_files import write_tables
 from utils.report.plots.run import save_pictures
 from utils.report.text import report_text
 from utils.runs.records import Run, load_run
@@ -35,7 +34,7 @@ class Rendered(NamedTuple):
 
 
 def render(run_folder: Path) -> Rendered:
-    """Write a run's report, `metrics.json`, pictures, tables and the chosen models.
+    """Write a run's report, `metrics.json`, pictures and the chosen models.
 
     Args:
         run_folder: Holds config.json and the records of the folds done so far.
@@ -51,7 +50,6 @@ def render(run_folder: Path) -> Rendered:
     metrics = metrics_of(run)
     save_pictures(run, metrics["keras"])
     place_models(run, metrics["keras"])
-    write_tables(run)
     write_json(run.folder / "metrics.json", metrics)
     path = run.folder / f"{run.file_stem}_Report.txt"
     write_atomic(path, report_text(run, metrics))
