@@ -24,7 +24,7 @@ from reproduction.tables import (
 )
 from utils.cli import Parser, run_main
 from utils.files import PROJECT, write_atomic, write_json
-from utils.report.plots.results import confusions_figure
+from utils.report.plots.results import confusion_figure
 from utils.report.plots.style import save
 from utils.report.render import render
 from utils.runs.folder import CONFIG_NAME, record_path
@@ -61,7 +61,7 @@ def reproduce(project: Path) -> list[Path]:
     complete = [row for row in rows if row[0].is_complete]
     panels = confusion_panels(rows, published)
     for loss, of_loss in panels.items():
-        save(confusions_figure(of_loss), project / picture_of(loss), ("png",))
+        save(confusion_figure(of_loss), project / picture_of(loss), ("png",))
     readme, account, card = texts = [project / name for name in TEXTS]
     put_between(readme, results_tables(complete, published), recall_picture(complete))
     put_between(

@@ -1,4 +1,4 @@
-"""Pictures of a run: confusion, learning curves, recall, test accuracy by epoch."""
+"""Pictures of a run: confusion matrices, learning curves, recalls."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -25,29 +25,8 @@ DARK_CELL = 0.55  # of the darkest; text on darker cells is white
 CELL_IN = 0.72
 
 
-@styled()
-def confusion_figure(
-    counts: npt.ArrayLike, classes: Sequence[str], *, is_normalised: bool
-) -> Figure:
-    """Draw a confusion matrix: counts, or shares of each row with the counts beneath.
-
-    Args:
-        counts: (classes, classes), rows true, columns predicted.
-        classes: Names, in the order of the rows.
-        is_normalised: Cells show and are shaded by the share of their row.
-
-    Returns:
-        A figure; the row of a class without utterances is empty.
-    """
-    side_in = CELL_IN * len(classes)
-    figure, [axes] = new_figure(side_in + 2.2, side_in + 1.9)
-    _draw_confusion(axes, counts, classes, is_normalised=is_normalised)
-    axes.set_title("Share of each true class" if is_normalised else "Utterances")
-    return figure
-
-
 class ConfusionPanel(NamedTuple):
-    """One of several confusion matrices.
+    """One confusion matrix.
 
     Attributes:
         title: What was run.
@@ -61,22 +40,28 @@ class ConfusionPanel(NamedTuple):
 
 
 @styled()
-def confusions_figure(panels: Sequence[ConfusionPanel]) -> Figure:
-    """Draw confusion matrices, two per row, as shares of each true class.
+def confusion_figure(
+    panels: Sequence[ConfusionPanel], *, is_normalised: bool = True
+) -> Figure:
+    """Draw confusion matrices, two per row.
 
     Args:
         panels: In reading order.
+        is_normalised: Cells show and are shaded by the share of their row, with the
+            counts beneath; False: by the counts alone.
 
     Returns:
-        A figure with one set of axes per panel.
+        A figure with one set of axes per panel; the row of a class without utterances
+        is empty.
     """
     side_in = CELL_IN * max(len(panel.classes) for panel in panels)
-    rows = -(-len(panels) // 2)
+    columns = min(2, len(panels))
+    rows = -(-len(panels) // columns)
     figure, axes = new_figure(
-        2 * (side_in + 2.2), rows * (side_in + 1.9), nrows=rows, ncols=2
+        columns * (side_in + 2.2), rows * (side_in + 1.9), nrows=rows, ncols=columns
     )
     for part, panel in zip(axes, panels, strict=False):
-        _draw_confusion(part, panel.counts, panel.classes, is_normalised=True)
+        _draw_confusion(part, panel.counts, panel.classes, is_normalised=is_normalised)
         part.set_title(panel.title)
     for empty in axes[len(panels) :]:
         empty.remove()
@@ -120,7 +105,8 @@ def curves_figure(
 
     Args:
         histories: By fold: `loss`, `accuracy`, `learning_rate`, and if a set chose the
-            epoch `validation_loss`, `validation_accuracy`; each one value per epoch.
+            epoch `validation_loss`, `validation_accuracy`; `test_accuracy` if it was
+            recorded; each one value per epoch.
         kept: By fold, the epoch that was kept (0-based).
         chosen_on: `test`, `validation` or `none`.
 
@@ -133,6 +119,8 @@ def curves_figure(
         _draw_folds(panel, _curves(histories, name), BLUE, "training")
         chosen = _curves(histories, f"validation_{name}")
         _draw_folds(panel, chosen, RED, chooser)
+        tested = _curves(histories, f"test_{name}")
+        _draw_folds(panel, tested, GREEN, "test set, which chose nothing")
         _mark_kept(panel, chosen or _curves(histories, name), kept)
         panel.set_title(name.capitalize())
         _epochs_below(panel, _curves(histories, name).values())
@@ -198,46 +186,6 @@ def recall_figure(panels: Sequence[RecallPanel]) -> Figure:
         panel.set_xlabel(f"recall, and its 95 % interval over {unit}s")
         panel.xaxis.set_major_formatter(PercentFormatter(1.0))
         panel.grid(visible=False, axis="y")
-    return figure
-
-
-@styled()
-def accuracy_by_epoch_figure(
-    curves: Mapping[int, Sequence[float]], kept: Mapping[int, int], *, chosen_on: str
-) -> Figure:
-    """Draw how optimistic it is to choose the epoch on the test fold.
-
-    Args:
-        curves: By fold, the test fold's accuracy after each epoch.
-        kept: By fold, the epoch that was kept (0-based).
-        chosen_on: `test`, `validation` or `none`.
-
-    Returns:
-        A figure: accuracy by epoch, and the last and best epoch of each fold.
-    """
-    figure, axes = new_figure(12.0, 4.2, ncols=2, sharey=True, width_ratios=(1.6, 1.0))
-    _draw_folds(axes[0], curves, BLUE, "test accuracy")
-    _mark_kept(axes[0], curves, kept)
-    chooser = {"none": "nothing"}.get(chosen_on, f"the {chosen_on} set")
-    axes[0].set_title(f"Test accuracy by epoch ({chooser} chose the epoch)")
-    _epochs_below(axes[0], curves.values())
-    folds = sorted(curves)
-    last = np.array([curves[fold][-1] for fold in folds])
-    best = np.array([max(curves[fold]) for fold in folds])
-    kept_values = np.array([curves[fold][kept[fold]] for fold in folds])
-    places = range(len(folds))
-    axes[1].vlines(places, last, best, color=GREY, linewidth=1.5)
-    axes[1].plot(places, best, "^", color=RED, markersize=8, label="best on test")
-    if chosen_on == "validation":
-        axes[1].plot(places, kept_values, "o", color=GREEN, label="kept")
-    axes[1].plot(places, last, "s", color=BLUE, label="last epoch")
-    axes[1].set_xticks(places, [str(fold) for fold in folds])
-    gain = 100 * float(np.mean(best - last))
-    axes[1].set(
-        xlabel="fold", title=f"Best minus last epoch: {gain:.1f} points on average"
-    )
-    axes[1].yaxis.set_major_formatter(PercentFormatter(1.0))
-    figure.legend(loc="outside lower center", ncols=5)
     return figure
 
 

@@ -10,33 +10,26 @@ from matplotlib.figure import Figure
 
 from hyperparameters import InputError, to_flat
 from utils.report.plots.results import (
+    ConfusionPanel,
     RecallPanel,
-    accuracy_by_epoch_figure,
     confusion_figure,
     curves_figure,
     recall_figure,
 )
 from utils.report.plots.style import save, styled
 from utils.runs.folder import settings_of
-from utils.runs.records import Run, load_run
-from utils.scores.metrics import summary
+from utils.runs.records import Run
 
+# by the end of the file's name: title, and whether cells are shares of their row
+CONFUSIONS = {
+    "TotalConfusionMatrix": ("Utterances", False),
+    "TotalConfusionMatrixNormalized": ("Share of each true class", True),
+}
 HEADING_SIZE = 10.0
 LETTERS_PER_INCH = 12.5  # of the heading
 LINE_IN = 0.17
 
 Curves = Mapping[str, list[float]]  # by name, one value per epoch
-
-
-def draw_run(folder: Path) -> list[Path]:
-    """Draw every picture of a run again, in its folder; returns the files written.
-
-    Raises:
-        InputError: No run folder, or a damaged record.
-        OSError: A file cannot be written.
-    """
-    run = load_run(folder)
-    return save_pictures(run, summary(run))
 
 
 def save_pictures(run: Run, scores: Mapping[str, Any]) -> list[Path]:
@@ -68,19 +61,15 @@ def run_pictures(run: Run, scores: Mapping[str, Any]) -> dict[str, Figure]:
     kept = {r["fold"]: r["epoch_kept"] for r in run.records if r.get("history")}
     figures: dict[str, Figure] = {}
     if scores["n"]:
-        counts = scores["confusion"]["counts"]
-        for name, is_normalised in (("", False), ("Normalized", True)):
-            figures[f"TotalConfusionMatrix{name}"] = confusion_figure(
-                counts, run.classes, is_normalised=is_normalised
+        for name, (title, is_normalised) in CONFUSIONS.items():
+            figures[name] = confusion_figure(
+                [ConfusionPanel(title, **scores["confusion"])],
+                is_normalised=is_normalised,
             )
         figures["Recall"] = recall_figure(_recall_panels(scores))
     if histories:
         figures["LearningCurves"] = curves_figure(
             histories, kept, chosen_on=run.chosen_on
-        )
-    if curves := _test_curves(run, histories):
-        figures["TestAccuracyByEpoch"] = accuracy_by_epoch_figure(
-            curves, kept, chosen_on=run.chosen_on
         )
     for figure in figures.values():
         _add_heading(figure, heading_of(run))
@@ -134,12 +123,6 @@ def _history(run: Run, record: Mapping[str, Any]) -> Curves:
             f"got {kept!r}; train this fold again"
         )
     return dict(history)
-
-
-def _test_curves(run: Run, histories: Mapping[int, Curves]) -> dict[int, list[float]]:
-    """Test accuracy by epoch, if it was recorded or the test set chose the epoch."""
-    name = "validation_accuracy" if run.chosen_on == "test" else "test_accuracy"
-    return {fold: h[name] for fold, h in sorted(histories.items()) if h.get(name)}
 
 
 def _recall_panels(scores: Mapping[str, Any]) -> list[RecallPanel]:
