@@ -51,13 +51,8 @@ def corpora(draw: st.DrawFn) -> list[Utterance]:
     those of the first six, so that every fold has all classes to train on.
     """
     speakers = draw(st.integers(2, 6)) * 2
-    counts = draw(
-        st.lists(
-            st.tuples(*[st.integers(2, 4)] * len(LABELS)),
-            min_size=speakers,
-            max_size=speakers,
-        )
-    )
+    of_each = st.tuples(*[st.integers(2, 4)] * len(LABELS))
+    counts = draw(st.lists(of_each, min_size=speakers, max_size=speakers))
     lacking = draw(st.sets(st.integers(6, 11)))
     made: list[Utterance] = []
     for speaker, of_class in enumerate(counts):
@@ -87,17 +82,16 @@ def test_invariants(
     for number, fold in enumerate(folds):
         train, validation, test = map(set, (fold.train, fold.validation, fold.test))
         assert fold.number == number
-        assert len(train | validation | test) == len(train) + len(validation) + len(
-            test
-        )
-        assert train | validation | test <= set(by_id)
+        used = train | validation | test
+        assert len(used) == len(train) + len(validation) + len(test)
+        assert used <= set(by_id)
         assert {by_id[name].label for name in train} == set(LABELS)
         expected = CHOSEN_ON[protocol] if select == "best" else "none"
         assert fold.chosen_on == expected
         assert bool(validation) == (expected == "validation")
         assert bool(test) == (protocol != "all")
         withheld = protocol == "session" and select == "last"
-        assert (train | validation | test == set(by_id)) != withheld
+        assert (used == set(by_id)) != withheld
         if protocol in SPEAKER_APART:
             tested = {by_id[name].speaker for name in test}
             assert not tested & {by_id[name].speaker for name in train | validation}
@@ -117,16 +111,12 @@ def test_published_folds_have_the_speakers_class_counts(
     utterances: list[Utterance], seed: int
 ) -> None:
     chosen = protocol_settings("published", seed=seed, num_folds=12)
-    by_id = {u.id: u for u in utterances}
+    label_of = {u.id: u.label for u in utterances}
     speakers = sorted({str(u.speaker) for u in utterances})
-    found = [
-        Counter(by_id[name].label for name in fold.test)
-        for fold in make_folds(utterances, chosen)
-    ]
-    assert found == [
-        Counter(u.label for u in utterances if u.speaker == speaker)
-        for speaker in speakers
-    ]
+    folds = make_folds(utterances, chosen)
+    for fold, speaker in zip(folds, speakers, strict=True):
+        of_speaker = Counter(u.label for u in utterances if u.speaker == speaker)
+        assert Counter(label_of[name] for name in fold.test) == of_speaker
 
 
 @settings(deadline=None, max_examples=25)
@@ -152,24 +142,19 @@ def test_every_name_is_a_protocol() -> None:
         protocol_settings("loso")
 
 
-def test_validation_speakers_rotate() -> None:
-    corpus = [utterance(i, LABELS[i % 3], str(i // 6)) for i in range(24)]
-    folds = make_folds(corpus, protocol_settings("speaker"))
+def test_speakers_are_grouped_and_validation_sets_rotate() -> None:
+    chosen = protocol_settings("speaker", num_folds=3)
+    groups = speaker_groups(corpus(7, size=42), chosen)
+    assert groups == [{"0", "3", "6"}, {"1", "4"}, {"2", "5"}]
+    folds = make_folds(corpus(7, size=42), chosen)
     for fold, following in itertools.pairwise((*folds, folds[0])):
         assert fold.validation == following.test
 
 
-def test_more_speakers_than_folds_are_grouped() -> None:
-    corpus = [utterance(i, LABELS[i % 3], f"{i // 6:02d}") for i in range(42)]
-    groups = speaker_groups(corpus, protocol_settings("speaker", num_folds=3))
-    assert groups == [{"00", "03", "06"}, {"01", "04"}, {"02", "05"}]
-
-
 def test_seeds_draw_differently() -> None:
-    corpus = [utterance(i, LABELS[i % 3], str(i % 5)) for i in range(60)]
     for protocol in ("published", "paper", "random"):
         first, same, other = (
-            make_folds(corpus, protocol_settings(protocol, seed=seed))
+            make_folds(corpus(5), protocol_settings(protocol, seed=seed))
             for seed in (1, 1, 2)
         )
         assert first == same != other
@@ -217,93 +202,68 @@ def test_published_folds_of_emo_db(emo_db: Manifest) -> None:
     assert len(kept) == 59  # as the documents say; by chance 62
 
 
-def speakers_of(count: int) -> list[Utterance]:
-    return [utterance(i, LABELS[i % 3], str(i % count)) for i in range(30)]
-
-
-def without(corpus: list[Utterance], **values: Any) -> list[Utterance]:
-    return [dataclasses.replace(u, **values) for u in corpus]
+def corpus(speakers: int, size: int = 30, **values: Any) -> list[Utterance]:
+    """Utterances of all classes and speakers in turn; `values` replace theirs."""
+    plain = [utterance(i, LABELS[i % 3], str(i % speakers)) for i in range(size)]
+    return [dataclasses.replace(u, **values) for u in plain]
 
 
 def alone_in_sessions() -> list[Utterance]:
     """Five speakers, each in a session without the others."""
-    return [dataclasses.replace(u, session=u.speaker) for u in speakers_of(5)]
+    return [dataclasses.replace(u, session=u.speaker) for u in corpus(5)]
 
 
+RARE = utterance(99, "rage", "1")
 REFUSALS = [
     (
-        {"protocol": "speaker"},
-        without(speakers_of(5), speaker=None),
+        ("speaker", corpus(5, speaker=None)),
         "needs the speaker of every utterance; 30 have none, u000",
     ),
     (
-        {"protocol": "published"},
-        [*speakers_of(5), utterance(99, "joy")],
+        ("published", [*corpus(5), utterance(99, "joy")]),
         r"protocol published needs the speaker .* 1 have none, u099",
     ),
+    (("speaker", corpus(1)), "protocol speaker needs at least 2 speakers, got 1"),
     (
-        {"protocol": "speaker"},
-        speakers_of(1),
-        "protocol speaker needs at least 2 speakers, got 1",
-    ),
-    (
-        {"protocol": "speaker"},
-        speakers_of(2),
+        ("speaker", corpus(2)),
         "needs a third speaker to choose the epoch on; use --select last",
     ),
+    (("random", [*corpus(5), RARE]), "class rage has one utterance; 2 are needed"),
     (
-        {"protocol": "random"},
-        [*speakers_of(5), utterance(99, "rage", "1")],
-        "class rage has one utterance; 2 are needed",
-    ),
-    (
-        {"protocol": "random", "num_folds": 31},
-        speakers_of(5),
+        ("random", corpus(5), {"num_folds": 31}),
         "--num_folds must be at most the 30 utterances, got 31",
     ),
+    (("speaker", [*corpus(5), RARE]), "fold 0: no training utterance of class rage"),
     (
-        {"protocol": "speaker"},
-        [*speakers_of(5), utterance(99, "rage", "1")],
-        "fold 0: no training utterance of class rage",
-    ),
-    (
-        {"protocol": "random", "num_folds": 2},
-        speakers_of(5)[:6],
+        ("random", corpus(5, size=6), {"num_folds": 2}),
         "fold 0: protocol random finds no utterance to choose the epoch on",
     ),
     (
-        {"protocol": "session"},
-        without(speakers_of(5), session=None),
+        ("session", corpus(5, session=None)),
         "needs the session and the speaker of every utterance; 30 lack one, u000",
     ),
+    (("session", corpus(5, session="1")), "protocol session needs at least 2 sessions"),
     (
-        {"protocol": "session"},
-        without(speakers_of(5), session="1"),
-        "protocol session needs at least 2 sessions",
-    ),
-    (
-        {"protocol": "session"},
-        alone_in_sessions(),
+        ("session", alone_in_sessions()),
         "protocol session finds no utterance to choose the epoch on",
     ),
     (
-        {"protocol": "paper"},
-        speakers_of(5)[:2],
+        ("paper", corpus(5, size=2)),
         r"--test_share must be more than half of one in 2 utterances, got 0.2",
     ),
 ]
 
 
-@pytest.mark.parametrize(("values", "corpus", "message"), REFUSALS)
-def test_refusals(
-    values: dict[str, Any], corpus: list[Utterance], message: str
-) -> None:
+@pytest.mark.parametrize(("case", "message"), REFUSALS)
+def test_refusals(case: tuple[Any, ...], message: str) -> None:
+    protocol, utterances, *values = case
+    chosen = protocol_settings(protocol, **(values[0] if values else {}))
     with pytest.raises(InputError, match=message):
-        make_folds(corpus, from_flat(values))
+        make_folds(utterances, chosen)
 
 
 def test_what_select_last_can_still_serve() -> None:
-    pairs = make_folds(speakers_of(2), protocol_settings("speaker", "last"))
+    pairs = make_folds(corpus(2), protocol_settings("speaker", "last"))
     assert [len(fold.train) for fold in pairs] == [15, 15]
     folds = make_folds(alone_in_sessions(), protocol_settings("session", "last"))
     assert [fold.chosen_on for fold in folds] == ["none"] * 5
@@ -311,6 +271,6 @@ def test_what_select_last_can_still_serve() -> None:
 
 
 def test_no_speakers_leave_stratified_folds() -> None:
-    corpus = without(speakers_of(5), speaker=None)
-    published = make_folds(corpus, protocol_settings("published", "last"))
-    assert published == make_folds(corpus, protocol_settings("random", "last"))
+    unknown = corpus(5, speaker=None)
+    published = make_folds(unknown, protocol_settings("published", "last"))
+    assert published == make_folds(unknown, protocol_settings("random", "last"))

@@ -145,7 +145,8 @@ def test_a_run_on_another_corpus_is_refused(
     assert not list(folder.glob("a-run/*Report.txt"))  # refused before rendering
 
 
-def test_edited_texts_are_written_again(built: Path, tmp_path: Path) -> None:
+def test_edits_of_texts_records_and_folds(built: Path, tmp_path: Path) -> None:
+    """Edited texts are written again; an edited record changes every text."""
     copy = copy_of(built, tmp_path)
     end = MARKS[1].format("results")
     for name in TEXTS:
@@ -153,10 +154,6 @@ def test_edited_texts_are_written_again(built: Path, tmp_path: Path) -> None:
         (copy / name).write_text(edited)
     reproduce(copy)
     assert differing(built, copy) == []
-
-
-def test_an_edited_record_changes_every_text(built: Path, tmp_path: Path) -> None:
-    copy = copy_of(built, tmp_path)
     run = copy / "reproduction" / "speaker-run"
     record = json.loads((run / "folds" / "fold_00.json").read_text())
     answers = record["probabilities"]["keras"]
@@ -164,18 +161,12 @@ def test_an_edited_record_changes_every_text(built: Path, tmp_path: Path) -> Non
     edit_record(run, 0, probabilities={"keras": answers})
     reproduce(copy)
     assert set(TEXTS) <= set(differing(built, copy))
-
-
-def test_an_unfinished_run_stands_in_the_account_alone(
-    built: Path, tmp_path: Path
-) -> None:
-    copy = copy_of(built, tmp_path)
-    (copy / "reproduction" / "speaker-run" / "folds" / "fold_03.json").unlink()
+    (run / "folds" / "fold_03.json").unlink()
     readme, account, card = [path.read_text() for path in reproduce(copy)]
-    assert "**3 of 4 folds**" in account
-    for text in (readme, card):
-        assert "3 of 4 folds" not in text
+    assert "**3 of 4 folds**" in account  # an unfinished run stands there alone
+    assert "3 of 4 folds" not in readme + card
     assert NOT_RUN in card
+    assert NOT_RUN in expected_scores([])
 
 
 @pytest.mark.parametrize(
@@ -214,10 +205,6 @@ def test_published_scores_are_placed_against_the_intervals(tmp_path: Path) -> No
     paper, fork = against_published(rows, published).splitlines()[-2:]
     assert paper.endswith("| paper | 94.15 inside | 94.16 above | 93.17 below |")
     assert fork.endswith("| fork | 93.18 inside | 93.00 below | 95.00 above |")
-
-
-def test_without_runs_the_card_says_so() -> None:
-    assert NOT_RUN in expected_scores([])
 
 
 def test_a_text_without_marks_is_refused(tmp_path: Path) -> None:

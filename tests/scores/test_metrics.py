@@ -1,4 +1,4 @@
-"""Figures against scikit-learn and hand-computed values; what a summary holds."""
+"""Scores against scikit-learn and hand-computed values; what a summary holds."""
 
 import json
 import warnings
@@ -23,7 +23,6 @@ from utils.scores.metrics import (
     confusion,
     fold_scores,
     per_class,
-    per_speaker,
     scores_of,
     summary,
 )
@@ -41,51 +40,41 @@ def rows_of(true: list[int], predicted: list[int], num_classes: int = 3) -> Rows
     )
 
 
-def by_scikit_learn(true: np.ndarray, predicted: np.ndarray) -> list[float]:
+def by_scikit_learn(rows: Rows) -> list[float]:
     """UA, WA, weighted F1, macro F1."""
+    true, predicted = rows.true, rows.predicted
     with warnings.catch_warnings():  # an answer that is never true is meant here
         warnings.filterwarnings("ignore", message="y_pred contains classes not in")
         ua = balanced_accuracy_score(true, predicted)
-    return [
-        ua,
-        accuracy_score(true, predicted),
-        f1_score(true, predicted, average="weighted", zero_division=0),
-        f1_score(true, predicted, average="macro", zero_division=0),
-    ]
+    kinds = ("weighted", "macro")
+    f1 = [f1_score(true, predicted, average=k, zero_division=0) for k in kinds]
+    return [ua, accuracy_score(true, predicted), *f1]
 
 
-def test_figures_by_hand() -> None:
+def test_scores_by_hand() -> None:
     # Recalls 2/3, 1/2, 1; precisions 2/3, 1, 1/2; F1 2/3, 2/3, 2/3.
     rows = rows_of([0, 0, 0, 1, 1, 2], [0, 0, 2, 0, 1, 2])
     assert confusion(rows).tolist() == [[2, 0, 1], [1, 1, 0], [0, 0, 1]]
-    np.testing.assert_allclose(
-        scores_of(confusion(rows)), [13 / 18, 4 / 6, 2 / 3, 2 / 3], rtol=1e-15
-    )
+    found = scores_of(confusion(rows))
+    np.testing.assert_allclose(found, [13 / 18, 4 / 6, 2 / 3, 2 / 3], rtol=1e-15)
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_figures_equal_scikit_learn(seed: int) -> None:
-    """Small draws of many classes: some are never true, some never answered."""
+def test_scores_equal_scikit_learn(seed: int) -> None:
+    """Small draws of many classes: some are never true, some never predicted."""
     random = np.random.RandomState(seed)
     true = random.randint(0, 6, size=random.randint(1, 25))
-    predicted = np.where(
-        random.random_sample(len(true)) < 0.5, true, random.randint(0, 7, len(true))
-    )
+    guessed = random.randint(0, 7, len(true))
+    predicted = np.where(random.random_sample(len(true)) < 0.5, true, guessed)
     rows = rows_of(true.tolist(), predicted.tolist(), num_classes=7)
     counts = confusion(rows)
-    assert (
-        counts.tolist() == confusion_matrix(true, predicted, labels=range(7)).tolist()
+    np.testing.assert_array_equal(
+        counts, confusion_matrix(true, predicted, labels=range(7))
     )
-    np.testing.assert_allclose(
-        scores_of(counts), by_scikit_learn(true, predicted), rtol=1e-13
-    )
-
-
-def test_figures_of_many_matrices_at_once() -> None:
-    counts = np.random.RandomState(0).randint(0, 9, (4, 5, 3, 3))
-    together = scores_of(counts)
-    assert together.shape == (4, 5, len(SCORES))
-    np.testing.assert_array_equal(together[2, 3], scores_of(counts[2, 3]))
+    np.testing.assert_allclose(scores_of(counts), by_scikit_learn(rows), rtol=1e-13)
+    many = scores_of(np.stack([[counts, counts.T]] * 3))  # leading dimensions stay
+    assert many.shape == (3, 2, len(SCORES))
+    np.testing.assert_array_equal(many[2, 0], scores_of(counts))
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "focal"])
@@ -115,25 +104,7 @@ def test_a_fold_averages_over_the_classes_it_has(run_of: Callable[..., Run]) -> 
     assert scores["mean"]["ua"] == 0.875
     assert scores["sd"]["ua"] == pytest.approx(0.25 / 2**0.5)
     assert "classes present" in scores["note"]
-
-
-def test_one_fold_has_no_spread(run_of: Callable[..., Run]) -> None:
-    assert fold_scores(run_of([[("a1", "A", 0, 0)]]).rows())["sd"]["ua"] is None
-
-
-def test_per_class_equals_scikit_learn(run_of: Callable[..., Run]) -> None:
-    rows = run_of(random_folds(1)).rows()
-    table = per_class(rows, CLASSES)
-    found = [
-        [line["precision"] for line in table],
-        [line["recall"]["value"] for line in table],
-        [line["f1"] for line in table],
-        [line["support"] for line in table],
-    ]
-    expected = precision_recall_fscore_support(rows.true, rows.predicted)
-    np.testing.assert_allclose(found, expected, rtol=1e-13)
-    assert [line["class"] for line in table] == list(CLASSES)
-    assert {line["recall"]["unit"] for line in table} == {"speaker"}
+    assert fold_scores(rows_of([0], [0]))["sd"]["ua"] is None  # a single fold
 
 
 def test_a_class_never_tested_or_predicted_has_no_recall_or_precision() -> None:
@@ -143,30 +114,40 @@ def test_a_class_never_tested_or_predicted_has_no_recall_or_precision() -> None:
     assert table[2]["f1"] == 0
 
 
-def test_per_speaker_equals_scikit_learn(run_of: Callable[..., Run]) -> None:
-    rows = run_of(random_folds(2)).rows()
-    table = per_speaker(rows)
-    assert [line["speaker"] for line in table] == sorted(set(rows.speakers))
-    for line in table:
-        spoken = rows.take(rows.speakers == line["speaker"])
-        ua, wa, *_ = by_scikit_learn(spoken.true, spoken.predicted)
-        assert line["ua"]["value"] == pytest.approx(ua, rel=1e-13)
-        assert line["wa"]["value"] == pytest.approx(wa, rel=1e-13)
-        assert (line["wa"]["unit"], line["n"]) == ("utterance", 12)
-
-
 def test_a_summary_pools_the_rows_of_all_folds(run_of: Callable[..., Run]) -> None:
     run = run_of(random_folds(3))
     content, rows = summary(run), run.rows()
     pooled = [content["headline"][name]["value"] for name in SCORES]
-    expected = by_scikit_learn(rows.true, rows.predicted)
-    np.testing.assert_allclose(pooled, expected, rtol=1e-13)
+    np.testing.assert_allclose(pooled, by_scikit_learn(rows), rtol=1e-13)
     method = content["headline"]["ua"]["method"]
     assert method == "delete-one-speaker jackknife, logit scale, t(9)"
-    assert (content["n"], content["utterances"], content["speakers"]) == (120, 120, 10)
-    assert content["complete"] is True
+    counts = (content["n"], content["utterances"], content["speakers"])
+    assert (*counts, content["complete"]) == (120, 120, 10, True)
     assert np.sum(content["confusion"]["counts"]) == 120
     json.dumps(content, allow_nan=False)
+
+
+def test_classes_and_speakers_equal_scikit_learn(run_of: Callable[..., Run]) -> None:
+    run = run_of(random_folds(1))
+    content, rows = summary(run), run.rows()
+    table = content["per_class"]
+    assert [line["class"] for line in table] == list(CLASSES)
+    assert {line["recall"]["unit"] for line in table} == {"speaker"}
+    found = [
+        [line["precision"] for line in table],
+        [line["recall"]["value"] for line in table],
+        [line["f1"] for line in table],
+        [line["support"] for line in table],
+    ]
+    expected = precision_recall_fscore_support(rows.true, rows.predicted)
+    np.testing.assert_allclose(found, expected, rtol=1e-13)
+    speakers = [line["speaker"] for line in content["per_speaker"]]
+    assert speakers == sorted(set(rows.speakers))
+    for line in content["per_speaker"]:
+        ua, wa, *_ = by_scikit_learn(rows.take(rows.speakers == line["speaker"]))
+        values = [line[name]["value"] for name in ("ua", "wa")]
+        assert values == pytest.approx([ua, wa], rel=1e-13)
+        assert (line["wa"]["unit"], line["n"]) == ("utterance", 12)
 
 
 def test_repeated_rows_count(run_of: Callable[..., Run]) -> None:
@@ -182,10 +163,8 @@ def test_repeated_rows_count(run_of: Callable[..., Run]) -> None:
 def test_unknown_speakers_are_reported(run_of: Callable[..., Run]) -> None:
     folds = [[(name, None, true, got) for name, _, true, got in random_folds(4)[0]]]
     content = summary(run_of(folds))
-    assert content["headline"]["ua"]["unit"] == "utterance"
     assert "delete-one-utterance" in content["headline"]["ua"]["method"]
-    assert content["per_speaker"] == []
-    assert content["speakers"] == 0
+    assert (content["per_speaker"], content["speakers"]) == ([], 0)
 
 
 def test_a_run_without_test_set_has_no_scores(run_of: Callable[..., Run]) -> None:
