@@ -70,6 +70,27 @@ def accuracy(counts: npt.NDArray[Any]) -> FloatArray:
     return scores_of(counts)[..., 1:2]
 
 
+def baselines(counts: npt.NDArray[Any], classes: Sequence[str]) -> dict[str, Any]:
+    """Scores that need no model: a random class, and always the most frequent class.
+
+    Args:
+        counts: (classes, classes), rows true, columns predicted; at least one row.
+        classes: Names in the order of the rows.
+
+    Returns:
+        `{"chance": scores, "majority": scores, "majority_class": name}`.
+    """
+    true = counts.sum(axis=1)
+    guesses = np.repeat(true[:, None] / len(true), len(true), axis=1)
+    always = np.zeros_like(counts)
+    always[:, true.argmax()] = true
+    return {
+        "chance": by_name(scores_of(guesses).tolist()),
+        "majority": by_name(scores_of(always).tolist()),
+        "majority_class": classes[true.argmax()],
+    }
+
+
 def by_name(values: Sequence[Any] | FloatArray) -> dict[str, Any]:
     """Four values, keyed by the short names of the scores."""
     return dict(zip(SCORES, values, strict=True))
@@ -174,6 +195,7 @@ def summary(run: Run, source: str = "keras") -> dict[str, Any]:
     counts = confusion(rows)
     return content | {
         "headline": by_name(headline_intervals(rows, scores_of)),
+        "baselines": baselines(counts, run.classes),
         "folds": fold_scores(rows),
         "per_class": per_class(rows, run.classes),
         "per_speaker": per_speaker(rows),
