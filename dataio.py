@@ -20,7 +20,7 @@ from utils.audio.wav import Read, read_wav
 from utils.corpora.load import DataPaths, read_segments, select_part
 from utils.corpora.manifest import Manifest
 from utils.corpora.segments import Progress, SegmentedCorpus, no_progress
-from utils.files import json_sha256, locked, remove_parts, write_atomic
+from utils.files import json_sha256, locked, remove_parts, sha256, write_atomic
 from utils.protocols.folds import Fold
 from utils.random_streams import Stream, random_state
 
@@ -182,7 +182,7 @@ def cache_features(
 
     Returns:
         File of a float32 array (segments, frames, features, 1). It is written again if
-        it was cut short or holds another shape.
+        its content has changed.
 
     Raises:
         InputError: Another run replaced the segments meanwhile.
@@ -203,18 +203,23 @@ def cache_features(
 
     with locked(path):
         remove_parts(path)
-        if not _is_whole(path, shape):
+        if not _is_whole(path):
             write_atomic(path, write)
+            write_atomic(_digest_path(path), sha256(path))
     return path
 
 
-def _is_whole(path: Path, shape: tuple[int, ...]) -> bool:
-    """Whether a features file exists and has the right shape and length."""
-    try:
-        features = np.load(path, mmap_mode="r")
-    except (FileNotFoundError, EOFError, ValueError):  # none, empty, cut short
+def _digest_path(path: Path) -> Path:
+    """Holds the SHA-256 of a features file, as it was written."""
+    return path.with_suffix(".sha256")
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a features file exists and is the one that was written."""
+    digest = _digest_path(path)
+    if not (path.is_file() and digest.is_file()):
         return False
-    return features.shape == shape and features.dtype == np.float32
+    return digest.read_bytes() == sha256(path).encode()
 
 
 def steps_per_epoch(num_segments: int, batch_size: int) -> int:
