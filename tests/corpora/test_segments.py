@@ -135,6 +135,24 @@ def test_a_folder_with_a_damaged_index_is_not_taken(
     assert made.paths[0].exists()
 
 
+@pytest.mark.parametrize("damage", [None, b"", b"RIFF", slice(-2), slice(44)])
+def test_a_missing_or_cut_segment_is_made_again(
+    manifest: Manifest, tmp_path: Path, damage: bytes | slice | None
+) -> None:
+    made = segment_corpus(manifest, toy_settings(), tmp_path / "data")
+    before, path = contents(made.folder), made.paths[-1]
+    whole = path.read_bytes()
+    path.unlink()
+    if damage is not None:
+        path.write_bytes(whole[damage] if isinstance(damage, slice) else damage)
+    again = segment_corpus(manifest, toy_settings(), tmp_path / "data")
+    assert again.paths == made.paths
+    assert path.read_bytes() == whole
+    assert contents(made.folder).keys() == before.keys()
+    with pytest.raises(InputError, match="replaced by another run"):
+        made.check_current()
+
+
 def test_a_cut_build_leaves_nothing(manifest: Manifest, tmp_path: Path) -> None:
     def until_stopped(items: Iterable[Any], **_: Any) -> Iterable[Any]:
         yield from list(items)[:2]

@@ -108,7 +108,7 @@ def segment_corpus(
     key = json_sha256(made_from)
     with locked(folder):
         index = _read_index(folder, key)
-        if index is None:
+        if index is None or not _are_whole(folder, index):
             with building(folder, INDEX_NAME) as temporary:
                 utterances = progress(manifest.utterances, desc="segments", unit="file")
                 files, longest = _write_segments(utterances, settings, temporary, read)
@@ -156,6 +156,14 @@ def _write_segments(
             write_wav(folder / name, segment, front_end.sample_rate_hz)
             files.append([utterance.id, name])
     return files, longest
+
+
+def _are_whole(folder: Path, index: dict[str, Any]) -> bool:
+    """Whether every segment is there; all are equally long, so none is cut short."""
+    paths = [folder / name for _, name in index["files"]]
+    if not all(path.is_file() for path in paths):
+        return False
+    return len({path.stat().st_size for path in paths}) == 1
 
 
 def _read_index(folder: Path, key: str) -> dict[str, Any] | None:
