@@ -8,12 +8,18 @@ import numpy as np
 
 from hyperparameters import from_flat, to_flat
 from utils.files import write_json
+from utils.runs.checks import CHOSEN_ON
+from utils.runs.folder import hash_of
 
 CLASSES = ("boredom", "sadness", "anger")
+SETTINGS = {"protocol": "speaker", "select": "last", "seed": 42, "epochs": 2}
 EPOCHS = 5
 NOTE = "Synthetic speech: its scores say nothing about emotion recognition."
 VERDICT = "speaker-dependent; the test fold chose the epoch: optimistic"
-CONFIG_KEYS = ("format", "settings", "hash", "classes", "corpus", "num_folds")
+CONFIG_KEYS = (
+    *("format", "settings", "hash", "classes", "corpus", "num_folds"),
+    "audit",
+)
 # (utterance id, speaker, true class, predicted class)
 Row = tuple[str, str | None, int, int]
 
@@ -26,22 +32,23 @@ def one_hot(predicted: int, num_classes: int = len(CLASSES)) -> list[float]:
 
 def record(fold: int, rows: list[Row], num_folds: int, **changes: Any) -> dict:
     """One fold's record; `changes` replace its entries."""
-    settings = {"protocol": "speaker", "select": "last", "seed": 42, "epochs": 2}
-    return {
+    classes = changes.get("classes", CLASSES)
+    content = {
         "format": 1,
         "fold": fold,
         "num_folds": num_folds,
-        "hash": "0123456789abcdef",
-        "settings": settings,
+        "settings": SETTINGS,
         "corpus": {"name": "TEST", "digest": "feed"},
-        "classes": list(CLASSES),
+        "classes": list(classes),
         "chosen_on": "none",
         "test": [name for name, _, _, _ in rows],
         "speakers": [speaker for _, speaker, _, _ in rows],
         "labels": [true for _, _, true, _ in rows],
-        "probabilities": {"keras": [one_hot(row[3]) for row in rows]},
+        "probabilities": {"keras": [one_hot(row[3], len(classes)) for row in rows]},
         **changes,
     }
+    made_from = from_flat(content["settings"]), content["corpus"]["digest"]
+    return {"hash": hash_of(*made_from), **content}
 
 
 def write_run(
@@ -61,12 +68,13 @@ def write_run(
         with_config: False: only the records, as if only they were copied.
         **changes: Replace entries of every record.
     """
+    settings = SETTINGS | (settings or {})
     for fold, rows in enumerate(folds):
-        content = record(fold, rows, len(folds), **changes)
-        content["settings"] = content["settings"] | (settings or {})
+        content = record(fold, rows, len(folds), settings=settings, **changes)
         write_json(folder / "folds" / f"fold_{fold:02d}.json", content)
     if with_config:
-        write_json(folder / "config.json", {key: content[key] for key in CONFIG_KEYS})
+        config = {key: content[key] for key in CONFIG_KEYS if key in content}
+        write_json(folder / "config.json", config)
     return folder
 
 
@@ -98,7 +106,6 @@ def trained_run(
     folder: Path,
     *,
     protocol: str = "published",
-    chosen_on: str = "test",
     folds_done: tuple[int, ...] = (0, 1, 2, 3),
     extra: dict[str, Any] | None = None,
 ) -> Path:
@@ -107,14 +114,14 @@ def trained_run(
     Args:
         folder: Made.
         protocol: `all` tests no utterance.
-        chosen_on: What chose the epoch.
         folds_done: Of four; of one under `all`.
         extra: Added to config.json, or replacing its entries.
     """
     folds = random_folds(0, speakers=4, right=0.6)
-    settings = to_flat(from_flat({"dataset_name": "DEMO", "epochs": EPOCHS}))
+    chosen_on = CHOSEN_ON[protocol]
+    settings = from_flat({"epochs": EPOCHS, "protocol": protocol})
     shared = {
-        "settings": settings | {"protocol": protocol},
+        "settings": to_flat(settings),
         "corpus": {"name": "DEMO", "digest": "d", "utterances": 48, "note": NOTE},
         "num_folds": 1 if protocol == "all" else len(folds),
         "versions": {"python": "3.11.1", "keras": "3.15.0"},
@@ -139,9 +146,10 @@ def trained_run(
         int8 = [values[::-1] for values in keras] if fold == 0 else keras
         tables = {"keras": keras, "int8": int8}
         history = _history(fold, chosen_on)
-        content = record(fold, rows, len(folds), probabilities=tables, history=history)
-        write_json(folder / "folds" / f"fold_{fold:02d}.json", content | shared)
-    config = {key: (content | shared)[key] for key in CONFIG_KEYS}
+        changes = {**shared, "probabilities": tables, "history": history}
+        content = record(fold, rows, **changes)
+        write_json(folder / "folds" / f"fold_{fold:02d}.json", content)
+    config = {key: content[key] for key in CONFIG_KEYS}
     write_json(folder / "config.json", config | {"audit": audit} | (extra or {}))
     return folder
 

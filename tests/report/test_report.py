@@ -131,7 +131,7 @@ def test_an_untested_class_and_unknown_speakers(tmp_path: Path, whole: Path) -> 
 
 
 def test_protocol_all_has_no_score_by_design(tmp_path: Path) -> None:
-    folder = trained_run(tmp_path, protocol="all", chosen_on="none", folds_done=(0,))
+    folder = trained_run(tmp_path, protocol="all", folds_done=(0,))
     rendered = render(folder)
     text = rendered.report.read_text()
     assert "No score, by design" in text

@@ -25,7 +25,7 @@ from utils.model_files.tflite import (
     load_model,
     predict_recordings,
 )
-from utils.runs.folder import file_stem, record_path
+from utils.runs.folder import file_stem, hash_of, record_path
 from utils.runs.records import load_run
 from utils.scores import evaluation
 
@@ -75,7 +75,7 @@ class ToyRun:
         self.stem = file_stem("TOYS", SETTINGS)
         shared = {
             "format": 1,
-            "hash": "0123abcd",
+            "hash": hash_of(SETTINGS, manifest.digest),
             "settings": to_flat(SETTINGS),
             "classes": list(CLASSES),
             "corpus": {"name": "TOYS", "digest": manifest.digest, "note": "Toys."},

@@ -10,13 +10,8 @@ import numpy.typing as npt
 
 from hyperparameters import FrontEnd, InputError
 from utils.model_files.metadata import named_classes
-from utils.runs.folder import (
-    CONFIG,
-    CONFIG_NAME,
-    read_config,
-    read_object,
-    settings_of,
-)
+from utils.runs.folder import CONFIG_NAME, read_config, settings_of
+from utils.runs.json_files import CONFIG, read_object
 
 FOLDERS_SEARCHED = 3  # <run>/folds/fold_00/weights.keras
 

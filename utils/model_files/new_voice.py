@@ -10,7 +10,7 @@ from typing import Any
 from hyperparameters import InputError
 from utils.files import write_atomic
 from utils.model_files.metadata import attach_metadata, read_metadata, without_metadata
-from utils.runs.folder import read_object
+from utils.runs.json_files import read_object
 
 METRICS_NAME = "metrics.json"
 REQUIRED = {"protocol": str, "settings": dict, "corpus": dict, "audit": dict}

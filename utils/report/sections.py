@@ -6,9 +6,7 @@ Nothing is computed here: the numbers come from `utils.scores.metrics`.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from hyperparameters import to_flat
 from utils.protocols.folds import PROTOCOLS
-from utils.runs.folder import settings_of
 from utils.runs.records import Run
 from utils.scores.intervals import limits_text, value_text
 from utils.scores.metrics import SCORES
@@ -54,7 +52,7 @@ def facts(run: Run, metrics: Mapping[str, Any]) -> dict[str, str]:
     Returns:
         Texts by label; empty ones are left out.
     """
-    settings, corpus = to_flat(settings_of(run.config)), run.config["corpus"]
+    settings, corpus = run.settings, run.config["corpus"]
     protocol = PROTOCOLS.get(run.protocol)
     changed = run.config.get("changed", {})
     kept = f"{settings['select']}; chosen on: {run.chosen_on}"

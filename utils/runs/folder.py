@@ -13,49 +13,34 @@ its published value, so a setting that is added later does not change old names.
 import datetime
 import functools
 import importlib.metadata
-import json
 import platform
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hyperparameters import InputError, Settings, from_flat, non_default, to_flat
+from utils.cli import printable
 from utils.corpora.load import DataPaths
 from utils.corpora.manifest import Manifest
-from utils.corpora.reading import SAFE_NAME_RULE, is_safe_name
 from utils.corpora.segments import duration_text, segments_name
 from utils.files import PROJECT, json_sha256
 from utils.processes import usable_cores
+from utils.runs.json_files import CONFIG, RECORD, read_object
 
 FORMAT = 1
 WEIGHTS_NAME = "weights.keras"
 CONFIG_NAME = "config.json"
-# Keys that a configuration and a record must have, with their types
-CONFIG = {
-    "num_folds": int,
-    "hash": str,
-    "settings": dict,
-    "corpus": dict,
-    "classes": list,
-}
-RECORD = {
-    **CONFIG,
-    "fold": int,
-    "chosen_on": str,
-    "test": list,
-    "labels": list,
-    "speakers": list,
-    "probabilities": dict,
-}
-# Keys that they may have, with their types
-OPTIONAL = {"audit": dict, "command": str, "history": dict, "paths": dict}
 PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy", "ai-edge-litert")
 
 
 def run_hash(settings: Settings, manifest: Manifest) -> str:
     """Eight hexadecimal digits over everything that affects the run's results."""
-    return json_sha256([FORMAT, non_default(settings), manifest.digest])[:8]
+    return hash_of(settings, manifest.digest)
+
+
+def hash_of(settings: Settings, corpus_digest: str | None) -> str:
+    """The same, from the digest of the manifest."""
+    return json_sha256([FORMAT, non_default(settings), corpus_digest])[:8]
 
 
 def run_name(settings: Settings, manifest: Manifest) -> str:
@@ -107,7 +92,7 @@ def provenance(command: str) -> dict[str, Any]:
     return {
         "versions": versions(),
         "commit": commit(),
-        "command": command,
+        "command": printable(command),
         "machine": machine(),
         "time": now.isoformat(timespec="seconds"),
     }
@@ -157,35 +142,6 @@ def machine() -> str:
     return f"{name}, {usable_cores()} cores, {platform.system()}"
 
 
-def read_object(path: Path, required: Mapping[str, type]) -> dict[str, Any]:
-    """Read a JSON object and check that its keys have values of the right types.
-
-    Raises:
-        InputError: No JSON object, or a key is missing or of another type.
-        OSError: The file cannot be read.
-    """
-    mending = "remove it, and the command that trained makes it again"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:  # JSON and UTF-8 errors alike
-        raise InputError(f"{path}: damaged ({error}); {mending}") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: must hold a JSON object; {mending}")
-    present = {key: kind for key, kind in OPTIONAL.items() if key in content}
-    for key, kind in ({**present, **required} if required else {}).items():
-        if not isinstance(content.get(key), kind):
-            raise InputError(
-                f"{path}: {key!r} must be of type {kind.__name__}, got "
-                f"{content.get(key)!r:.40}; {mending}"
-            )
-    if "corpus" in required and not is_safe_name(content["corpus"].get("name")):
-        raise InputError(  # it becomes part of file names
-            f"{path}: the corpus's name must be made of {SAFE_NAME_RULE}, got "
-            f"{content['corpus'].get('name')!r:.40}; {mending}"
-        )
-    return content
-
-
 def read_config(folder: Path) -> dict[str, Any]:
     """A run's configuration.
 
@@ -193,7 +149,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         InputError: `folder` is not a run folder, or its configuration is damaged.
     """
     path = folder / CONFIG_NAME
-    if not path.is_file():
+    if not path.exists():
         raise InputError(f"{folder} is not a run folder: {CONFIG_NAME} is missing")
     return read_object(path, CONFIG)
 
@@ -242,7 +198,7 @@ def _portable(path: Path | None) -> str | None:
     """A path as text, relative to the project if it lies inside."""
     if path is not None and path.is_relative_to(PROJECT):
         path = path.relative_to(PROJECT)
-    return None if path is None else str(path)
+    return None if path is None else printable(path)
 
 
 def read_record(folder: Path, fold: int, expected_hash: str) -> dict[str, Any] | None:

@@ -1,6 +1,5 @@
 """The fold records of a run folder, checked, as arrays."""
 
-import collections
 import functools
 import re
 from dataclasses import dataclass
@@ -10,19 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hyperparameters import InputError
-from utils.runs.folder import (
-    CONFIG,
-    CONFIG_NAME,
-    RECORD,
-    file_stem,
-    read_config,
-    read_object,
-    settings_of,
-)
+from hyperparameters import InputError, to_flat
+from utils.runs.checks import check_record, check_together
+from utils.runs.folder import CONFIG_NAME, file_stem, read_config, settings_of
+from utils.runs.json_files import CONFIG, RECORD, read_object
 
 RECORD_NAME = re.compile(r"fold_(\d+)\.json")
-REPEATING_PROTOCOL = "paper"  # its hold-outs overlap: an utterance has several rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,8 +81,8 @@ class Run:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The run's settings by name, as `hyperparameters.to_flat` gives them."""
-        return dict(self.config["settings"])
+        """All settings by name; those newer than the run have published values."""
+        return to_flat(settings_of(self.config))
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -195,7 +187,7 @@ def load_run(folder: Path | str) -> Run:
         The run, complete or not.
 
     Raises:
-        InputError: No record, a damaged one, or records of different runs.
+        InputError: No record, a damaged one, or records that contradict each other.
     """
     folder = Path(folder)
     paths = sorted(folder.glob("folds/fold_*.json"))
@@ -207,76 +199,15 @@ def load_run(folder: Path | str) -> Run:
     records = sorted((_read_record(path) for path in paths), key=lambda r: r["fold"])
     has_config = (folder / CONFIG_NAME).is_file()
     config = read_config(folder) if has_config else {k: records[0][k] for k in CONFIG}
-    run = Run(folder=folder, config=config, records=tuple(records))
-    _check_together(run)
-    return run
+    check_together(folder, config, records)
+    return Run(folder=folder, config=config, records=tuple(records))
 
 
 def _read_record(path: Path) -> dict[str, Any]:
-    """Read one fold's record and check that its lists fit each other."""
+    """Read one fold's record and check it."""
     record = read_object(path, RECORD)
     match = RECORD_NAME.fullmatch(path.name)
     if match is None or int(match[1]) != record["fold"]:
         raise InputError(f"{path}: holds fold {record['fold']}; give it that name")
-    rows, num_classes = len(record["test"]), len(record["classes"])
-    for key in ("labels", "speakers"):
-        if len(record[key]) != rows:
-            raise InputError(
-                f"{path}: {key!r} must have {rows} entries as 'test' has, got "
-                f"{len(record[key])}; train this fold again"
-            )
-    if not all(label in range(num_classes) for label in record["labels"]):
-        raise InputError(
-            f"{path}: 'labels' must be class indices below {num_classes}; train this "
-            "fold again"
-        )
-    for source, table in record["probabilities"].items():
-        _check_probabilities(f"{path}: {source!r}", table, (rows, num_classes))
+    check_record(path, record)
     return record
-
-
-def _check_probabilities(name: str, table: Any, shape: tuple[int, int]) -> None:
-    """Check shape and range of one model's probabilities."""
-    try:
-        values = np.array(table, np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name}: probabilities are no table of numbers") from error
-    if shape[0] and values.shape != shape:
-        raise InputError(
-            f"{name}: probabilities must be {shape[0]} x {shape[1]} (utterances x "
-            f"classes), got {' x '.join(map(str, values.shape))}; train this fold again"
-        )
-    rounding = 1e-6  # a mean of float32 values may exceed 1 by this much
-    if not np.all((values >= -rounding) & (values <= 1 + rounding)):  # NaN fails too
-        raise InputError(
-            f"{name}: probabilities must lie in 0..1; train this fold again"
-        )
-
-
-def _check_together(run: Run) -> None:
-    """Check that the records are of one run and test no utterance twice."""
-    for record in run.records:
-        if record["hash"] != run.config["hash"]:
-            raise InputError(
-                f"{run.folder}: fold {record['fold']} has the settings of another run "
-                f"(hash {record['hash']:.8}, not {run.config['hash']:.8}); keep the "
-                "records of one run in a folder"
-            )
-        if not record["fold"] < run.num_folds:
-            raise InputError(
-                f"{run.folder}: fold {record['fold']} is beyond the run's "
-                f"{run.num_folds} folds"
-            )
-        _check_once(run.folder, f"fold {record['fold']}", record["test"])
-    if run.settings.get("protocol") is None:
-        raise InputError(f"{run.folder}: the settings name no 'protocol'")
-    if run.protocol != REPEATING_PROTOCOL:
-        ids = [name for record in run.records for name in record["test"]]
-        _check_once(run.folder, f"protocol {run.protocol}", ids)
-
-
-def _check_once(folder: Path, where: str, ids: list[str]) -> None:
-    """Raise if an utterance is listed twice."""
-    for name, count in collections.Counter(ids).items():
-        if count > 1:
-            raise InputError(f"{folder}: {where} tests utterance {name} {count} times")

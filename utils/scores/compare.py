@@ -89,10 +89,10 @@ def _describe(run: Run, source: str) -> dict[str, Any]:
     return {
         "run": run.folder.resolve().name,
         "protocol": run.protocol,
-        "select": settings.get("select"),
+        "select": settings["select"],
         "chosen_on": run.chosen_on,
-        "seed": settings.get("seed"),
-        "epochs": settings.get("epochs"),
+        "seed": settings["seed"],
+        "epochs": settings["epochs"],
         "folds": f"{len(run.records)}/{run.num_folds}",
         "rows": len(rows),
         **by_name(headline_intervals(rows, scores_of)),

@@ -98,11 +98,11 @@ def over_seeds(runs: Sequence[Run]) -> dict[str, Any]:
 
 def _check_same_but_seed(first: Run, other: Run) -> None:
     """Refuse two runs that differ in more than the seed."""
-    names = sorted(first.settings.keys() | other.settings.keys())
+    settings = other.settings
     differing = [
         name
-        for name in names
-        if name != "seed" and first.settings.get(name) != other.settings.get(name)
+        for name, value in first.settings.items()
+        if name != "seed" and value != settings[name]
     ]
     if first.corpus_digest != other.corpus_digest:
         differing.append("corpus")

@@ -5,10 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
 
-from hyperparameters import InputError, to_flat
 from utils.report.plots.results import (
     ConfusionPanel,
     RecallPanel,
@@ -17,7 +15,6 @@ from utils.report.plots.results import (
     recall_figure,
 )
 from utils.report.plots.style import save, styled
-from utils.runs.folder import settings_of
 from utils.runs.records import Run
 
 # by the end of the file's name: title, and whether cells are shares of their row
@@ -28,8 +25,6 @@ CONFUSIONS = {
 HEADING_SIZE = 10.0
 LETTERS_PER_INCH = 12.5  # of the heading
 LINE_IN = 0.17
-
-Curves = Mapping[str, list[float]]  # by name, one value per epoch
 
 
 def save_pictures(run: Run, scores: Mapping[str, Any]) -> list[Path]:
@@ -57,7 +52,7 @@ def run_pictures(run: Run, scores: Mapping[str, Any]) -> dict[str, Figure]:
         Figures with a heading that says what was run; without a test set only the
         learning curves.
     """
-    histories = {r["fold"]: _history(run, r) for r in run.records if r.get("history")}
+    histories = {r["fold"]: r["history"] for r in run.records if r.get("history")}
     kept = {r["fold"]: r["epoch_kept"] for r in run.records if r.get("history")}
     figures: dict[str, Figure] = {}
     if scores["n"]:
@@ -78,7 +73,7 @@ def run_pictures(run: Run, scores: Mapping[str, Any]) -> dict[str, Figure]:
 
 def heading_of(run: Run) -> list[str]:
     """The main settings, missing folds, the audit's verdict and the corpus's note."""
-    settings = to_flat(settings_of(run.config))
+    settings = run.settings
     parts = [
         run.config["corpus"]["name"],
         f"{settings['duration_s']:g} s",
@@ -99,30 +94,6 @@ def _add_heading(figure: Figure, heading: Sequence[str]) -> None:
     lines = [line for text in heading for line in textwrap.wrap(text, width)]
     figure.set_figheight(figure.get_figheight() + LINE_IN * len(lines))
     figure.suptitle("\n".join(lines), x=0.01, ha="left", size=HEADING_SIZE)
-
-
-def _history(run: Run, record: Mapping[str, Any]) -> Curves:
-    """The curves of one fold, checked: one value per epoch.
-
-    Raises:
-        InputError: Curves of different lengths or without numbers, or `epoch_kept` is
-            beyond the last epoch.
-    """
-    history, kept = record["history"], record.get("epoch_kept")
-    where = f"{run.folder}: fold {record['fold']}"
-    try:
-        epochs = np.array(list(history.values()), dtype=np.float64).shape[1]
-    except (AttributeError, IndexError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{where}: 'history' must hold lists of numbers, one value per epoch; "
-            "train this fold again"
-        ) from error
-    if kept not in range(epochs):
-        raise InputError(
-            f"{where}: 'epoch_kept' must be one of the {epochs} epochs in 'history', "
-            f"got {kept!r}; train this fold again"
-        )
-    return dict(history)
 
 
 def _recall_panels(scores: Mapping[str, Any]) -> list[RecallPanel]:

@@ -1,0 +1,213 @@
+"""Whether the records of a run folder are whole, of one run, and follow its protocol.
+
+A run folder may come from elsewhere. What contradicts itself is refused: its scores
+would stand under a question that they do not answer.
+"""
+
+import collections
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hyperparameters import InputError, Settings, to_flat
+from utils.runs.folder import hash_of, settings_of
+
+MOST_FOLDS = 10_000
+REPEATING_PROTOCOL = "paper"  # its hold-outs overlap: an utterance has several rows
+SPEAKER_PROTOCOLS = ("speaker", "session")  # a test speaker never trains
+# The set that chooses the epoch with `--select best`; with `last`, none does
+CHOSEN_ON = {
+    "published": "test",
+    "paper": "test",
+    "random": "validation",
+    "speaker": "validation",
+    "session": "validation",
+    "all": "none",
+}
+AGAIN = "train this fold again"
+Object = dict[str, Any]
+
+
+def check_record(path: Path, record: Object) -> None:
+    """Check that the lists of one fold's record fit each other.
+
+    Raises:
+        InputError: They do not; names the file and the key.
+    """
+    rows, num_classes = len(record["test"]), len(record["classes"])
+    for key in ("labels", "speakers"):
+        if len(record[key]) != rows:
+            raise InputError(
+                f"{path}: {key!r} must have {rows} entries as 'test' has, got "
+                f"{len(record[key])}; {AGAIN}"
+            )
+    if not all(label in range(num_classes) for label in record["labels"]):
+        raise InputError(
+            f"{path}: 'labels' must be class indices below {num_classes}; {AGAIN}"
+        )
+    for source, table in record["probabilities"].items():
+        _check_probabilities(f"{path}: {source!r}", table, (rows, num_classes))
+    sets = [*record.get("train", ()), *record.get("validation", ()), *record["test"]]
+    _check_once(f"{path}: 'train', 'validation' and 'test'", sets)
+    if record.get("history"):
+        _check_history(path, record)
+
+
+def _check_probabilities(name: str, table: Any, shape: tuple[int, int]) -> None:
+    """Check shape and range of one model's probabilities."""
+    if set(map(len, table)) - {shape[1]} or len(table) != shape[0]:
+        raise InputError(
+            f"{name}: probabilities must be {shape[0]} x {shape[1]} (utterances x "
+            f"classes), got {len(table)} x {'/'.join(map(str, set(map(len, table))))}; "
+            f"{AGAIN}"
+        )
+    values = np.array(table, np.float64)
+    rounding = 1e-6  # a mean of float32 values may exceed 1 by this much
+    if not np.all((values >= -rounding) & (values <= 1 + rounding)):
+        raise InputError(f"{name}: probabilities must lie in 0..1; {AGAIN}")
+
+
+def _check_history(path: Path, record: Object) -> None:
+    """Check that the curves have one value per epoch, and that one epoch was kept."""
+    lengths = {len(curve) for curve in record["history"].values()}
+    epochs = max(lengths)
+    if lengths != {epochs} or not epochs:
+        raise InputError(
+            f"{path}: the lists in 'history' must have one value per epoch; {AGAIN}"
+        )
+    if record.get("epoch_kept") not in range(epochs):
+        raise InputError(
+            f"{path}: 'epoch_kept' must be one of the {epochs} epochs in 'history', "
+            f"got {record.get('epoch_kept')!r}; {AGAIN}"
+        )
+
+
+def _check_once(where: str, ids: Sequence[str]) -> None:
+    """Raise if an utterance is listed twice."""
+    for name, count in collections.Counter(ids).items():
+        if count > 1:
+            raise InputError(f"{where}: utterance {name} occurs {count} times")
+
+
+def check_together(folder: Path, config: Object, records: Sequence[Object]) -> None:
+    """Check that configuration and records are of one run that follows its protocol.
+
+    Args:
+        folder: Named in errors.
+        config: `config.json`, or the keys that a record shares with it.
+        records: Of the finished folds, each checked by `check_record`.
+
+    Raises:
+        InputError: They contradict each other.
+    """
+    try:
+        settings = settings_of(config)
+    except InputError as error:
+        raise InputError(f"{folder}: settings: {error}") from error
+    if not 1 <= config["num_folds"] <= MOST_FOLDS:
+        raise InputError(
+            f"{folder}: 'num_folds' must be 1 to {MOST_FOLDS}, got "
+            f"{config['num_folds']:.3g}"
+        )
+    _check_classes(folder, config["classes"])
+    expected = hash_of(settings, config["corpus"].get("digest"))
+    if config["hash"] != expected:
+        raise InputError(
+            f"{folder}: the hash of its settings and corpus is {expected}, not "
+            f"{config['hash']:.8}: they were changed after the training"
+        )
+    for record in records:
+        _check_same_run(folder, config, record)
+    _check_protocol(folder, config, settings, records)
+
+
+def _check_classes(folder: Path, classes: Sequence[str]) -> None:
+    """Check that there are classes, each once."""
+    if len(classes) < 2 or len(set(classes)) < len(classes):
+        raise InputError(
+            f"{folder}: 'classes' must be two different names or more, got "
+            f"{', '.join(classes):.60}"
+        )
+
+
+def _check_same_run(folder: Path, config: Object, record: Object) -> None:
+    """Check that a record has the configuration's hash, settings, classes, corpus."""
+    for key in ("hash", "num_folds", "classes", "settings", "corpus"):
+        pair = [_comparable(content, key) for content in (record, config)]
+        if pair[0] != pair[1]:
+            raise InputError(
+                f"{folder}: fold {record['fold']} has another {key!r} than the run; "
+                "keep the records of one run in a folder"
+            )
+    if not 0 <= record["fold"] < config["num_folds"]:
+        raise InputError(
+            f"{folder}: fold {record['fold']} is beyond the run's "
+            f"{config['num_folds']} folds"
+        )
+
+
+def _comparable(content: Object, key: str) -> object:
+    """What two files of one run share: settings may lack those that are newer."""
+    if key == "settings":
+        return to_flat(settings_of(content))
+    if key == "corpus":
+        return [content[key].get(name) for name in ("name", "digest", "utterances")]
+    return content[key]
+
+
+def _check_protocol(
+    folder: Path, config: Object, settings: Settings, records: Sequence[Object]
+) -> None:
+    """Check the sets of all folds against the protocol that the settings name."""
+    protocol = settings.data.protocol
+    where = f"{folder}: protocol {protocol}"
+    expected = CHOSEN_ON[protocol] if settings.data.select == "best" else "none"
+    for record in records:
+        if record["chosen_on"] != expected:
+            raise InputError(
+                f"{where} with --select {settings.data.select} has 'chosen_on' "
+                f"{expected!r}, but fold {record['fold']} {record['chosen_on']!r:.40}"
+            )
+        if bool(record["test"]) != (protocol != "all"):
+            tests = "tests no utterance" if protocol == "all" else "tests utterances"
+            raise InputError(f"{where} {tests}, unlike fold {record['fold']}")
+    tested = [name for record in records for name in record["test"]]
+    if protocol != REPEATING_PROTOCOL:
+        _check_once(f"{where} tests an utterance once", tested)
+        _check_count(where, config, records, len(tested))
+    _check_speakers(where, config, protocol, records)
+
+
+def _check_count(
+    where: str, config: Object, records: Sequence[Object], tested: int
+) -> None:
+    """Check that a complete run that tests anything tests every utterance."""
+    expected = config["corpus"].get("utterances", tested)
+    if tested and len(records) == config["num_folds"] and tested != expected:
+        raise InputError(
+            f"{where} tests every utterance, but of {expected} the folds test {tested}"
+        )
+
+
+def _check_speakers(
+    where: str, config: Object, protocol: str, records: Sequence[Object]
+) -> None:
+    """Check that the speakers of test sets do not train, if this is claimed.
+
+    Records name the speakers of test sets alone; other folds tell those of training.
+    """
+    verdict = config.get("audit", {}).get("verdict", "")
+    claims = protocol in SPEAKER_PROTOCOLS or verdict.startswith("speaker-independent")
+    pairs = (zip(r["test"], r["speakers"], strict=True) for r in records)
+    speaker_of = dict(itertools.chain.from_iterable(pairs)) if claims else {}
+    for record in records if claims else ():
+        others = [*record.get("train", ()), *record.get("validation", ())]
+        trained = {speaker_of.get(name) for name in others} - {None}
+        if shared := trained & set(record["speakers"]):
+            raise InputError(
+                f"{where} is not speaker-independent as claimed: fold "
+                f"{record['fold']} trains on its test speaker {min(map(str, shared))}"
+            )
