@@ -23,7 +23,7 @@ from reproduction.tables import (
     results_tables,
 )
 from utils.cli import Parser, run_main
-from utils.files import PROJECT, write_atomic, write_json
+from utils.files import PROJECT, building, write_atomic, write_json
 from utils.report.plots.results import confusion_figure
 from utils.report.plots.style import save
 from utils.report.render import render
@@ -84,11 +84,13 @@ def _published(folder: Path) -> dict[str, Any]:
 
 def _load(folder: Path, published: Mapping[str, Any]) -> Run:
     """Load a run; refuse one on another corpus, whose scores compare with nothing."""
-    run = load_run(folder)
-    if run.settings["dataset_name"] != published["dataset_name"]:
+    run, name = load_run(folder), published["dataset_name"]
+    expected = (name, name, published["corpus_digest"], tuple(published["classes"]))
+    corpus = (run.settings["dataset_name"], run.config["corpus"]["name"])
+    if (*corpus, run.corpus_digest, run.classes) != expected:
         raise InputError(
-            f"{folder}: the published figures are of {published['dataset_name']}; keep "
-            "runs on other corpora elsewhere"
+            f"{folder}: the published figures are of {name} with its "
+            f"{len(published['classes'])} classes; keep runs on other corpora elsewhere"
         )
     return run
 
@@ -121,15 +123,18 @@ def add_run(source: Path, folder: Path) -> Path:
         folder: Holds `published.json` and gets the copy.
 
     Raises:
-        InputError: No run folder, or a run on another corpus; nothing is copied.
+        InputError: No run folder, a damaged one, or a run on another corpus; nothing is
+            copied.
     """
     run = _load(source, _published(folder))
     target = folder / source.resolve().name
     config = {key: value for key, value in run.config.items() if key != "paths"}
-    write_json(target / CONFIG_NAME, config)
-    for record in run.records:
-        path = record_path(source, record["fold"])
-        write_atomic(record_path(target, record["fold"]), path.read_bytes())
+    with building(target, CONFIG_NAME) as copy:
+        write_json(copy / CONFIG_NAME, config)
+        for record in run.records:
+            path = record_path(source, record["fold"])
+            write_atomic(record_path(copy, record["fold"]), path.read_bytes())
+        render(copy)  # what has no report would stop every later run of this command
     return target
 
 

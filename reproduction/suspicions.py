@@ -48,11 +48,17 @@ def suspicions(runs: Sequence[Run]) -> str:
 
 def is_as_published(run: Run) -> bool:
     """Whether a run has the published settings and seed, and its curves."""
+    curves = [
+        record.get("history", {}).get(name, ())
+        for record in run.records
+        for name in ("validation_accuracy", "validation_loss")
+    ]
     return (
         run.protocol == PUBLISHED
         and run.settings["seed"] == Settings().training.seed
         and not answers_another_question(run)
-        and all(record.get("history") for record in run.records)
+        and all(curves)
+        and len(set(map(len, curves))) == 1
     )
 
 
@@ -151,9 +157,7 @@ def changes(run: Run, settings: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]
 
     Args:
         run: A run.
-        settings: Some settings. A setting that is missing here or in the run has its
-            published value, as in records made before the setting was added.
+        settings: Some settings; the others have their published values.
     """
-    published = to_flat(Settings())
-    of_run, other = {**published, **run.settings}, {**published, **settings}
-    return {k: (v, other[k]) for k, v in of_run.items() if v != other.get(k)}
+    other = {**to_flat(Settings()), **settings}
+    return {k: (v, other[k]) for k, v in run.settings.items() if v != other[k]}

@@ -83,8 +83,9 @@ def our_row(run: Run, metrics: Mapping[str, Any]) -> list[str]:
 def made_with(run: Run) -> str:
     """Loss, protocol, seed, epochs, processor time and machine of a run; its report."""
     settings = run.settings
-    hours = sum(record["cpu_seconds"] for record in run.records) / 3600
-    machines = " and ".join(sorted({record["machine"] for record in run.records}))
+    hours = sum(record.get("cpu_seconds", 0) for record in run.records) / 3600
+    known = sorted({record.get("machine", "unknown") for record in run.records})
+    machines = " and ".join(known)
     report = f"reproduction/{run.folder.name}/{run.file_stem}_Report.txt"
     return (
         f"{protocol_of(run)}, {settings['loss_name']}: seed {settings['seed']}, "

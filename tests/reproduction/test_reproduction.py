@@ -23,8 +23,10 @@ from reproduction.tables import (
     question_of,
 )
 from utils.files import PROJECT
+from utils.runs.checks import CHOSEN_ON
 from utils.runs.records import RECORD_NAME, load_run
 
+PUBLISHED = json.loads((PROJECT / "reproduction" / "published.json").read_text())
 # written when a run was finished, from weights that are not committed
 NOT_REBUILT = (".tflite", ".keras")
 
@@ -33,7 +35,7 @@ def copy_of(project: Path, target: Path) -> Path:
     """The texts and records that the tables are made of, in another folder."""
     shutil.copytree(project / "reproduction", target / "reproduction")
     for name in TEXTS:
-        shutil.copy(project / name, target)
+        shutil.copy(project / name, target / name)
     return target
 
 
@@ -62,19 +64,25 @@ def test_committed_tables_and_pictures_are_rebuilt_byte_for_byte(
     assert differing(PROJECT, copy) == []
 
 
-def write_source(folder: Path, **chosen: Any) -> Path:
-    """A finished run of leave-one-speaker-out, with weights and paths."""
+def write_source(
+    folder: Path, changes: dict[str, Any] | None = None, **chosen: Any
+) -> Path:
+    """A finished run of leave-one-speaker-out, with weights and paths.
+
+    `changes` replaces entries of the records, `chosen` settings.
+    """
     settings = {"dataset_name": "EMO-DB", "protocol": "speaker", "select": "last"}
+    settings = to_flat(from_flat(settings | chosen))
+    is_best = settings["select"] == "best"
     extra: dict[str, Any] = {
         "machine": "a processor",
         "cpu_seconds": 1800.0,
-        "epoch_kept": 299,
-        "history": {},
-        "corpus": {"name": "EMO-DB", "digest": "feed"},
+        "classes": PUBLISHED["classes"],
+        "corpus": {"name": "EMO-DB", "digest": PUBLISHED["corpus_digest"]},
+        "chosen_on": CHOSEN_ON[settings["protocol"]] if is_best else "none",
+        **(changes or {}),
     }
-    folds = random_folds(0, speakers=4)
-    flat = to_flat(from_flat(settings | chosen))
-    write_run(folder, folds, settings=flat, **extra)
+    write_run(folder, random_folds(0, speakers=4), settings=settings, **extra)
     config = json.loads((folder / "config.json").read_text())
     config["paths"] = {"data_dir": "/home/somebody"}
     (folder / "config.json").write_text(json.dumps(config))
@@ -126,23 +134,60 @@ def test_weights_and_paths_are_not_copied(built: Path) -> None:
     assert added == source
 
 
-def test_a_run_on_another_corpus_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+LAST = {"protocol": "published", "select": "last"}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "changes", "edits", "message"),
+    [
+        ({"dataset_name": "RAVDESS"}, {}, {}, "figures are of EMO-DB"),
+        ({}, {"corpus": {"name": "EMO-DB", "digest": "feed"}}, {}, "figures are of"),
+        ({}, {"classes": PUBLISHED["classes"][::-1]}, {}, "with its 7 classes"),
+        ({}, {}, {"classes": PUBLISHED["classes"][::-1]}, "another 'classes' than"),
+        (
+            LAST,
+            {},
+            {"settings": {"protocol": "speaker"}},
+            "they were changed after the",
+        ),
+        ({}, {"machine": ["x"]}, {}, "'machine' must be text"),
+    ],
+)
+def test_a_run_that_compares_with_nothing_is_refused(
+    built: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    chosen: dict[str, Any],
+    changes: dict[str, Any],
+    edits: dict[str, Any],
+    message: str,
 ) -> None:
-    """Its scores would stand beside scores on other recordings."""
-    folder = tmp_path / "reproduction"
-    folder.mkdir()
-    shutil.copy(PROJECT / "reproduction" / "published.json", folder)
-    source = write_source(tmp_path / "other-run", dataset_name="RAVDESS")
-    monkeypatch.setattr(command, "PROJECT", tmp_path)
-    with pytest.raises(InputError, match=r"figures are of EMO-DB; keep runs"):
+    """Its scores would stand beside those of another question; no copy is left."""
+    copy = copy_of(built, tmp_path / "project")
+    source = write_source(tmp_path / "z-run", changes, **chosen)
+    config = json.loads((source / "config.json").read_text())
+    edits = {k: config[k] | v if isinstance(v, dict) else v for k, v in edits.items()}
+    (source / "config.json").write_text(json.dumps(config | edits))
+    monkeypatch.setattr(command, "PROJECT", copy)
+    with pytest.raises(InputError, match=message):
         command.main(["--add", str(source)])
-    assert [path.name for path in folder.iterdir()] == ["published.json"]
-    shutil.copytree(source, folder / "z-run")
-    write_source(folder / "a-run")
-    with pytest.raises(InputError, match=r"z-run: the published figures"):
-        reproduce(tmp_path)
-    assert not list(folder.glob("a-run/*Report.txt"))  # refused before rendering
+    assert differing(built, copy) == []
+    shutil.copytree(source, copy / "reproduction" / "z-run")
+    (copy / "reproduction" / "speaker-run" / "metrics.json").unlink()
+    with pytest.raises(InputError, match=message):
+        reproduce(copy)
+    assert not list(copy.glob("reproduction/*/metrics.json"))  # refused at once
+
+
+def test_a_run_without_a_report_leaves_no_copy(
+    built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = copy_of(built, tmp_path / "project")
+    monkeypatch.setattr(command, "render", lambda _: Path("/dev/full").write_text("x"))
+    with pytest.raises(OSError, match="No space left"):
+        add_run(write_source(tmp_path / "z-run"), copy / "reproduction")
+    assert differing(built, copy) == []
 
 
 def test_edits_of_texts_records_and_folds(built: Path, tmp_path: Path) -> None:
@@ -170,30 +215,28 @@ def test_edits_of_texts_records_and_folds(built: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("protocol", "chosen_on", "question"),
+    ("protocol", "select", "question"),
     [
-        ("published", "test", AS_PUBLISHED),
-        ("paper", "test", AS_PUBLISHED),
-        ("published", "none", SHARED),  # with `--select last`
-        ("random", "validation", SHARED),
-        ("speaker", "none", HELD_OUT),
-        ("session", "validation", HELD_OUT),
+        ("published", "best", AS_PUBLISHED),
+        ("paper", "best", AS_PUBLISHED),
+        ("published", "last", SHARED),
+        ("random", "best", SHARED),
+        ("speaker", "last", HELD_OUT),
+        ("session", "best", HELD_OUT),
     ],
 )
 def test_each_run_answers_one_question(
-    tmp_path: Path, protocol: str, chosen_on: str, question: str
+    tmp_path: Path, protocol: str, select: str, question: str
 ) -> None:
-    settings = {"protocol": protocol}
-    folds = random_folds(0, speakers=1)
-    run = write_run(tmp_path / "run", folds, settings=settings, chosen_on=chosen_on)
+    run = write_source(tmp_path / "run", protocol=protocol, select=select)
     assert question_of(load_run(run)) == question
 
 
 def test_published_scores_are_placed_against_the_intervals(tmp_path: Path) -> None:
     held_out = load_run(write_source(tmp_path / "speaker-run"))
     assert against_published([(held_out, {"keras": {}})], {}) == ""
-    for fold in range(4):
-        edit_record(held_out.folder, fold, chosen_on="test")
+    chosen = {"protocol": "published", "select": "best"}
+    as_published = load_run(write_source(tmp_path / "published-run", **chosen))
     interval = {"low": 0.931849, "high": 0.94151}  # printed as 93.18 and 94.15
     metrics = {"keras": {"headline": dict.fromkeys(SHORT_NAMES, interval)}}
     scores = {
@@ -201,7 +244,7 @@ def test_published_scores_are_placed_against_the_intervals(tmp_path: Path) -> No
         "fork": {"ua": 93.18, "wa": 93.0, "weighted_f1": 95.0},
     }
     published = {"scores_percent": {"cross_entropy": scores}}
-    rows = [(load_run(held_out.folder), metrics)]
+    rows = [(as_published, metrics)]
     paper, fork = against_published(rows, published).splitlines()[-2:]
     assert paper.endswith("| paper | 94.15 inside | 94.16 above | 93.17 below |")
     assert fork.endswith("| fork | 93.18 inside | 93.00 below | 95.00 above |")

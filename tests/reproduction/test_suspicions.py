@@ -42,7 +42,7 @@ def published_run(
         # the loss is lowest after the second epoch, if there is one
         loss = [1.0, 0.2, 0.5, 0.2][: len(curve)]
         history = {"validation_accuracy": curve, "validation_loss": loss}
-        edit_record(folder, fold, history=history)
+        edit_record(folder, fold, history=history, epoch_kept=0)
     return load_run(folder)
 
 
