@@ -19,6 +19,7 @@ from utils.cli import (
     terminal_bar,
     true_or_false,
 )
+from utils.corpora.manifest import Manifest
 from utils.files import PROJECT, write_json
 from utils.processes import sigterm_as_interrupt
 from utils.protocols.audit import audit
@@ -103,13 +104,13 @@ def train_run(settings: Settings, args: argparse.Namespace) -> tuple[Path, int]:
     jobs = [job for job in jobs if job.fold.number in chosen and has_work(job)]
     if not jobs:
         print("nothing left to do in these folds", file=sys.stderr)
-        return folder, finish(folder, {}, args.command)
+        return folder, finish(folder, {}, args.command, dataset.manifest)
     epochs = settings.training.epochs
     with RunProgress(len(jobs), epochs, quiet=bool(args.verbose)) as progress:
         failures = run_folds(
             jobs, progress, at_once=args.jobs, scheduler=args.scheduler
         )
-    return folder, finish(folder, failures, args.command)
+    return folder, finish(folder, failures, args.command, dataset.manifest)
 
 
 def check_exports(settings: Settings, args: argparse.Namespace) -> None:
@@ -196,11 +197,13 @@ def chosen_folds(wanted: list[int] | None, num_folds: int) -> list[int]:
     return numbers
 
 
-def finish(folder: Path, failures: dict[int, str], command: str) -> int:
+def finish(
+    folder: Path, failures: dict[int, str], command: str, manifest: Manifest
+) -> int:
     """Render the finished folds and print the failures; return the exit status."""
     if any(folder.glob("folds/fold_*.json")):
-        rendered = report.render(folder)
-        print(f"{rendered.headline}\n{rendered.report}")
+        rendered = report.render(folder, manifest)
+        print(rendered.headline, rendered.page, rendered.report, sep="\n")
     for number, error in sorted(failures.items()):
         print(f"train.py: error: fold {number}: {error}", file=sys.stderr)
     if failures:

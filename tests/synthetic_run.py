@@ -108,6 +108,7 @@ def trained_run(
     protocol: str = "published",
     folds_done: tuple[int, ...] = (0, 1, 2, 3),
     extra: dict[str, Any] | None = None,
+    **changes: Any,
 ) -> Path:
     """Write a run as training leaves it: curves, audit, origin, an exported model.
 
@@ -116,6 +117,7 @@ def trained_run(
         protocol: `all` tests no utterance.
         folds_done: Of four; of one under `all`.
         extra: Added to config.json, or replacing its entries.
+        **changes: Replace entries of every record.
     """
     folds = random_folds(0, speakers=4, right=0.6)
     chosen_on = CHOSEN_ON[protocol]
@@ -133,6 +135,7 @@ def trained_run(
         "cpu_seconds": 90.0,
         "chosen_on": chosen_on,
         "epoch_kept": EPOCHS - 1 if chosen_on == "none" else 3,
+        **changes,
     }
     audit = {
         "verdict": VERDICT,
@@ -144,12 +147,11 @@ def trained_run(
         keras = [one_hot(row[3]) for row in rows]
         # int8 predicts other classes in fold 0 only
         int8 = [values[::-1] for values in keras] if fold == 0 else keras
-        tables = {"keras": keras, "int8": int8}
-        history = _history(fold, chosen_on)
-        changes = {**shared, "probabilities": tables, "history": history}
-        content = record(fold, rows, **changes)
+        shared["probabilities"] = {"keras": keras, "int8": int8}
+        shared["history"] = _history(fold, chosen_on)
+        content = record(fold, rows, **shared)
         write_json(folder / "folds" / f"fold_{fold:02d}.json", content)
-    config = {key: content[key] for key in CONFIG_KEYS}
+    config = {key: content[key] for key in CONFIG_KEYS if key in content}
     write_json(folder / "config.json", config | {"audit": audit} | (extra or {}))
     return folder
 

@@ -56,7 +56,7 @@ def copy_of(trained_demo: TrainedDemo, output_dir: Path) -> Path:
 def test_the_run_folder_holds_what_is_promised(trained_demo: TrainedDemo) -> None:
     folder, stem = trained_demo.folder, "DEMO_0.2s_Segmented_cross_entropy"
     names = {path.name for path in folder.iterdir()}
-    wanted = {"config.json", "metrics.json", f"{stem}_Report.txt"}
+    wanted = {"config.json", "metrics.json", "report.html", f"{stem}_Report.txt"}
     wanted |= {f"{stem}_{kind}.tflite" for kind in ("float32", "float16", "int8")}
     wanted |= {
         f"{stem}_TotalConfusionMatrix{kind}.{suffix}"
@@ -67,6 +67,7 @@ def test_the_run_folder_holds_what_is_promised(trained_demo: TrainedDemo) -> Non
     for fold in (0, 1):
         record = trained_demo.record(fold)
         assert not set(record["train"]) & set(record["test"])
+    assert "<audio " in (folder / "report.html").read_text()
     tested = [name for n in (0, 1) for name in trained_demo.record(n)["test"]]
     assert len(tested) == len(set(tested)) == 140
     config = json.loads((folder / "config.json").read_text())

@@ -45,7 +45,8 @@ def test_a_run_folder_gets_report_metrics_and_pictures(whole: Path) -> None:
     names = {f"{STEM}_{name}.{kind}" for name in pictures for kind in ("pdf", "png")}
     assert {path.name for path in whole.iterdir()} == {
         *names,
-        *("config.json", "folds", "metrics.json", f"{STEM}_Report.txt"),
+        *("config.json", "folds", "metrics.json"),
+        *("report.html", f"{STEM}_Report.txt"),
     }
     assert all((whole / name).stat().st_size > 5_000 for name in names)
     run = load_run(whole)

@@ -20,9 +20,11 @@ from utils.files import PROJECT
 from utils.runs.records import Rows, Run, load_run
 from utils.scores.metrics import (
     SCORES,
+    baselines,
     confusion,
     fold_scores,
     per_class,
+    per_duration,
     scores_of,
     summary,
 )
@@ -148,6 +150,36 @@ def test_classes_and_speakers_equal_scikit_learn(run_of: Callable[..., Run]) -> 
         values = [line[name]["value"] for name in ("ua", "wa")]
         assert values == pytest.approx([ua, wa], rel=1e-13)
         assert (line["wa"]["unit"], line["n"]) == ("utterance", 12)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "groups"),
+    [
+        ([1, 2, 3, 4, 5, 6, 7, 8], {"1.00-2.75 s": 2, "6.25-8.00 s": 2}),
+        ([1, 1, 1, 1, 1, 1, 1, 9], {"1.00-9.00 s": 8}),
+        ([2] * 8, {"2.00 s": 8}),
+        ([1] * 7, {}),  # one is unknown
+    ],
+)
+def test_groups_of_durations(lengths: list[float], groups: dict[str, int]) -> None:
+    rows = rows_of([0, 1] * 4, [0, 1, 0, 0, 0, 1, 0, 1])
+    table = per_duration(rows, {f"u{i}": x for i, x in enumerate(lengths)})
+    found = {line["duration"]: line["n"] for line in table}
+    assert found.items() >= groups.items()
+    assert sum(found.values()) == (8 if groups else 0)
+    if "1.00-2.75 s" in groups:
+        assert [line["wa"]["value"] for line in table] == [1, 0.5, 1, 1]
+
+
+def test_baselines_by_hand() -> None:
+    """Three of class 0, one of class 1: always 0 has recalls 1 and 0."""
+    found = baselines(confusion(rows_of([0, 0, 0, 1], [0, 1, 0, 1], 2)), ("a", "b"))
+    assert found["majority_class"] == "a"
+    chance, majority = found["chance"], found["majority"]
+    assert (chance["ua"], chance["wa"]) == (0.5, 0.5)
+    assert (majority["ua"], majority["wa"]) == (0.5, 0.75)
+    assert majority["macro_f1"] == pytest.approx(3 / 7)
+    assert chance["weighted_f1"] == pytest.approx(0.75 * 0.6 + 0.25 / 3)
 
 
 def test_repeated_rows_count(run_of: Callable[..., Run]) -> None:

@@ -1,1 +1,1 @@
-"""Report, metrics and pictures of a run."""
+"""Report, page, metrics and pictures of a run."""

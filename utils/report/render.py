@@ -8,15 +8,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hyperparameters import InputError
+from utils.corpora.manifest import Manifest
 from utils.files import write_atomic, write_json
 from utils.report.chosen_models import place_models
+from utils.report.page import report_page
 from utils.report.plots.run import save_pictures
+from utils.report.recordings import Recording, recordings_of
 from utils.report.text import report_text
 from utils.runs.records import Run, load_run
 from utils.scores.intervals import interval_text
 from utils.scores.metrics import SCORES, by_name, confusion, scores_of, summary
 
 FORMAT = 1
+PAGE_NAME = "report.html"
 
 
 class Rendered(NamedTuple):
@@ -24,43 +29,57 @@ class Rendered(NamedTuple):
 
     Attributes:
         report: Path of `<stem>_Report.txt`.
+        page: Path of `report.html`.
         metrics: Content of `metrics.json`.
         headline: Scores, verdict and the corpus's note, one line for the terminal.
     """
 
     report: Path
+    page: Path
     metrics: dict[str, Any]
     headline: str
 
 
-def render(run_folder: Path) -> Rendered:
-    """Write a run's report, `metrics.json`, pictures and the chosen models.
+def render(run_folder: Path, manifest: Manifest | None = None) -> Rendered:
+    """Write a run's report, page, `metrics.json`, pictures and the chosen models.
 
     Args:
         run_folder: Holds config.json and the records of the folds done so far.
+        manifest: The run's corpus, if it is at hand: the page then links recordings
+            and has scores by duration.
 
     Returns:
-        The report's path, the metrics, and a line for the terminal.
+        Paths, metrics, and a line for the terminal.
 
     Raises:
-        InputError: No run folder, no record, or a damaged one.
+        InputError: No run folder, no record, a damaged one, or another corpus.
         OSError: A file cannot be written; older ones stay whole.
     """
     run = load_run(run_folder)
-    metrics = metrics_of(run)
+    if manifest and manifest.digest != run.corpus_digest:
+        raise InputError(
+            f"{run_folder}: trained on another version of {manifest.corpus}; give the "
+            "same files, or leave out --data_dir and --manifest"
+        )
+    recordings = recordings_of(manifest) if manifest else {}
+    metrics = metrics_of(run, recordings)
     save_pictures(run, metrics["keras"])
     place_models(run, metrics["keras"])
     write_json(run.folder / "metrics.json", metrics)
-    path = run.folder / f"{run.file_stem}_Report.txt"
+    path, page = run.folder / f"{run.file_stem}_Report.txt", run.folder / PAGE_NAME
     write_atomic(path, report_text(run, metrics))
-    return Rendered(path, metrics, headline(metrics))
+    write_atomic(page, report_page(run, metrics, recordings))
+    return Rendered(path, page, metrics, headline(metrics))
 
 
-def metrics_of(run: Run) -> dict[str, Any]:
+def metrics_of(
+    run: Run, recordings: Mapping[str, Recording] | None = None
+) -> dict[str, Any]:
     """The content of `metrics.json`.
 
     Args:
         run: A run, complete or not.
+        recordings: The corpus's recordings by utterance id, if they are at hand.
 
     Returns:
         The settings, the audit, `keras` (the full summary of the trained model) and
@@ -68,6 +87,8 @@ def metrics_of(run: Run) -> dict[str, Any]:
         differ from Keras).
     """
     config = run.records[0] | run.config  # if config.json was not copied
+    known = (recordings or {}).items()
+    durations_s = {name: r.duration_s for name, r in known if r.duration_s is not None}
     kept = ("hash", "settings", "classes", "corpus")
     made_by = ("commit", "command", "versions", "machine", "time")
     return {
@@ -77,7 +98,7 @@ def metrics_of(run: Run) -> dict[str, Any]:
         "folds_done": [record["fold"] for record in run.records],
         **{key: config[key] for key in (*kept, *made_by) if key in config},
         "audit": config.get("audit", {}),
-        "keras": summary(run),
+        "keras": summary(run, durations_s=durations_s),
         "precisions": _precisions(run),
     }
 

@@ -22,12 +22,26 @@ class Section(NamedTuple):
         heads: Headings of the table's columns.
         rows: The table, one cell per heading.
         notes: Paragraphs below the table.
+        bars: One per row if a picture of the rows makes sense.
     """
 
     title: str
     heads: Sequence[str]
     rows: Sequence[Sequence[object]]
     notes: Sequence[str] = ()
+    bars: Sequence["Bar | None"] = ()
+
+
+class Bar(NamedTuple):
+    """A score as a picture; all values are shares of 1.
+
+    Attributes:
+        score: With `value`, `low` and `high`.
+        marks: What needs no model, by name: `chance`, `majority`.
+    """
+
+    score: Mapping[str, Any]
+    marks: Mapping[str, float]
 
 
 def warning(run: Run) -> str:
@@ -111,7 +125,7 @@ def _computed_by(record: Mapping[str, Any]) -> str | None:
 
 
 def score_sections(run: Run, metrics: Mapping[str, Any]) -> list[Section]:
-    """Pooled scores; scores by fold, class, speaker and exported model.
+    """Pooled scores; scores by fold, class, speaker, duration and exported model.
 
     Args:
         run: A run, complete or not.
@@ -125,7 +139,8 @@ def score_sections(run: Run, metrics: Mapping[str, Any]) -> list[Section]:
         _pooled(scores, metrics["audit"]),
         _folds(run, scores),
         _classes(scores),
-        _speakers(scores),
+        _groups(scores, "speaker"),
+        _groups(scores, "duration"),
         _exported(metrics["precisions"]),
     ]
     return [section for section in sections if section.rows]
@@ -155,7 +170,13 @@ def _pooled(scores: Mapping[str, Any], audit: Mapping[str, Any]) -> Section:
         ("", "score", "95 % interval"),
         [(label, *_with_limits(headline[name])) for name, label in SCORES.items()],
         notes,
+        [Bar(headline[name], _marks(baselines, name)) for name in SCORES],
     )
+
+
+def _marks(baselines: Mapping[str, Any], name: str) -> dict[str, float]:
+    """One score of the predictions that need no model."""
+    return {kind: baselines[kind][name] for kind in ("chance", "majority")}
 
 
 def _folds(run: Run, scores: Mapping[str, Any]) -> Section:
@@ -193,20 +214,24 @@ def _classes(scores: Mapping[str, Any]) -> Section:
     ]
     notes = [f"Unit of the intervals: the {unit}, but of {', '.join(other)}."]
     heads = ("class", "rows", "recall", "95 % interval", "precision", "F1")
-    return Section("By class, in %", heads, rows, notes if other else ())
+    chance = {"chance": 1 / len(rows)}
+    recalls = [row["recall"] for row in scores["per_class"]]
+    bars = [Bar(recall, chance) if recall else None for recall in recalls]
+    return Section("By class, in %", heads, rows, notes if other else (), bars)
 
 
-def _speakers(scores: Mapping[str, Any]) -> Section:
-    """UA and WA of each speaker; no rows if speakers are unknown."""
-    speakers = scores["per_speaker"]
+def _groups(scores: Mapping[str, Any], kind: str) -> Section:
+    """UA and WA of each speaker or range of durations; no rows if they are unknown."""
+    groups = scores.get(f"per_{kind}", ())
     rows = [
-        (row["speaker"], row["n"], *_with_limits(row["ua"]), *_with_limits(row["wa"]))
-        for row in speakers
+        (row[kind], row["n"], *_with_limits(row["ua"]), *_with_limits(row["wa"]))
+        for row in groups
     ]
-    heads = ("speaker", "rows", "UA", "95 % interval", "WA", "95 % interval")
-    unit = speakers[0]["ua"]["unit"] if speakers else ""
-    title = f"By speaker, in % (intervals over the speaker's {unit}s)"
-    return Section(title, heads, rows)
+    heads = (kind, "rows", "UA", "95 % interval", "WA", "95 % interval")
+    units = " and ".join(dict.fromkeys(f"{row['ua']['unit']}s" for row in groups))
+    marks = _marks(scores["baselines"], "ua")
+    bars = [Bar(row["ua"], {"chance": marks["chance"]}) for row in groups]
+    return Section(f"By {kind}, in % (intervals over {units})", heads, rows, (), bars)
 
 
 def _exported(precisions: Mapping[str, Mapping[str, Any]]) -> Section:

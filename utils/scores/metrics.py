@@ -5,7 +5,7 @@ weighted F1 the paper's F1. The headline scores pool the rows of all folds. If a
 utterance was tested several times (protocol `paper`), each of its rows counts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -155,22 +155,51 @@ def per_speaker(rows: Rows) -> list[dict[str, Any]]:
     Returns:
         One dictionary per speaker; an empty list if speakers are unknown.
     """
-    if not rows.has_speakers:
+    names = sorted(set(rows.speakers)) if rows.has_speakers else []
+    return [_group(rows, "speaker", name, rows.speakers == name) for name in names]
+
+
+def per_duration(
+    rows: Rows, durations_s: Mapping[str, float], num_groups: int = 4
+) -> list[dict[str, Any]]:
+    """UA and WA of groups of utterances from the shortest to the longest.
+
+    Args:
+        rows: The scored utterances.
+        durations_s: Duration of each utterance, by id.
+        num_groups: They have about equally many rows.
+
+    Returns:
+        One dictionary per group; an empty list if a duration is unknown.
+    """
+    if not durations_s.keys() >= set(rows.utterance_ids):
         return []
-    table = []
-    for speaker in sorted(set(rows.speakers)):
-        of_speaker = rows.take(rows.speakers == speaker)
-        ua, wa, *_ = headline_intervals(of_speaker, scores_of)
-        table.append({"speaker": speaker, "n": len(of_speaker), "ua": ua, "wa": wa})
-    return table
+    lengths = np.array([durations_s[name] for name in rows.utterance_ids])
+    edges = np.unique(np.quantile(lengths, np.linspace(0, 1, num_groups + 1)))
+    group = np.clip(np.searchsorted(edges, lengths, side="left"), 1, None)
+    names = {n: f"{edges[n - 1]:.2f}-{edges[n]:.2f} s" for n in range(1, len(edges))}
+    return [
+        _group(rows, "duration", names.get(n, f"{edges[0]:.2f} s"), group == n)
+        for n in np.unique(group).tolist()
+    ]
 
 
-def summary(run: Run, source: str = "keras") -> dict[str, Any]:
+def _group(rows: Rows, kind: str, name: str, chosen: npt.ArrayLike) -> dict[str, Any]:
+    """UA and WA of some rows with their intervals."""
+    group = rows.take(np.asarray(chosen))
+    ua, wa, *_ = headline_intervals(group, scores_of)
+    return {kind: name, "n": len(group), "ua": ua, "wa": wa}
+
+
+def summary(
+    run: Run, source: str = "keras", durations_s: Mapping[str, float] | None = None
+) -> dict[str, Any]:
     """Every score of a run, ready for JSON, as fractions of 1.
 
     Args:
         run: A run, complete or not.
         source: The model to score: `keras`, `float32`, `int8`, ...
+        durations_s: Duration of each utterance, if known.
 
     Returns:
         The entry of one model in `metrics.json`. Protocol `all` tests no utterance: `n`
@@ -193,11 +222,13 @@ def summary(run: Run, source: str = "keras") -> dict[str, Any]:
     if not len(rows):
         return content
     counts = confusion(rows)
+    by_duration = per_duration(rows, durations_s or {})
     return content | {
         "headline": by_name(headline_intervals(rows, scores_of)),
         "baselines": baselines(counts, run.classes),
         "folds": fold_scores(rows),
         "per_class": per_class(rows, run.classes),
         "per_speaker": per_speaker(rows),
+        **({"per_duration": by_duration} if by_duration else {}),
         "confusion": {"classes": list(run.classes), "counts": counts.tolist()},
     }
