@@ -104,6 +104,7 @@ def test_the_header_has_verdict_note_protocol_and_origin(tmp_path: Path) -> None
     ("audit", "expected"),
     [
         ({}, "No audit recorded."),
+        ({"verdict": "", "lines": []}, "No audit recorded."),
         ({"notes": ["Ten sentences recur."]}, "Ten sentences recur."),
     ],
 )

@@ -136,6 +136,8 @@ OTHER = {"name": "TEST", "digest": "f00d"}
         ({"classes": ["anger", "anger"]}, "two different names or more"),
         ({"num_folds": 3}, "fold 0 has another 'num_folds' than the run"),
         ({"num_folds": 10**18}, r"'num_folds' must be 1 to 10000, got 1e\+18"),
+        ({"num_folds": 10**400}, "'num_folds' must be a whole number"),
+        ({"num_folds": 2.0}, "'num_folds' must be a whole number"),
         ({"audit": {"verdict": ["fair"]}}, "'audit' must be an object .'verdict' text"),
         ({"corpus": {"name": "TEST", "note": 5}}, "'corpus' must be an object"),
     ],

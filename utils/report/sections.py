@@ -73,7 +73,7 @@ def facts(run: Run, metrics: Mapping[str, Any]) -> dict[str, str]:
     if run.chosen_on == "none":
         kept = "last; nothing was chosen"
     rows = {
-        "Verdict": metrics["audit"].get("verdict", "no audit recorded"),
+        "Verdict": metrics["audit"].get("verdict") or "no audit recorded",
         "Corpus": f"{corpus['name']}, {corpus.get('utterances', '?')} utterances, "
         f"{len(run.classes)} classes",
         "Note": corpus.get("note", ""),

@@ -138,10 +138,11 @@ def fits(value: Any, kind: Kind) -> bool:
         return all(fits(v, one) for v, one in kinds if one is not None)
     if kind is None:
         return value is None
-    if kind is float:  # a whole number is one too; the comparison fails for NaN
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        return is_number and abs(value) <= sys.float_info.max
-    return isinstance(value, kind) and isinstance(value, bool) == (kind is bool)
+    if isinstance(value, bool) or kind is bool:  # a bool is an int too
+        return isinstance(value, bool) and kind is bool
+    if kind is float:
+        return isinstance(value, int | float) and abs(value) <= sys.float_info.max
+    return isinstance(value, kind) and (kind is not int or abs(value) < 2**63)
 
 
 def in_words(kind: Kind) -> str:
