@@ -79,6 +79,7 @@ DAMAGED = [
     ({"num_folds": "2"}, "'num_folds' must be a whole number"),
     ({"probabilities": {"keras": [[1, 0, 0]]}}, r"must be 2 x 3 .* got 1 x 3"),
     ({"probabilities": {"keras": [[1, 0], [1]]}}, r"must be 2 x 3 .* got 2 x 1/2"),
+    ({"probabilities": {"int8": [[1, 0, 0]] * 2}}, "must hold those of 'keras'"),
     ({"probabilities": {"keras": [1, 0]}}, "'probabilities' must be an object, each"),
     ({"probabilities": {"keras": [[2, 0, 0], [1, 0, 0]]}}, "must lie in 0..1"),
     ({"probabilities": {"keras": [[NAN, 0, 0]] * 2}}, "damaged .NaN is no number"),

@@ -48,6 +48,8 @@ def check_record(path: Path, record: Object) -> None:
         raise InputError(
             f"{path}: 'labels' must be class indices below {num_classes}; {AGAIN}"
         )
+    if rows and "keras" not in record["probabilities"]:
+        raise InputError(f"{path}: 'probabilities' must hold those of 'keras'; {AGAIN}")
     for source, table in record["probabilities"].items():
         _check_probabilities(f"{path}: {source!r}", table, (rows, num_classes))
     sets = [*record.get("train", ()), *record.get("validation", ()), *record["test"]]
@@ -103,10 +105,7 @@ def check_together(folder: Path, config: Object, records: Sequence[Object]) -> N
     Raises:
         InputError: They contradict each other.
     """
-    try:
-        settings = settings_of(config)
-    except InputError as error:
-        raise InputError(f"{folder}: settings: {error}") from error
+    settings = _settings(folder, config)
     if not 1 <= config["num_folds"] <= MOST_FOLDS:
         raise InputError(
             f"{folder}: 'num_folds' must be 1 to {MOST_FOLDS}, got "
@@ -124,6 +123,14 @@ def check_together(folder: Path, config: Object, records: Sequence[Object]) -> N
     _check_protocol(folder, config, settings, records)
 
 
+def _settings(folder: Path, content: Object) -> Settings:
+    """The settings of a configuration or record; errors name the folder."""
+    try:
+        return settings_of(content)
+    except InputError as error:
+        raise InputError(f"{folder}: settings: {error}") from error
+
+
 def _check_classes(folder: Path, classes: Sequence[str]) -> None:
     """Check that there are classes, each once."""
     if len(classes) < 2 or len(set(classes)) < len(classes):
@@ -136,8 +143,8 @@ def _check_classes(folder: Path, classes: Sequence[str]) -> None:
 def _check_same_run(folder: Path, config: Object, record: Object) -> None:
     """Check that a record has the configuration's hash, settings, classes, corpus."""
     for key in ("hash", "num_folds", "classes", "settings", "corpus"):
-        pair = [_comparable(content, key) for content in (record, config)]
-        if pair[0] != pair[1]:
+        found, expected = (_comparable(folder, c, key) for c in (record, config))
+        if found != expected:
             raise InputError(
                 f"{folder}: fold {record['fold']} has another {key!r} than the run; "
                 "keep the records of one run in a folder"
@@ -149,10 +156,10 @@ def _check_same_run(folder: Path, config: Object, record: Object) -> None:
         )
 
 
-def _comparable(content: Object, key: str) -> object:
+def _comparable(folder: Path, content: Object, key: str) -> object:
     """What two files of one run share: settings may lack those that are newer."""
     if key == "settings":
-        return to_flat(settings_of(content))
+        return to_flat(_settings(folder, content))
     if key == "corpus":
         return [content[key].get(name) for name in ("name", "digest", "utterances")]
     return content[key]
