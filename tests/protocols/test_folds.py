@@ -11,24 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hyperparameters import PROTOCOL_NAMES, InputError, Settings, from_flat
+from hyperparameters import PROTOCOL_NAMES, InputError, Settings, from_flat, to_flat
 from utils.corpora.emo_db import CORPUS
 from utils.corpora.manifest import Manifest, Utterance
 from utils.files import json_sha256
-from utils.protocols.folds import PROTOCOLS, make_folds, speaker_groups
+from utils.protocols.folds import PROTOCOLS, Fold, make_folds, speaker_groups
 from utils.random_streams import Stream, random_state
+from utils.runs.checks import CHOSEN_ON, check_together
+from utils.runs.folder import hash_of
 
 LABELS = ("anger", "boredom", "joy")
 TEST_ONCE = ("published", "random", "speaker", "session")
 SPEAKER_APART = ("speaker", "session")
-CHOSEN_ON = {
-    "published": "test",
-    "paper": "test",
-    "random": "validation",
-    "speaker": "validation",
-    "session": "validation",
-    "all": "none",
-}
 
 
 def utterance(number: int, label: str, speaker: str | None = None) -> Utterance:
@@ -79,6 +73,10 @@ def test_invariants(
     chosen = protocol_settings(protocol, select, seed=seed)
     folds = make_folds(utterances, chosen)
     by_id = {u.id: u for u in utterances}
+
+    def speakers_of(fold: Fold) -> list[str | None]:
+        return [by_id[name].speaker for name in fold.test]
+
     for number, fold in enumerate(folds):
         train, validation, test = map(set, (fold.train, fold.validation, fold.test))
         assert fold.number == number
@@ -98,6 +96,18 @@ def test_invariants(
         if protocol == "session":
             sessions = {by_id[name].session for name in test}
             assert not sessions & {by_id[name].session for name in train}
+    config = {
+        "hash": hash_of(chosen, "feed"),
+        "num_folds": len(folds),
+        "settings": to_flat(chosen),
+        "classes": LABELS,
+        "corpus": {"name": "TOY", "digest": "feed", "utterances": len(utterances)},
+    }
+    records = [
+        {**config, **vars(fold), "fold": fold.number, "speakers": speakers_of(fold)}
+        for fold in folds
+    ]
+    check_together(Path("run"), config, records)  # its records are accepted
     tested_ids = [name for fold in folds for name in fold.test]
     if protocol in TEST_ONCE:
         assert sorted(tested_ids) == sorted(by_id)
