@@ -96,7 +96,7 @@ def random_folds(
     return folds
 
 
-def edit_record(folder: Path, fold: int, **changes: Any) -> None:
+def edit_record(folder: Path, fold: int, /, **changes: Any) -> None:
     """Replace entries of one record."""
     path = folder / "folds" / f"fold_{fold:02d}.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))

@@ -1,6 +1,7 @@
 """The fold records of a run folder, checked, as arrays."""
 
 import functools
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -197,7 +198,7 @@ def load_run(folder: Path | str) -> Run:
             f"{folder}: no folds/fold_*.json; give a run folder, such as one in result/"
         )
     records = sorted((_read_record(path) for path in paths), key=lambda r: r["fold"])
-    has_config = (folder / CONFIG_NAME).is_file()
+    has_config = os.path.lexists(folder / CONFIG_NAME)
     config = read_config(folder) if has_config else {k: records[0][k] for k in CONFIG}
     check_together(folder, config, records)
     return Run(folder=folder, config=config, records=tuple(records))
