@@ -7,7 +7,7 @@ import { isSpeech, levelDb, ROOM_DB } from "./windows.js";
 // A block that waited longer than this shows that the device is too slow: skip windows
 // until the queue is empty, so that the answer is always about now.
 const MAX_WAIT_MS = 200;
-const LEVELS_KEPT = 600; // windows that set the speech level: five minutes
+const LEVELS_KEPT_S = 600; // the last ten minutes set the speech level
 const BANDWIDTH_AFTER_S = 6; // before, there may have been no speech to measure
 
 /** Classifies a microphone's blocks. */
@@ -20,6 +20,7 @@ export class Live {
   #heard = 0; // samples at the model's rate
   #next; // sample at which the next window ends
   #levels = [];
+  #levelsKept;
   #bandwidth;
   #skipped = 0;
 
@@ -36,6 +37,7 @@ export class Live {
     this.#resampler = rateHz === modelHz ? null : new Resampler(rateHz, modelHz);
     this.#window = new Float32Array(model.length);
     this.#hop = Math.trunc(hopSeconds(model.frontEnd) * modelHz);
+    this.#levelsKept = LEVELS_KEPT_S / hopSeconds(model.frontEnd);
     this.#next = model.length;
     this.#bandwidth = new Bandwidth(modelHz);
   }
@@ -73,7 +75,7 @@ export class Live {
     const probabilities = await this.#model.predict(window);
     const level = levelDb(window);
     this.#levels.push(level);
-    if (this.#levels.length > LEVELS_KEPT) this.#levels.shift();
+    if (this.#levels.length > this.#levelsKept) this.#levels.shift();
     const endS = end / frontEnd.sample_rate_hz;
     this.#report({
       span: {
