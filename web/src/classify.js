@@ -59,8 +59,11 @@ export async function classifyRecording(model, sound, onProgress, pause) {
   const judged = isSpeech(spans.map((span) => span.levelDb));
   spans.forEach((span, i) => (span.isSpeech = judged[i]));
   const isHeard = levelDb(centre.samples) > SILENCE_DB;
+  // A short recording has one window, which is its centre.
+  const isShort = total <= length;
+  const answer = isShort ? spans[0].probabilities : await model.predict(centre.samples);
   return {
-    centre: isHeard ? await model.predict(centre.samples) : null,
+    centre: isHeard ? answer : null,
     mean: meanOfSpeech(spans, model.classes.length),
     spans,
     durationS: total / rateHz,
