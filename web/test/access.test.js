@@ -91,9 +91,10 @@ test("by keyboard alone: an example, the timeline, the parts, a file, a model", 
 
   await page.focus("body");
   await page.evaluate(() => document.activeElement.blur());
+  const choosing = page.waitForEvent("filechooser"); // early: to intercept it takes a moment
   await tabTo("choose");
-  const [chooser] = await Promise.all([page.waitForEvent("filechooser"), keyboard.press("Enter")]);
-  await chooser.setFiles(long);
+  await keyboard.press("Enter");
+  await (await choosing).setFiles(long);
   await visit.says(/^talk\.wav: /);
   await tabTo("part-middle");
   await keyboard.press("ArrowDown");
