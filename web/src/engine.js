@@ -11,10 +11,17 @@ export class Engine {
   #waiting = new Map(); // promises that have no answer yet, by id
   #newest = null; // the newest job: its id, and who hears of its progress
   #id = 0;
+  #prepared;
+  metadata = null; // of the loaded model
 
-  /** @param {string} scriptUrl The worker's script, absolute. */
-  constructor(scriptUrl, metadata) {
-    this.metadata = metadata;
+  /**
+   * Start a worker, and in it the runtime's script; both can happen before the runtime
+   * and the model have arrived.
+   *
+   * @param {string} scriptUrl The worker's script, absolute.
+   * @param {string} glueUrl The script that belongs to the runtime, absolute.
+   */
+  constructor(scriptUrl, glueUrl) {
     // A worker that is loaded by its address has no Content-Security-Policy of the page;
     // one that starts from a blob inherits it.
     const start = URL.createObjectURL(
@@ -26,22 +33,26 @@ export class Engine {
       event.preventDefault();
       this.#failAll(new Error(event.message || "the worker could not start"));
     };
+    this.#prepared = this.#ask({ action: "prepare", glueUrl });
   }
 
   /**
    * Load the model; give the engine up if this fails.
    *
+   * @param {WebAssembly.Module} runtime
+   * @param {Uint8Array} file The `.tflite`.
+   * @param {object} metadata As read from the file.
    * @throws {Refusal} The model cannot be used.
    */
-  async load(runtime, glueUrl, file) {
+  async load(runtime, file, metadata) {
+    this.metadata = metadata;
     let timer;
     const limit = new Promise((_, reject) => {
       timer = setTimeout(() => reject(new Refusal("this model does not answer")), LOAD_LIMIT_MS);
     });
-    const { metadata } = this;
-    const loaded = this.#ask({ action: "load", runtime, glueUrl, file, metadata });
+    const loaded = this.#ask({ action: "load", runtime, file, metadata });
     try {
-      await Promise.race([loaded, limit]);
+      await Promise.race([Promise.all([this.#prepared, loaded]), limit]);
     } catch (error) {
       this.end();
       throw error instanceof Refusal ? error : new Refusal("this model cannot be run");

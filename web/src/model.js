@@ -4,6 +4,30 @@ import { segmentSamples } from "./metadata.js";
 import { oneLine, Refusal } from "./refusal.js";
 import { modelInput } from "./windows.js";
 
+/**
+ * Start the runtime.
+ *
+ * @param {string} glueUrl The script that belongs to the runtime; it runs at once.
+ * @param {Promise<WebAssembly.Module>} runtime Compiled by the page, so that a second
+ *   worker need not compile it again.
+ */
+export async function startRuntime(glueUrl, runtime) {
+  // The runtime's own loader takes this object and would else fetch the code itself.
+  self.Module = {
+    instantiateWasm(imports, done) {
+      runtime.then(async (module) => done(await WebAssembly.instantiate(module, imports), module));
+      return {};
+    },
+    // It reports what it does on the error stream; what matters is thrown.
+    print() {},
+    printErr() {},
+  };
+  // Its loader would look for a graphics processor, which takes long and warns.
+  const create = Environment.create.bind(Environment);
+  Environment.create = () => create({ webGpuDevice: null });
+  await loadLiteRt(glueUrl);
+}
+
 /** A loaded model that takes audio; see `load`. */
 export class Model {
   #compiled;
@@ -17,30 +41,13 @@ export class Model {
   }
 
   /**
-   * Start the runtime and load one model.
+   * Load one model; the runtime has started before.
    *
-   * @param {WebAssembly.Module} runtime Compiled by the page, so that a second worker
-   *   need not compile it again.
-   * @param {string} glueUrl The script that belongs to the runtime.
    * @param {Uint8Array} file The `.tflite`.
    * @param {object} metadata As read from the file.
    * @throws {Refusal} The runtime cannot use the file.
    */
-  static async load(runtime, glueUrl, file, metadata) {
-    // The runtime's own loader takes this object and would else fetch the code itself.
-    self.Module = {
-      instantiateWasm(imports, done) {
-        WebAssembly.instantiate(runtime, imports).then((instance) => done(instance, runtime));
-        return {};
-      },
-      // It reports what it does on the error stream; what matters is thrown.
-      print() {},
-      printErr() {},
-    };
-    // Its loader would look for a graphics processor, which takes long and warns.
-    const create = Environment.create.bind(Environment);
-    Environment.create = () => create({ webGpuDevice: null });
-    await loadLiteRt(glueUrl);
+  static async load(file, metadata) {
     let compiled;
     try {
       compiled = await loadAndCompile(file, { accelerator: "wasm", cpuOptions: { numThreads: 1 } });

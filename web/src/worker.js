@@ -5,20 +5,29 @@
  */
 import { classifyRecording } from "./classify.js";
 import { Live } from "./live.js";
-import { Model } from "./model.js";
+import { Model, startRuntime } from "./model.js";
 import { Refusal } from "./refusal.js";
 import { openWav, wavBlocks } from "./wav.js";
 
 const PROGRESS_STEP = 0.02;
 
+let giveRuntime;
+const runtime = new Promise((resolve) => (giveRuntime = resolve));
+let started; // settles when the runtime has started
 let model = null;
 let job = 0; // the newest one; an older one that still runs stops itself
 
 class Stopped extends Error {}
 
 const ACTIONS = {
-  async load({ runtime, glueUrl, file, metadata }) {
-    model = await Model.load(runtime, glueUrl, file, metadata);
+  async prepare({ glueUrl }) {
+    started = startRuntime(glueUrl, runtime);
+  },
+
+  async load({ runtime: module, file, metadata }) {
+    giveRuntime(module);
+    await started;
+    model = await Model.load(file, metadata);
   },
 
   /** A WAV file is read here; `null` says that it is none. */
