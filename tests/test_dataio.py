@@ -1,5 +1,6 @@
 """From a manifest to batches: the stream, the caches, the features' file."""
 
+import ctypes
 import dataclasses
 import io
 import os
@@ -68,11 +69,6 @@ def data_paths(tmp_path: Path) -> DataPaths:
 
 def first_fold(dataset: Dataset) -> Fold:
     return make_folds(dataset.manifest.utterances, dataset.settings)[0]
-
-
-def feature_file(data_paths: DataPaths) -> Path:
-    [path] = (data_paths.derived_dir / "features").glob("*.npy")
-    return path
 
 
 @hypothesis_settings(deadline=None, max_examples=50)
@@ -152,64 +148,56 @@ def test_the_three_caches_give_the_same_features(
         np.testing.assert_array_equal(disk.features[[number]][0], wanted)
 
 
-def test_features_are_of_their_settings(data_paths: DataPaths) -> None:
-    """Each front-end has a file of its own; what is no part of it shares one."""
-    for values in ({}, {"window": "hamming"}, {"num_mfcc": 20}, {"epochs": 7}):
-        dataset = load_dataset(toy_settings(**values), data_paths)
+def test_features_are_of_their_settings_and_format(
+    data_paths: DataPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each front-end has its own file; other settings share one."""
+
+    def number_of_files(**values: Any) -> int:
+        dataset = toy_dataset(data_paths, **values)
         shape = dataset.settings.front_end.input_shape
         assert dataset.features[[0]].shape == (1, *shape)
-    assert len(list((data_paths.derived_dir / "features").glob("*.npy"))) == 3
+        return len(list((data_paths.derived_dir / "features").glob("*.npy")))
+
+    changes: list[dict[str, Any]] = [{}, {"epochs": 7}, {"window": "hamming"}]
+    assert [number_of_files(**values) for values in changes] == [1, 1, 2]
+    assert number_of_files(num_mfcc=20) == 3
+    monkeypatch.setattr(dataio, "FEATURES_FORMAT", dataio.FEATURES_FORMAT + 1)
+    assert number_of_files() == 4
 
 
 def npy(array: np.ndarray) -> bytes:
-    """A `.npy` file's content."""
+    """The content of a `.npy` file."""
     file = io.BytesIO()
     np.save(file, array)
     return file.getvalue()
 
 
-def test_a_changed_features_file_is_written_again(data_paths: DataPaths) -> None:
-    """Even if it still is an array of the right shape and type."""
+def test_only_a_changed_features_file_is_written_again(data_paths: DataPaths) -> None:
+    """Even if it still is an array of the right shape; a killed run's is removed."""
     toy_dataset(data_paths)
-    path = feature_file(data_paths)
-    whole, digest = path.read_bytes(), path.with_suffix(".sha256")
-    zeros = npy(np.zeros((10, 12, 40, 1), np.float32))
-    assert len(zeros) == len(whole)
-    other = bytes([*whole[:-1], whole[-1] ^ 1])
-    for damaged in (b"", b"\x93NUMPY", zeros, other, whole[:1000], whole[:-1]):
-        path.write_bytes(damaged)
-        toy_dataset(data_paths)
-        assert path.read_bytes() == whole
-    for change in (digest.unlink, lambda: digest.write_bytes(b"\xff")):
-        change()
-        toy_dataset(data_paths)
-        assert digest.read_text() == sha256(path)
-
-
-def test_features_of_another_format_are_not_taken(
-    data_paths: DataPaths, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    toy_dataset(data_paths)
-    before = feature_file(data_paths)
-    monkeypatch.setattr(dataio, "FEATURES_FORMAT", dataio.FEATURES_FORMAT + 1)
-    toy_dataset(data_paths)
-    assert len(set((data_paths.derived_dir / "features").glob("*.npy")) - {before}) == 1
-
-
-def test_what_a_killed_run_left_is_removed_and_a_whole_file_is_kept(
-    data_paths: DataPaths,
-) -> None:
-    toy_dataset(data_paths)
-    path = feature_file(data_paths)
-    before = path.stat().st_mtime_ns
+    [path] = (data_paths.derived_dir / "features").glob("*.npy")
+    whole, made_ns = path.read_bytes(), path.stat().st_mtime_ns
     left = path.with_name(f".{path.name}.0123abcd.part")
     other = path.with_name(f".other_{path.name}.0123abcd.part")
     for part in (left, other):
         part.write_bytes(b"half")
     toy_dataset(data_paths)
-    assert path.stat().st_mtime_ns == before
+    assert path.stat().st_mtime_ns == made_ns
     assert not left.exists()
     assert other.exists(), "another run may be writing it"
+    zeros = npy(np.zeros((10, 12, 40, 1), np.float32))
+    assert len(zeros) == len(whole)
+    flipped = bytes([*whole[:-1], whole[-1] ^ 1])
+    for damaged in (b"", b"\x93NUMPY", zeros, flipped, whole[:1000], whole[:-1]):
+        path.write_bytes(damaged)
+        toy_dataset(data_paths)
+        assert path.read_bytes() == whole
+    digest = path.with_suffix(".sha256")
+    for change in (digest.unlink, lambda: digest.write_bytes(b"\xff")):
+        change()
+        toy_dataset(data_paths)
+        assert digest.read_text() == sha256(path)
 
 
 def segments_of(data_paths: DataPaths) -> segment.SegmentedCorpus:
@@ -246,52 +234,38 @@ def test_a_cut_features_file_is_not_left(data_paths: DataPaths) -> None:
     assert list((data_paths.derived_dir / "features").glob("*[!k]")) == []
 
 
-def test_segments_made_anew_while_they_are_read_are_noticed(
-    data_paths: DataPaths,
+@pytest.mark.parametrize("cache", CACHES)
+def test_features_computed_from_replaced_segments_are_refused(
+    data_paths: DataPaths, cache: str
 ) -> None:
-    """Replaced by another run and made again by a third: which was read?"""
-    segments, other = segments_of(data_paths), toy_settings(normalise_percentile=50.0)
-    _, manifest = read_corpus("TOY", data_paths)
-    segment_corpus(manifest, other, data_paths.derived_dir)
-    again = segments_of(data_paths)
+    """Another run's segments lie in the same folder. A file of features needs none."""
+    dataset = load_dataset(toy_settings(), dataclasses.replace(data_paths, cache=cache))
+    dataset.check_segments()
+    toy_dataset(data_paths, normalise_percentile=50.0)
+    again = segments_of(data_paths)  # as a third run makes them: which were read?
+    assert again.key == dataset.segments.key
     again.check_current()
-    assert again.key == segments.key
-    with pytest.raises(InputError, match="replaced by another run"):
-        segments.check_current()
+    if cache == "None":
+        with pytest.raises(InputError, match="replaced by another run"):
+            dataset.check_segments()
+    else:
+        dataset.check_segments()
 
 
 def test_segments_replaced_while_features_are_made_are_refused(
     data_paths: DataPaths,
 ) -> None:
-    """By another run of other settings, which writes to the same folder."""
-
     def while_another_starts(items: Iterable[Any], **_: Any) -> Iterable[Any]:
         yield from items
-        toy_dataset(other_paths, normalise_percentile=50.0)
+        without = dataclasses.replace(data_paths, cache="None")
+        toy_dataset(without, normalise_percentile=50.0)
 
-    other_paths = dataclasses.replace(data_paths, cache="None")
     segments, settings = segments_of(data_paths), toy_settings()
     with pytest.raises(InputError, match="replaced by another run"):
         cache_features(
             segments, settings, data_paths.derived_dir, progress=while_another_starts
         )
     assert list((data_paths.derived_dir / "features").glob("*.npy")) == []
-
-
-@pytest.mark.parametrize("cache", CACHES)
-def test_features_computed_from_replaced_segments_are_refused(
-    data_paths: DataPaths, cache: str
-) -> None:
-    """A file of features needs the segments no more."""
-    data_paths = dataclasses.replace(data_paths, cache=cache)
-    dataset = toy_dataset(data_paths)
-    dataset.check_segments()
-    toy_dataset(data_paths, normalise_percentile=50.0)
-    if cache == "None":
-        with pytest.raises(InputError, match="replaced by another run"):
-            dataset.check_segments()
-    else:
-        dataset.check_segments()
 
 
 def test_training_batches_are_the_training_utterances(data_paths: DataPaths) -> None:
@@ -365,49 +339,46 @@ def test_the_tensorflow_pipeline_is_the_same_stream(
         np.testing.assert_array_equal(found[1], labels)
 
 
-ALLOCATION = """
-import ctypes, sys
-from pathlib import Path
-sys.path[:0] = [{project!r}, {project!r} + "/tests"]
-import tensorflow as tf
-from dataio import DataPaths, tensorflow_pipeline
-from test_dataio import first_fold, toy_dataset
+def print_mapped(data_dir: str, derived_dir: str) -> None:
+    """Whether 1 MiB is mapped: at first, after the pipeline, after `from_generator`."""
+    import tensorflow as tf
 
-def is_mapped():
-    # 1 MiB from the heap leaves the bytes in mapped blocks (glibc's hblkhd) alone.
-    libc = ctypes.CDLL(None)
-    Fields = type("Fields", (ctypes.Structure,), {{
-        "_fields_": [(f"field{{n}}", ctypes.c_size_t) for n in range(10)]}})
-    libc.mallinfo2.restype = Fields
-    libc.malloc.restype = ctypes.c_void_p
-    before = libc.mallinfo2().field4
-    libc.malloc(1 << 20)
-    return libc.mallinfo2().field4 > before
-
-data_paths = DataPaths(data_dir=Path({data!r}), derived_dir=Path({derived!r}))
-dataset = toy_dataset(data_paths)
-answers = [is_mapped()]
-list(tensorflow_pipeline(dataset, first_fold(dataset), range(2)))
-answers.append(is_mapped())
-list(tf.data.Dataset.from_generator(lambda: [1], output_signature=tf.TensorSpec(())))
-answers.append(is_mapped())
-print(answers)
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="asks glibc")
-def test_the_pipeline_leaves_the_allocator_alone(data_paths: DataPaths) -> None:
-    """`from_generator`, the control, has 1 MiB mapped afresh each time."""
-    code = ALLOCATION.format(
-        project=str(PROJECT),
-        data=str(data_paths.data_dir),
-        derived=str(data_paths.derived_dir),
+    libc, count = ctypes.CDLL(None), ctypes.c_size_t
+    fields = [(f"field{number}", count) for number in range(10)]
+    libc.mallinfo2.restype = type(
+        "Mallinfo2", (ctypes.Structure,), {"_fields_": fields}
     )
+    libc.malloc.restype = ctypes.c_void_p
+
+    def is_mapped() -> bool:
+        before = libc.mallinfo2().field4  # bytes in mapped blocks (glibc's hblkhd)
+        libc.malloc(1 << 20)
+        return libc.mallinfo2().field4 > before
+
+    paths = DataPaths(data_dir=Path(data_dir), derived_dir=Path(derived_dir))
+    dataset = toy_dataset(paths)
+    found = [is_mapped()]
+    list(dataio.tensorflow_pipeline(dataset, first_fold(dataset), range(2)))
+    found.append(is_mapped())
+    spec = tf.TensorSpec(())
+    list(tf.data.Dataset.from_generator(lambda: [1], output_signature=spec))
+    print([*found, is_mapped()])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="calls glibc")
+def test_the_pipeline_leaves_the_allocator_alone(data_paths: DataPaths) -> None:
+    """TensorFlow's `from_generator`, the control, does not."""
+    code = "import sys, test_dataio; test_dataio.print_mapped(*sys.argv[1:])"
+    folders = [str(data_paths.data_dir), str(data_paths.derived_dir)]
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", code, *folders],
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "MALLOC_MMAP_THRESHOLD_": str(16 << 20)},
+        env={
+            **os.environ,
+            "MALLOC_MMAP_THRESHOLD_": str(16 << 20),
+            "PYTHONPATH": os.pathsep.join([str(PROJECT), str(PROJECT / "tests")]),
+        },
     )
     assert done.stdout == "[False, False, True]\n", done.stderr[-2000:]

@@ -20,49 +20,50 @@ from utils import files
 HEAD = (
     "import sys, time\nfrom pathlib import Path\n"
     "from utils.files import building, locked, write_atomic\n"
+    "path = Path(sys.argv[1])\n"
 )
 
 
-def start(script: str, *arguments: object) -> subprocess.Popen[str]:
+def start(script: str, *arguments: object, **options: object) -> subprocess.Popen[str]:
     """Run Python code in another process, in the project's folder."""
     return subprocess.Popen(
         [sys.executable, "-c", HEAD + script, *map(str, arguments)],
         cwd=files.PROJECT,
-        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        **{"stdout": subprocess.PIPE, **options},
     )
 
 
-@pytest.fixture
-def unwritable(nobody: int) -> Iterator[Path]:
-    """A folder with `old.txt` that this process may not write to, even as root."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name) / "folder"
-        folder.mkdir()
-        (folder / "old.txt").write_text("old")
-        os.chmod(name, 0o755)
-        folder.chmod(0o555)
-        was_root = os.geteuid() == 0  # root ignores modes: become another user
-        if was_root:
-            os.seteuid(nobody)
-        try:
-            yield folder
-        finally:
-            if was_root:
-                os.seteuid(0)
-            folder.chmod(0o755)
+@contextlib.contextmanager
+def full_disk(folder: Path) -> Iterator[Path]:
+    """Limit the size of files, as a full disk does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        yield folder
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @contextlib.contextmanager
-def full_disk(limit_bytes: int) -> Iterator[None]:
-    """Limit the size of files, as a full disk does."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+def unwritable(folder: Path) -> Iterator[Path]:
+    """A folder that this process may not write to, even as root."""
+    with tempfile.TemporaryDirectory() as name:
+        os.chmod(name, 0o755)
+        closed = Path(name) / "folder"
+        closed.mkdir()
+        (closed / "file").write_text("old")
+        closed.chmod(0o555)
+        was_root = os.geteuid() == 0  # root ignores modes: become another user
+        if was_root:
+            os.seteuid(65534)
+        try:
+            yield closed
+        finally:
+            if was_root:
+                os.seteuid(0)
+            closed.chmod(0o755)
 
 
 def names(folder: Path) -> list[str]:
@@ -95,8 +96,7 @@ def test_modes_follow_the_umask(tmp_path, mask):
     before = os.umask(mask)
     try:
         files.write_atomic(tmp_path / "file", b"")
-        with files.building(tmp_path / "folder"):
-            pass
+        build(tmp_path / "folder")
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o666 & ~mask
@@ -122,34 +122,27 @@ def test_an_error_keeps_the_old_file_and_folder(tmp_path, error):
     assert names(tmp_path) == ["file", "folder"]
 
 
-def test_a_full_disk_keeps_the_old_file_and_leaves_no_folder(tmp_path):
-    path = tmp_path / "file"
-    path.write_text("old")
-    with full_disk(4096), pytest.raises(OSError, match="File too large"):
-        files.write_atomic(path, bytes(10_000))
-    with full_disk(4096), pytest.raises(OSError, match="File too large"):
-        build(tmp_path / "folder", 100, 10_000)
-    assert path.read_text() == "old"
-    assert names(tmp_path) == ["file"]
-
-
-def test_unwritable_folder_keeps_the_old_file(unwritable):
-    with pytest.raises(PermissionError):
-        files.write_atomic(unwritable / "old.txt", "new")
-    assert (unwritable / "old.txt").read_text() == "old"
-    with pytest.raises(PermissionError):
-        build(unwritable / "folder", 1)
-    assert names(unwritable) == ["old.txt"]
+@pytest.mark.usefixtures("nobody")
+@pytest.mark.parametrize(
+    ("hindered", "message"),
+    [(full_disk, "File too large"), (unwritable, "Permission denied")],
+)
+def test_a_disk_that_takes_no_file_keeps_the_old_one(tmp_path, hindered, message):
+    (tmp_path / "file").write_text("old")
+    with hindered(tmp_path) as folder:
+        with pytest.raises(OSError, match=message):
+            files.write_atomic(folder / "file", bytes(10_000))
+        with pytest.raises(OSError, match=message):
+            build(folder / "folder", 100, 10_000)
+        assert (folder / "file").read_text() == "old"
+        assert names(folder) == ["file"]
 
 
 def test_readers_never_see_a_half_file(tmp_path):
     path, size = tmp_path / "file", 300_000
-    script = (
-        "for _ in range(40):\n"
-        "    write_atomic(Path(sys.argv[1]), sys.argv[2] * int(sys.argv[3]))\n"
-    )
+    script = "for _ in range(40):\n    write_atomic(path, sys.argv[2] * 300_000)\n"
     files.write_atomic(path, "a" * size)
-    writers = [start(script, path, letter, size) for letter in "ab"]
+    writers = [start(script, path, letter) for letter in "ab"]
     seen = set()
     while any(writer.poll() is None for writer in writers):
         content = path.read_text()
@@ -216,22 +209,19 @@ def test_standard_output_keeps_its_position(tmp_path):
     )
     path = tmp_path / "out.txt"
     path.write_text("kept\n")
-    with path.open("a") as file:
-        command = [sys.executable, "-c", HEAD + script]
-        subprocess.run(command, stdout=file, cwd=files.PROJECT, check=True)
+    with path.open("a") as file, start(script, path, stdout=file):
+        pass
     assert path.read_text().split() == ["kept", "before", "between", "after"]
 
 
-def test_killed_build_is_cleared_away_by_the_next(tmp_path):
+def test_a_killed_build_is_cleared_away_by_the_next(tmp_path):
     folder = tmp_path / "folder[1]"  # not a glob pattern
     script = (
-        "folder = Path(sys.argv[1])\n"
-        "with locked(folder), building(folder) as temporary:\n"
+        "with locked(path), building(path) as temporary:\n"
         "    (temporary / 'half').touch()\n    print('half', flush=True)\n"
         "    time.sleep(60)\n"
     )
     with start(script, folder) as killed:
-        assert killed.stdout is not None
         assert killed.stdout.readline() == "half\n"
         killed.send_signal(signal.SIGKILL)
     assert not folder.exists()
@@ -253,10 +243,9 @@ def test_only_the_parts_of_a_file_are_removed(tmp_path):
 
 def test_two_processes_build_once(tmp_path):
     script = (
-        "folder = Path(sys.argv[1])\n"
-        "with locked(folder):\n"
-        "    if not folder.exists():\n"
-        "        with building(folder) as temporary:\n"
+        "with locked(path):\n"
+        "    if not path.exists():\n"
+        "        with building(path) as temporary:\n"
         "            time.sleep(0.2)\n            print('built')\n"
     )
     builders = [start(script, tmp_path / "folder") for _ in range(2)]
