@@ -1,7 +1,6 @@
-"""Settings: published values, limits, and the names of the runs made from them."""
+"""Settings: published values, limits, and their way through flat dictionaries."""
 
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,8 +19,6 @@ from hyperparameters import (
     non_default,
     to_flat,
 )
-from utils.corpora.emo_db import CORPUS
-from utils.runs.folder import run_name
 
 FLAT = to_flat(Settings())
 
@@ -134,20 +131,3 @@ def test_a_group_alone_is_checked_too() -> None:
 def test_kernels() -> None:
     assert Network().kernels == ((11, 1), (1, 9), (3, 3))
     assert Network(path_kernels="9x1, 1x11").kernels == ((9, 1), (1, 11))
-
-
-@pytest.mark.parametrize(
-    ("values", "name"),
-    [
-        ({"protocol": "speaker", "select": "last"}, "speaker-last_seed42_ed003e86"),
-        ({"protocol": "all"}, "all_seed42_b2ab86a0"),
-        ({}, "published_seed42_cc7b1d0c"),
-    ],
-)
-def test_names_of_runs_stay(
-    emo_db_dir: Path, values: dict[str, Any], name: str
-) -> None:
-    """If they changed, trained runs would not be found again."""
-    settings = from_flat({"dataset_name": "EMO-DB", **values})
-    manifest = CORPUS.read(emo_db_dir / "EMO-DB")
-    assert run_name(settings, manifest) == f"EMO-DB_3.0s_all_mfcc_cross_entropy_{name}"

@@ -33,33 +33,35 @@ def test_every_setting_is_an_option(name: str) -> None:
     assert found[name] != FLAT[name]
 
 
-def test_the_original_command_line() -> None:
-    argv = (
-        *("-dn", "EMO-DB", "-id", "3", "-at", "all", "-ln", "focal", "-v", "1"),
-        *("-it", "mfcc", "-c", "disk", "-m", "false"),
-    )
-    args = train.parse_args(argv)
-    assert (args.verbose, args.cache, args.merge_tflite) == (1, "disk", False)
-    assert settings_of(*argv) == {
-        **FLAT,
-        "dataset_name": "EMO-DB",
-        "loss_name": "focal",
-    }
-
-
-def test_the_original_long_names() -> None:
-    argv = (
-        *("--dataset_name", "IEMOCAP", "--input_durations", "7"),
-        *("--audio_type", "impro", "--loss_name", "cross_entropy", "--verbose", "0"),
-        *("--input_type", "mel_spectrogram", "--cache", "None"),
-        *("--merge_tflite", "true"),
-    )
-    args = train.parse_args(argv)
-    assert (args.verbose, args.cache, args.merge_tflite) == (0, "None", True)
-    assert options.data_paths_from(args).cache == "None"
-    found = settings_of(*argv)
-    assert (found["duration_s"], found["audio_type"]) == (7.0, "impro")
-    assert found["input_type"] == "mel_spectrogram"
+@pytest.mark.parametrize(
+    ("line", "run_options", "changed"),
+    [
+        (
+            "-dn EMO-DB -id 3 -at all -ln focal -v 1 -it mfcc -c disk -m false",
+            (1, "disk", False),
+            {"dataset_name": "EMO-DB", "loss_name": "focal"},
+        ),
+        (
+            "--dataset_name IEMOCAP --input_durations 7 --audio_type impro "
+            "--loss_name cross_entropy --verbose 0 --input_type mel_spectrogram "
+            "--cache None --merge_tflite true",
+            (0, "None", True),
+            {
+                "dataset_name": "IEMOCAP",
+                "duration_s": 7.0,
+                "audio_type": "impro",
+                "input_type": "mel_spectrogram",
+            },
+        ),
+    ],
+)
+def test_the_original_options(
+    line: str, run_options: tuple[int, str, bool], changed: dict[str, Any]
+) -> None:
+    args = train.parse_args(line.split())
+    assert (args.verbose, args.cache, args.merge_tflite) == run_options
+    assert options.data_paths_from(args).cache == args.cache
+    assert settings_of(*line.split()) == {**FLAT, **changed}
 
 
 def test_the_last_given_wins() -> None:
@@ -81,12 +83,9 @@ def test_several_seeds_are_several_settings() -> None:
     ("argv", "message"),
     [
         (["-id", "0"], "-id/--input_durations must be above 0, got 0.0"),
-        (["-id", "nan"], "-id/--input_durations must be a finite number, got nan"),
         (["-dn", "EMODB"], "--dataset_name must be one of DEMO, EMO-DB, IEMOCAP"),
         (["-c", "none"], "argument -c/--cache: invalid choice: 'none'"),
         (["-m", "0"], "argument -m/--merge_tflite: must be true or false, got '0'"),
-        (["--mixed_precision", "yes"], "must be true or false, got 'yes'"),
-        (["--epochs", "0"], "--epochs must be at least 1, got 0"),
         (["--epoch", "3"], "unrecognized arguments: --epoch 3"),
         (["--seed", "42,x"], "argument --seed: must be whole numbers such as 42"),
         (["--seed", "1,1"], "--seed must not repeat a number, got [1, 1]"),

@@ -9,6 +9,7 @@ from settings_values import other_value
 from synthetic_run import record
 
 from hyperparameters import InputError, Settings, from_flat, to_flat
+from utils.corpora.emo_db import CORPUS
 from utils.corpora.load import DataPaths
 from utils.corpora.manifest import Manifest, Utterance
 from utils.files import PROJECT, write_json
@@ -31,25 +32,40 @@ def manifest(tmp_path: Path) -> Manifest:
     )
 
 
-def test_names_of_runs_do_not_change(manifest: Manifest) -> None:
-    """Committed records are found again by these."""
-    settings = from_flat({"dataset_name": "TOY"})
-    assert run_folder.run_name(settings, manifest) == (
-        "TOY_3.0s_all_mfcc_cross_entropy_published_seed42_ac30c727"
-    )
-    other = from_flat(
-        {
-            "dataset_name": "TOY",
-            "duration_s": 2.25,
-            "loss_name": "focal",
-            "protocol": "speaker",
-            "select": "last",
-            "segment_mode": 0,
-            "seed": 7,
-        }
-    )
-    name = run_folder.run_name(other, manifest)
-    assert name.startswith("TOY_2.25s_mode0_all_mfcc_focal_speaker-last_seed7_")
+EMO_DB = {"dataset_name": "EMO-DB"}
+OTHER = {"duration_s": 2.25, "loss_name": "focal", "segment_mode": 0, "seed": 7}
+
+
+@pytest.mark.parametrize(
+    ("values", "name"),
+    [
+        ({}, "3.0s_all_mfcc_cross_entropy_published_seed42_ac30c727"),
+        (
+            {**OTHER, "protocol": "speaker", "select": "last"},
+            "2.25s_mode0_all_mfcc_focal_speaker-last_seed7_f12049df",
+        ),
+        (EMO_DB, "3.0s_all_mfcc_cross_entropy_published_seed42_cc7b1d0c"),
+        (
+            {**EMO_DB, "protocol": "speaker", "select": "last"},
+            "3.0s_all_mfcc_cross_entropy_speaker-last_seed42_ed003e86",
+        ),
+        (
+            {**EMO_DB, "protocol": "all"},
+            "3.0s_all_mfcc_cross_entropy_all_seed42_b2ab86a0",
+        ),
+    ],
+)
+def test_names_of_runs_do_not_change(
+    request: pytest.FixtureRequest, values: dict[str, Any], name: str
+) -> None:
+    """Trained runs and committed records are found again by these."""
+    settings = from_flat({"dataset_name": "TOY", **values})
+    if settings.data.dataset_name == "TOY":
+        corpus = request.getfixturevalue("manifest")
+    else:
+        corpus = CORPUS.read(request.getfixturevalue("emo_db_dir") / "EMO-DB")
+    found = run_folder.run_name(settings, corpus)
+    assert found == f"{settings.data.dataset_name}_{name}"
 
 
 def test_every_setting_and_the_corpus_change_the_hash(manifest: Manifest) -> None:
