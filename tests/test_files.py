@@ -130,9 +130,9 @@ def test_an_error_keeps_the_old_file_and_folder(tmp_path, error):
 def test_a_disk_that_takes_no_file_keeps_the_old_one(tmp_path, hindered, message):
     (tmp_path / "file").write_text("old")
     with hindered(tmp_path) as folder:
-        with pytest.raises(OSError, match=message):
+        with pytest.raises(OSError, match=f"{message}: '{folder}/.*file"):
             files.write_atomic(folder / "file", bytes(10_000))
-        with pytest.raises(OSError, match=message):
+        with pytest.raises(OSError, match=f"{message}: '{folder}/.*folder"):
             build(folder / "folder", 100, 10_000)
         assert (folder / "file").read_text() == "old"
         assert names(folder) == ["file"]

@@ -30,7 +30,8 @@ def write_atomic(path: Path, write: bytes | str | Callable[[BinaryIO], object]) 
         write: The content, or a function that writes it to an open binary file.
 
     Raises:
-        OSError: The disk is full or the folder is not writable; the old file stays.
+        OSError: The disk is full or the folder is not writable; the old file stays. The
+            error names the file.
     """
     descriptor = STREAMS.get(str(path))
     if descriptor or (path.exists() and not path.is_file()):
@@ -48,9 +49,16 @@ def write_atomic(path: Path, write: bytes | str | Callable[[BinaryIO], object]) 
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        _add_name(error, path)
         raise
+
+
+def _add_name(error: BaseException, path: Path) -> None:
+    """Name the file in an error of the system; that of a full disk names none."""
+    if isinstance(error, OSError) and error.filename is None:
+        error.filename = str(path)
 
 
 def _write(file: BinaryIO, content: bytes | str | Callable[[BinaryIO], object]) -> None:
@@ -114,8 +122,9 @@ def building(folder: Path, mark: str = "") -> Iterator[Path]:
         if folder.exists():
             os.replace(folder, old)
         os.replace(temporary, folder)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
+        _add_name(error, folder)
         raise
     shutil.rmtree(old, ignore_errors=True)
 
