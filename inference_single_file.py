@@ -1,5 +1,10 @@
 """Classify recordings with a trained Light-SERNet: files, folders or a microphone."""
 
+if __name__ == "__main__":  # Ctrl-C during the imports ends without a traceback
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import argparse
 import functools
 import io

@@ -5,6 +5,11 @@ table goes to the screen and, with JSON, into the run folder. With --model, one 
 scored on a whole corpus. TensorFlow is not needed.
 """
 
+if __name__ == "__main__":  # Ctrl-C during the imports ends without a traceback
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import argparse
 import sys
 from collections.abc import Callable, Sequence

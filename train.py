@@ -1,5 +1,10 @@
 """Train, validate and report Light-SERNet: one run folder from one command."""
 
+if __name__ == "__main__":  # Ctrl-C during the imports ends without a traceback
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import argparse
 import importlib.util
 import os

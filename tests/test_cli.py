@@ -3,6 +3,7 @@
 import argparse
 import errno
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -59,7 +60,8 @@ def test_a_status_passes_through() -> None:
 def started(body: str) -> subprocess.Popen[str]:
     """Run a main with this body in another process."""
     code = (
-        "import os, sys\nfrom utils.cli import run_main\n"
+        "import os, signal, sys\nsignal.signal(signal.SIGINT, signal.SIG_DFL)\n"
+        "from utils.cli import run_main\n"
         f"def main(argv):\n    {body}\n    return 0\nsys.exit(run_main(main))\n"
     )
     return subprocess.Popen(
@@ -86,6 +88,31 @@ def test_a_name_that_is_not_utf_8_can_be_printed() -> None:
     process = started("print(os.fsdecode(b'\\xe4.wav'))")
     assert process.communicate() == ("\\udce4.wav\n", "")
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    "script", ["train.py", "tflite_evaluate.py", "inference_single_file.py"]
+)
+def test_ctrl_c_during_the_imports_ends_without_a_traceback(script: str) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-X", "importtime", script, "--help"],
+        cwd=PROJECT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        while "argparse" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert "Traceback" not in process.stderr.read()
+    assert process.returncode == -signal.SIGINT
+
+
+def test_ctrl_c_after_the_imports_is_one_line() -> None:
+    process = started("os.kill(os.getpid(), 2); __import__('time').sleep(9)")
+    assert process.communicate() == ("", "-c: stopped\n")
+    assert process.returncode == 130
 
 
 def parser() -> Parser:

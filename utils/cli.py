@@ -3,6 +3,7 @@
 import argparse
 import io
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -74,6 +75,8 @@ def run_main(main: Callable[[Sequence[str] | None], int]) -> int:
         propagate.
     """
     program = program_name()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # during a script's imports
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if isinstance(sys.stdout, io.TextIOWrapper):  # file names may not be UTF-8
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
