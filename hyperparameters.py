@@ -249,7 +249,7 @@ class Data(SettingsGroup):
     )
     protocol: str = option("published", "how to split", choices=PROTOCOL_NAMES)
     select: str = option("best", "epoch whose weights are kept", choices=SELECTIONS)
-    num_folds: int = option(10, "number of folds", low=2)
+    num_folds: int = option(10, "number of folds", low=2, high=10_000)
     test_share: float = option(
         0.2, "share that protocol `paper` tests on", above=0.0, high=0.9
     )

@@ -31,6 +31,7 @@ from utils.protocols.audit import audit
 from utils.protocols.folds import Fold, make_folds
 from utils.report import render as report
 from utils.runs import folder as run_folder
+from utils.runs.links import refuse_links
 from utils.scores.seeds import write_spread
 from utils.training.job import FoldOptions
 from utils.training.progress import RunProgress
@@ -155,6 +156,7 @@ def open_run_folder(
             )
         return folder
     folder = args.output_dir.absolute() / run_folder.run_name(settings, manifest)
+    refuse_links(folder)
     findings = audit(manifest, folds, settings, dataset.segments.content_hashes)
     if not (folder / run_folder.CONFIG_NAME).exists():
         config = run_folder.make_config(

@@ -92,6 +92,7 @@ def test_numbers_given_otherwise_are_the_same_setting() -> None:
         ({"epochs": 2.5}, "--epochs must be a whole number, got 2.5"),
         ({"epochs": True}, "--epochs must be a whole number, got True"),
         ({"epochs": 0}, "--epochs must be at least 1, got 0"),
+        ({"num_folds": 10**18}, "--num_folds must be at most 10000, got 10000"),
         ({"seed": -1}, "--seed must be at least 0"),
         ({"seed": 2**31}, "--seed must be at most 2147483647"),
         ({"mixed_precision": 1}, "--mixed_precision must be true or false, got 1"),

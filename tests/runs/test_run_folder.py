@@ -170,7 +170,7 @@ def test_a_configuration_from_elsewhere_is_checked(
         run_folder.read_config(tmp_path)
 
 
-def test_records_are_held_to_their_run(tmp_path: Path) -> None:
+def test_a_record_belongs_to_its_run_and_fold(tmp_path: Path) -> None:
     assert run_folder.read_record(tmp_path, 0, "abc") is None
     path = run_folder.record_path(tmp_path, 0)
     path.parent.mkdir()

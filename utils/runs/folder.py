@@ -26,6 +26,7 @@ from utils.corpora.segments import duration_text, segments_name
 from utils.files import PROJECT, json_sha256
 from utils.processes import usable_cores
 from utils.runs.json_files import CONFIG, RECORD, read_object
+from utils.runs.links import refuse_links
 
 FORMAT = 1
 WEIGHTS_NAME = "weights.keras"
@@ -146,9 +147,11 @@ def read_config(folder: Path) -> dict[str, Any]:
     """A run's configuration.
 
     Raises:
-        InputError: `folder` is not a run folder, or its configuration is damaged.
+        InputError: `folder` is not a run folder, holds a link, or its configuration is
+            damaged.
     """
     path = folder / CONFIG_NAME
+    refuse_links(folder)
     if not path.exists():
         raise InputError(f"{folder} is not a run folder: {CONFIG_NAME} is missing")
     return read_object(path, CONFIG)

@@ -14,6 +14,7 @@ from hyperparameters import InputError, to_flat
 from utils.runs.checks import check_record, check_together
 from utils.runs.folder import CONFIG_NAME, file_stem, read_config, settings_of
 from utils.runs.json_files import CONFIG, RECORD, read_object
+from utils.runs.links import refuse_links
 
 RECORD_NAME = re.compile(r"fold_(\d+)\.json")
 
@@ -188,9 +189,11 @@ def load_run(folder: Path | str) -> Run:
         The run, complete or not.
 
     Raises:
-        InputError: No record, a damaged one, or records that contradict each other.
+        InputError: No record, a damaged one, a link, or records that contradict each
+            other.
     """
     folder = Path(folder)
+    refuse_links(folder)
     paths = sorted(folder.glob("folds/fold_*.json"))
     paths = [path for path in paths if RECORD_NAME.fullmatch(path.name)]
     if not paths:
