@@ -13,9 +13,12 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
+import soxr
 
-from hyperparameters import Settings
+from hyperparameters import InputError, Settings
 from utils.audio.features import compute_features
+from utils.audio.prepare import cut, pad
+from utils.audio.scale import Moments, Voices, learn_voices, measure
 from utils.audio.wav import Read, read_wav
 from utils.corpora.load import DataPaths, read_segments, select_part
 from utils.corpora.manifest import Manifest
@@ -27,24 +30,42 @@ from utils.random_streams import Stream, random_state
 # To be raised when the same settings and segments give other features than before:
 # files of an older format are then ignored.
 FEATURES_FORMAT = 1
+FUNCTIONALS_FORMAT = 1
 FloatBatch = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class ComputedFeatures:
-    """Features computed from the segments at each access (`-c None`)."""
+    """Features computed from the segments at each access (`-c None`).
+
+    Attributes:
+        paths: The segments.
+        settings: Front-end and feature scaling: with scaling, MFCC are not clipped yet.
+        speed: Factor of playing speed; the centre is kept, or zeros are added.
+    """
 
     paths: tuple[Path, ...]
     settings: Settings
+    speed: float = 1.0
 
     def __getitem__(self, numbers: npt.NDArray[np.integer]) -> FloatBatch:
         """(len(numbers), frames, features, 1), float32."""
         front_end = self.settings.front_end
+        clipped = self.settings.inputs.feature_scaling == "none"
         rows = []
         for number in numbers:
             samples = read_wav(self.paths[number], front_end.sample_rate_hz)
-            rows.append(compute_features(samples, front_end))
+            samples = self._at_speed(samples)
+            rows.append(compute_features(samples, front_end, clipped=clipped))
         return np.stack(rows)
+
+    def _at_speed(self, samples: npt.NDArray[np.floating]) -> Any:
+        """The segment played faster or slower: pitch, formants and tempo change."""
+        if self.speed == 1.0:
+            return samples
+        rate_hz, length = self.settings.front_end.sample_rate_hz, len(samples)
+        played = soxr.resample(samples, rate_hz * self.speed, rate_hz)
+        return pad(cut(played, length)[0], length)
 
 
 @dataclass(frozen=True)
@@ -86,6 +107,8 @@ class Dataset:
         features: Network inputs of every segment of the corpus.
         segments: What the features were made from.
         read: Function from path and rate in Hz to an utterance's samples.
+        at_speeds: Features of every segment at each factor of `--speeds`.
+        functionals: (1 + speeds, utterances, functionals), for a teacher; else None.
     """
 
     manifest: Manifest
@@ -93,6 +116,8 @@ class Dataset:
     features: Features
     segments: SegmentedCorpus
     read: Read = read_wav
+    at_speeds: tuple[Features, ...] = ()
+    functionals: StoredFeatures | None = None
 
     @functools.cached_property
     def segment_numbers(self) -> dict[str, list[int]]:
@@ -129,6 +154,39 @@ class Dataset:
         parts = np.split(values, np.cumsum(counts)[:-1])
         return np.stack([part.mean(axis=0) for part in parts])
 
+    @functools.cached_property
+    def speaker_of_segment(self) -> dict[int, str]:
+        """The speaker of each segment; an utterance without speaker has its own."""
+        return {
+            number: utterance.speaker or utterance.id
+            for utterance in self.manifest.utterances
+            for number in self.segment_numbers[utterance.id]
+        }
+
+    @functools.cached_property
+    def moments(self) -> list[list[Moments]]:
+        """Sums over the sounding frames of each segment, at speed 1 and at each other.
+
+        They need features that are not clipped, as a run with feature scaling has.
+        """
+        everything = range(len(self.segments.utterance_ids))
+        return [
+            [
+                measure(features[np.array([n])][0], self.settings.front_end)
+                for n in everything
+            ]
+            for features in (self.features, *self.at_speeds)
+        ]
+
+    def voices(self, utterance_ids: Iterable[str]) -> Voices:
+        """What the voices of some utterances have in common, to five decimals."""
+        by_speaker: dict[str, list[Moments]] = {}
+        for number in self.numbers_of(utterance_ids).tolist():
+            speaker = self.speaker_of_segment[number]
+            by_speaker.setdefault(speaker, []).append(self.moments[0][number])
+        learned = learn_voices(by_speaker).to_dict()
+        return Voices.from_dict(learned, self.settings.front_end.num_features)
+
     def check_segments(self) -> None:
         """Check that uncached features were computed from this run's segments.
 
@@ -155,14 +213,87 @@ def load_dataset(
     """
     whole, segments, read = read_segments(settings, data_paths, progress)
     manifest = select_part(whole, settings.data.audio_type)
-    if data_paths.cache == "None":
-        features: Features = ComputedFeatures(segments.paths, settings)
-    else:
+    _check_speakers(manifest, settings)
+
+    def features_at(speed: float) -> Features:
+        if data_paths.cache == "None":
+            return ComputedFeatures(segments.paths, settings, speed)
         path = cache_features(
-            segments, settings, data_paths.derived_dir, progress=progress
+            segments, settings, data_paths.derived_dir, speed=speed, progress=progress
         )
-        features = StoredFeatures(path, in_memory=data_paths.cache == "ram")
-    return Dataset(manifest, settings, features, segments, read)
+        return StoredFeatures(path, in_memory=data_paths.cache == "ram")
+
+    at_speeds = tuple(features_at(speed) for speed in settings.inputs.speed_factors)
+    functionals = None
+    if settings.training.teacher == "functionals":
+        path = cache_functionals(
+            manifest, settings, data_paths.derived_dir, read=read, progress=progress
+        )
+        functionals = StoredFeatures(path)
+    return Dataset(
+        manifest, settings, features_at(1.0), segments, read, at_speeds, functionals
+    )
+
+
+def cache_functionals(
+    manifest: Manifest,
+    settings: Settings,
+    derived_dir: Path,
+    *,
+    read: Read = read_wav,
+    progress: Progress = no_progress,
+) -> Path:
+    """Write the functionals of every utterance, or find them written.
+
+    Args:
+        manifest: The utterances.
+        settings: Sample rate and speeds.
+        derived_dir: The file goes to its folder `features`.
+        read: Function from path and rate in Hz to an utterance's samples.
+        progress: Wraps the loop over utterances.
+
+    Returns:
+        File of a float32 array (1 + speeds, utterances, functionals).
+    """
+    from utils.audio.functionals import functionals
+
+    rate_hz = settings.front_end.sample_rate_hz
+    speeds = (1.0, *settings.inputs.speed_factors)
+    ids = [utterance.id for utterance in manifest.utterances]
+    made_from = [FUNCTIONALS_FORMAT, manifest.digest, ids, rate_hz, speeds]
+    name = f"{manifest.corpus}_functionals_{json_sha256(made_from)[:12]}.npy"
+    path = derived_dir / "features" / name
+    with locked(path):
+        remove_parts(path)
+        if not path.is_file():
+            rows = []
+            for utterance in progress(
+                manifest.utterances, desc="functionals", unit="file"
+            ):
+                samples = read(utterance.path, rate_hz)
+                played = [
+                    soxr.resample(samples, rate_hz * speed, rate_hz) for speed in speeds
+                ]
+                rows.append([functionals(item, rate_hz) for item in played])
+            values = np.swapaxes(np.array(rows, np.float32), 0, 1)
+            write_atomic(path, lambda file: np.save(file, values))
+    return path
+
+
+def _check_speakers(manifest: Manifest, settings: Settings) -> None:
+    """Refuse scaling by voice if the corpus does not name its speakers.
+
+    Raises:
+        InputError: An utterance has no speaker.
+    """
+    if settings.inputs.feature_scaling != "voice":
+        return
+    unknown = [u.id for u in manifest.utterances if u.speaker is None]
+    if unknown:
+        raise InputError(
+            f"--feature_scaling voice needs the speaker of every utterance, and "
+            f"{manifest.corpus} does not give that of {unknown[0]}: use corpus"
+        )
 
 
 def cache_features(
@@ -170,14 +301,17 @@ def cache_features(
     settings: Settings,
     derived_dir: Path,
     *,
+    speed: float = 1.0,
     progress: Progress = no_progress,
 ) -> Path:
     """Write the features of every segment to one `.npy` file, or find it written.
 
     Args:
         segments: The segmented corpus.
-        settings: Only the front-end's settings count.
+        settings: Front-end and feature scaling; scaled features are stored as they
+            are before scaling and clipping.
         derived_dir: The file goes to its folder `features`.
+        speed: Factor of playing speed.
         progress: Wraps the loop over segments.
 
     Returns:
@@ -188,10 +322,14 @@ def cache_features(
         InputError: Another run replaced the segments meanwhile.
     """
     made_from = [FEATURES_FORMAT, segments.key, asdict(settings.front_end)]
+    if settings.inputs.feature_scaling != "none":
+        made_from.append("not clipped")
+    if speed != 1.0:
+        made_from.append(speed)
     key = json_sha256(made_from)[:12]
     name = f"{segments.folder.name}_{settings.front_end.input_type}_{key}.npy"
     path = derived_dir / "features" / name
-    rows = ComputedFeatures(segments.paths, settings)
+    rows = ComputedFeatures(segments.paths, settings, speed)
     shape = (len(segments.paths), *settings.front_end.input_shape)
 
     def write(file: BinaryIO) -> None:

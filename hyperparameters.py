@@ -20,6 +20,10 @@ AUDIO_TYPES = ("all", "impro", "script")
 WINDOWS = ("hann", "hamming")
 SELECTIONS = ("best", "last")
 PROTOCOL_NAMES = ("published", "paper", "random", "speaker", "session", "all")
+SCALINGS = ("none", "corpus", "voice")
+OPTIMIZERS = ("adam", "adamw")
+SCHEDULES = ("steps", "cosine")
+TEACHERS = ("none", "functionals")
 KERNEL = re.compile("([1-9][0-9]*)x([1-9][0-9]*)")  # TIMExFREQUENCY
 
 # Declared type of a setting: the type its values must have, in code and in words.
@@ -228,9 +232,27 @@ class Training(SettingsGroup):
         42, "seed of folds, weights, order and dropout", low=0, high=2**31 - 1
     )
     mixed_precision: bool = option(False, "compute in float16, for GPUs")
+    optimizer: str = option("adam", "optimiser", choices=OPTIMIZERS)
+    weight_decay: float = option(0.0, "AdamW's weight decay per step", low=0.0)
+    schedule: str = option(
+        "steps", "decay: steps, as published, or half a cosine", choices=SCHEDULES
+    )
+    warm_up: float = option(
+        0.1, "cosine: share of the steps with a rising rate", low=0.0, high=0.9
+    )
+    weight_average: float = option(
+        0.0, "momentum of averaged weights, e.g. 0.99; 0: none", low=0.0, high=0.9999
+    )
+    teacher: str = option("none", "who gives the soft labels", choices=TEACHERS)
+    teacher_share: float = option(
+        0.5, "share of a label that comes from the teacher", low=0.0, high=1.0
+    )
 
     def learning_rate_at(self, epoch: int) -> float:
-        """Rate of a 0-based epoch: 1e-4 · exp(−0.15 · max(0, epoch // 20 − 2))."""
+        """Rate of a 0-based epoch: 1e-4 · exp(−0.15 · max(0, epoch // 20 − 2)).
+
+        Schedule `steps` only.
+        """
         since_start = epoch - self.decay_start_epoch
         drops = max(0, since_start // self.decay_every_epochs + 1)
         return self.learning_rate * math.exp(-self.decay_rate * drops)
@@ -256,6 +278,46 @@ class Data(SettingsGroup):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Inputs(SettingsGroup):
+    """How features are scaled and varied on their way to the network."""
+
+    feature_scaling: str = option(
+        "none",
+        "standardise each feature: by the training corpus, or by the voice if known",
+        choices=SCALINGS,
+    )
+    speeds: str = option(
+        "", "factors of playing speed to train on as well, e.g. 0.84,0.92,1.09,1.19"
+    )
+    speed_share: float = option(
+        0.5, "share of utterances played at one of the speeds", low=0.0, high=1.0
+    )
+    shift_frames: int = option(
+        0, "shift each utterance by up to this many frames", low=0, high=1000
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _ = self.speed_factors
+
+    @property
+    def speed_factors(self) -> tuple[float, ...]:
+        """`speeds` as (0.84, 0.92); 1.19 is faster and higher, in 1/1.19 of the time.
+
+        Raises:
+            InputError: The text is not a list of factors from 0.5 to 2, without 1.
+        """
+        try:
+            factors = tuple(float(part) for part in self.speeds.split(",") if part)
+        except ValueError:
+            factors = (math.nan,)
+        if not all(0.5 <= factor <= 2.0 and factor != 1.0 for factor in factors):
+            allowed = "a list of factors from 0.5 to 2 without 1, such as 0.84,1.19"
+            raise _refusal("--speeds", allowed, repr(self.speeds))
+        return factors
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """Everything that affects the result of a run, and nothing else."""
 
@@ -263,10 +325,58 @@ class Settings:
     front_end: FrontEnd = FrontEnd()
     network: Network = Network()
     training: Training = Training()
+    inputs: Inputs = Inputs()
+
+    def __post_init__(self) -> None:
+        scaling, loss = self.inputs.feature_scaling, self.network.loss_name
+        if scaling != "none" and self.front_end.input_type == "spectrogram":
+            raise _refusal("--feature_scaling", "none with -it spectrogram", scaling)
+        if self.training.weight_average and self.data.select == "best":
+            raise _refusal("--select with --weight_average", "last", "best")
+        if self.training.teacher != "none" and loss != "cross_entropy":
+            raise _refusal("-ln with --teacher", "cross_entropy", loss)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A named bundle of settings; each may also be given alone.
+
+    Attributes:
+        meaning: One line for users.
+        values: The settings that differ from the published ones.
+    """
+
+    meaning: str
+    values: Mapping[str, Any]
+
+
+_SHORT = {
+    "epochs": 40,
+    "learning_rate": 1e-3,
+    "optimizer": "adamw",
+    "weight_decay": 0.01,
+    "schedule": "cosine",
+    "weight_average": 0.99,
+    "batch_norm_momentum": 0.9,
+    "select": "last",
+    "speeds": "0.84,0.89,0.94,1.06,1.12,1.19",
+    "shift_frames": 12,
+}
+RECIPES = {
+    "published": Recipe(meaning="the released code's settings", values={}),
+    "short": Recipe(
+        meaning="varied speed and position, 40 epochs",
+        values={**_SHORT, "feature_scaling": "corpus"},
+    ),
+    "new_voice": Recipe(
+        meaning="short, with features scaled to the voice and soft labels",
+        values={**_SHORT, "feature_scaling": "voice", "teacher": "functionals"},
+    ),
+}
 
 
 def groups_of(settings: Settings) -> dict[str, Any]:
-    """The groups of settings by name: data, front_end, network, training."""
+    """The groups of settings by name: data, front_end, network, training, inputs."""
     groups = dataclasses.fields(settings)
     return {group.name: getattr(settings, group.name) for group in groups}
 

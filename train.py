@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dataio import Dataset, load_dataset
-from hyperparameters import InputError, Settings
+from hyperparameters import RECIPES, InputError, Settings
 from utils import options
 from utils.cli import (
     EXIT_USER_ERROR,
@@ -241,6 +241,13 @@ def parse_args(argv: Sequence[str]) -> argparse.Namespace:
     groups = options.add_settings(parser, argv)
     options.add_data_paths(groups["data"])
     options.add_cache(groups["data"])
+    recipes = "; ".join(f"{name}: {r.meaning}" for name, r in RECIPES.items())
+    groups["training"].add_argument(
+        "--recipe",
+        choices=tuple(RECIPES),
+        default="published",
+        help=f"settings by name, each of which may also be given alone. {recipes}",
+    )
     run = parser.add_argument_group("run")
     run.add_argument(
         "--folds",

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperparameters import (
+    RECIPES,
     InputError,
     Settings,
     flags_of,
@@ -103,7 +104,7 @@ def _metavar(item: Any) -> str:
 
 
 def settings_from(args: argparse.Namespace) -> list[Settings]:
-    """The published values, overridden by the corpus's defaults, then by the options.
+    """Published values, overridden by the corpus's defaults, the recipe, the options.
 
     Args:
         args: From a parser with the options of `add_settings` and `add_data_paths`.
@@ -121,7 +122,8 @@ def settings_from(args: argparse.Namespace) -> list[Settings]:
     if len(set(seeds)) < len(seeds):
         raise InputError(f"--seed must not repeat a number, got {seeds}")
     defaults = find_corpus(name, args.data_dir, args.manifest).defaults
-    values = {**defaults, **given, "dataset_name": name}
+    recipe = RECIPES[getattr(args, "recipe", "published")].values
+    values = {**defaults, **recipe, **given, "dataset_name": name}
     return [from_flat({**values, "seed": seed}) for seed in seeds]
 
 

@@ -20,6 +20,9 @@ class Stream(enum.IntEnum):
     INITIAL_WEIGHTS = 4
     EPOCH_ORDER = 5
     CALIBRATION = 6
+    VARIATION = 7
+    VOICES = 8
+    KNOWN_VOICE = 9
 
 
 def random_state(

@@ -86,13 +86,14 @@ def spectrogram(samples: FloatArray, front_end: FrontEnd) -> FloatArray:
 
 
 def compute_features(
-    samples: FloatArray, front_end: FrontEnd
+    samples: FloatArray, front_end: FrontEnd, *, clipped: bool = True
 ) -> npt.NDArray[np.float32]:
     """The network's input for prepared segments.
 
     Args:
         samples: (..., duration_samples), from `utils.audio.prepare`.
         front_end: Input type and its constants.
+        clipped: False if `utils.audio.scale` is to standardise and clip the MFCC.
 
     Returns:
         (..., num_frames, num_features, 1), float32: magnitudes; natural log of mel +
@@ -110,6 +111,6 @@ def compute_features(
     if front_end.input_type != "spectrogram":
         values = np.log(values @ mel_matrix(front_end) + front_end.log_offset)
     if front_end.input_type == "mfcc":
-        limit = front_end.mfcc_limit
+        limit = front_end.mfcc_limit if clipped else np.inf
         values = np.clip(values @ dct_matrix(front_end), -limit, limit)
     return values[..., None].astype(np.float32)

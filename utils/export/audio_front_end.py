@@ -15,6 +15,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from hyperparameters import FrontEnd
 from utils.audio.features import dct_matrix, mel_matrix, window
+from utils.audio.scale import Scale
 from utils.audio.wav import PCM16_SCALE
 from utils.export.flatbuffer import code_index, code_of, pack, unpack
 
@@ -71,12 +72,15 @@ def _padding_samples(samples: tf.Tensor) -> tf.Tensor:
     return tf.minimum(before + after, tf.minimum(2.0 * before + 1.0, 2.0 * after))
 
 
-def features(samples: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:
+def features(
+    samples: tf.Tensor, front_end: FrontEnd, scale: Scale | None = None
+) -> tf.Tensor:
     """`utils.audio.features.compute_features` in TFLite's built-in operators.
 
     Args:
         samples: (1, duration_samples), float32, normalised.
         front_end: Input type and constants.
+        scale: As `utils.audio.scale.Scale.apply` standardises; None does not.
 
     Returns:
         (1, num_frames, num_features, 1), float32.
@@ -92,18 +96,28 @@ def features(samples: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:
         mel = tf.matmul(values[..., used], matrix[used])
         values = tf.math.log(mel + front_end.log_offset)
     if front_end.input_type == "mfcc":
-        limit = front_end.mfcc_limit
         values = tf.matmul(values, dct_matrix(front_end).astype(np.float32))
+    if scale is not None:
+        values = (values - scale.mean.astype(np.float32)) * (
+            1.0 / scale.deviation
+        ).astype(np.float32)
+    if front_end.input_type == "mfcc":
+        limit = front_end.mfcc_limit
         values = tf.clip_by_value(values, -limit, limit)
     return values[..., None]
 
 
-def convert_front_end(front_end: FrontEnd) -> bytes:
-    """The front-end alone as a `.tflite`: samples to features, float32."""
+def convert_front_end(front_end: FrontEnd, scale: Scale | None = None) -> bytes:
+    """The front-end alone as a `.tflite`: samples to features, float32.
+
+    Args:
+        front_end: Input type and constants.
+        scale: Standardises the features; None does not.
+    """
     shape = (1, front_end.duration_samples)
     module = tf.Module()
     function = tf.function(
-        lambda samples: features(normalise(samples, front_end), front_end),
+        lambda samples: features(normalise(samples, front_end), front_end, scale),
         input_signature=[tf.TensorSpec(shape, tf.float32, name="samples")],
     ).get_concrete_function()
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], module)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from hyperparameters import FrontEnd
+from utils.audio.scale import Voices
 from utils.export import audio_front_end as fused
 from utils.export.bias_correction import correct_bias
 from utils.export.tiling import tile
@@ -27,6 +28,11 @@ FEATURES_CALLER_MUST = (
     "Supply the features of one segment, shape {shape}, float32: cut, normalise and "
     "pad the recording and round it to 16 bits with `utils.audio.prepare.prepare`, "
     "then apply `utils.audio.features.compute_features`."
+)
+SCALED_CALLER_MUST = (
+    "Then standardise them by `voices` as `utils.audio.scale.Scale.apply` does: "
+    "subtract `mean`, divide by `deviation`, clip MFCC. For one voice, replace both by "
+    "those of its own recordings, as `utils.audio.scale.Voices.scale_of` does."
 )
 AUDIO_CALLER_MUST = (
     "Supply {samples} mono samples at {rate} Hz, float32 within ±1 (16-bit samples "
@@ -52,6 +58,7 @@ class ExportJob:
         origin: JSON-serialisable; added to each file's metadata: corpus, loss,
             protocol, fold, run, scores.
         with_audio: Also write models that take samples (`…_fuse_…`).
+        voices: How features are standardised; None if they are not.
     """
 
     folder: Path
@@ -61,6 +68,7 @@ class ExportJob:
     calibration: npt.NDArray[np.float32]
     origin: dict[str, Any]
     with_audio: bool = False
+    voices: Voices | None = None
 
 
 def export_models(model: keras.Model, job: ExportJob) -> dict[str, Path]:
@@ -83,7 +91,8 @@ def export_models(model: keras.Model, job: ExportJob) -> dict[str, Path]:
     models = networks | {TILED: tile(networks["int8"])}
     if job.with_audio:
         with capture_stderr():
-            front = fused.convert_front_end(job.front_end)
+            scale = None if job.voices is None else job.voices.typical
+            front = fused.convert_front_end(job.front_end, scale)
         models |= {
             f"{FUSED}{name}": fused.join(front, content)
             for name, content in networks.items()
@@ -103,6 +112,9 @@ def describe(job: ExportJob, name: str) -> dict[str, Any]:
     """
     front_end, takes_audio = job.front_end, name.startswith(FUSED)
     caller_must = AUDIO_CALLER_MUST if takes_audio else FEATURES_CALLER_MUST
+    scaling = {} if job.voices is None else {"voices": job.voices.to_dict()}
+    if scaling and not takes_audio:
+        caller_must = f"{FEATURES_CALLER_MUST} {SCALED_CALLER_MUST}"
     return {
         "format": METADATA_FORMAT,
         "classes": list(job.classes),
@@ -114,6 +126,7 @@ def describe(job: ExportJob, name: str) -> dict[str, Any]:
             samples=front_end.duration_samples,
             rate=front_end.sample_rate_hz,
         ),
+        **scaling,
         **job.origin,
     }
 

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hyperparameters import FrontEnd, InputError
-from utils.model_files.metadata import named_classes
+from utils.audio.scale import Scale
+from utils.model_files.metadata import named_classes, voices_in
 from utils.runs.folder import CONFIG_NAME, read_config, settings_of
 from utils.runs.json_files import CONFIG, read_object
 
@@ -26,6 +27,7 @@ class KerasModel:
         front_end: Settings that turn samples into features.
         trained_on: Name of the training corpus; None outside a run folder.
         takes_audio: Always False.
+        scale: What standardises the features; None if nothing does.
     """
 
     model: Any
@@ -33,6 +35,7 @@ class KerasModel:
     front_end: FrontEnd
     trained_on: str | None = None
     takes_audio: bool = False
+    scale: Scale | None = None
 
     def predict(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Class probabilities, (n, classes), of features, (n, *input_shape)."""
@@ -64,10 +67,32 @@ def load_keras_model(path: Path, labels: str | None = None) -> KerasModel:
             f"{path}: has input shape {shapes[0]} and {shapes[1]} outputs; expected "
             f"{front_end.input_shape} from its front-end and {len(classes)} classes"
         )
-    trained_on = config["corpus"]["name"] if config else None
     return KerasModel(
-        model=model, classes=classes, front_end=front_end, trained_on=trained_on
+        model=model,
+        classes=classes,
+        front_end=front_end,
+        trained_on=config["corpus"]["name"] if config else None,
+        scale=_scale_of(path, config) if config else None,
     )
+
+
+def _scale_of(path: Path, config: dict[str, Any]) -> Scale | None:
+    """The scale of a fold's features, from its record.
+
+    Raises:
+        InputError: The run standardises features, and the record is missing or damaged.
+    """
+    settings = settings_of(config)
+    if settings.inputs.feature_scaling == "none":
+        return None
+    record = path.resolve().parent.with_suffix(".json")
+    try:
+        voices = voices_in(read_object(record, {}), settings.front_end)
+    except (OSError, TypeError, AttributeError, ValueError) as error:
+        raise InputError(f"{record}: cannot be used ({error})") from error
+    if voices is None:
+        raise InputError(f"{record}: must hold `voices`, which scale the features")
+    return voices.typical
 
 
 def read_keras(path: Path) -> Any:

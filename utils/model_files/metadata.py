@@ -7,10 +7,12 @@ the format carries associated files; every runtime ignores it.
 import io
 import json
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hyperparameters import FrontEnd, InputError
+from utils.audio.scale import Voices
 from utils.cli import printable
 
 METADATA_NAME = "light_sernet.json"
@@ -132,10 +134,29 @@ def _check(metadata: Any, name: str) -> None:
     if len(set(classes)) < len(classes):
         raise InputError(f"{name} must name each class once, got {classes!r}")
     try:
-        FrontEnd(**metadata["front_end"])
+        front_end = FrontEnd(**metadata["front_end"])
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         reason = printable(str(error))  # may quote an unknown field name
         raise InputError(f"{name} has no usable front_end ({reason})") from error
+    try:
+        voices_in(metadata, front_end)
+    except (TypeError, AttributeError, ValueError, OverflowError) as error:
+        reason = printable(str(error))
+        raise InputError(f"{name} has no usable voices ({reason})") from error
+
+
+def voices_in(metadata: Mapping[str, Any], front_end: FrontEnd) -> Voices | None:
+    """How a model's features are standardised; None if they are not.
+
+    Args:
+        metadata: A model's description, or a fold's record.
+        front_end: The model's front-end.
+
+    Raises:
+        ValueError: `voices` is damaged.
+    """
+    values = metadata.get("voices")
+    return values and Voices.from_dict(values, front_end.num_features)
 
 
 def named_classes(

@@ -12,7 +12,13 @@ import numpy.typing as npt
 from hyperparameters import INPUT_TYPES, FrontEnd, InputError
 from utils.audio.features import compute_features
 from utils.audio.prepare import cut, from_pcm16, pad, prepare
-from utils.model_files.metadata import IDENTIFIER, named_classes, read_metadata
+from utils.audio.scale import Scale
+from utils.model_files.metadata import (
+    IDENTIFIER,
+    named_classes,
+    read_metadata,
+    voices_in,
+)
 
 FloatArray = npt.NDArray[np.floating]
 Float32Array = npt.NDArray[np.float32]
@@ -47,6 +53,10 @@ class Classifier(Protocol):
     def trained_on(self) -> str | None:
         """Name of the training corpus, if known."""
 
+    @property
+    def scale(self) -> Scale | None:
+        """What standardises the features; None if nothing does, or the model itself."""
+
     def predict(self, batch: Float32Array) -> Float32Array:
         """Class probabilities, (n, classes), of inputs, (n, *input_shape)."""
 
@@ -62,6 +72,7 @@ class LiteModel:
         front_end: Settings that turn samples into the model's input.
         takes_audio: True if the model takes raw audio; False if it takes features.
         metadata: Description in the file; None in models of other projects.
+        scale: What standardises the features; None if nothing does, or the model.
     """
 
     path: Path
@@ -70,6 +81,7 @@ class LiteModel:
     front_end: FrontEnd
     takes_audio: bool
     metadata: dict[str, Any] | None
+    scale: Scale | None = None
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -168,9 +180,11 @@ def load_model(path: Path, labels: str | None = None) -> LiteModel:
             f"{path}: has {num_outputs} outputs, but {len(classes)} classes are named: "
             f"{', '.join(classes)}"
         )
+    voices = None
     if metadata:
         front_end = FrontEnd(**metadata["front_end"])
         takes_audio = metadata["input"] == "audio"
+        voices = None if takes_audio else voices_in(metadata, front_end)
     else:
         front_end, takes_audio = _guess_front_end(shape, path), len(shape) == 2
     made = (front_end.duration_samples,) if takes_audio else front_end.input_shape
@@ -185,6 +199,7 @@ def load_model(path: Path, labels: str | None = None) -> LiteModel:
         front_end=front_end,
         takes_audio=takes_audio,
         metadata=metadata,
+        scale=None if voices is None else voices.typical,
     )
 
 
@@ -266,8 +281,11 @@ def model_inputs(model: Classifier, samples: FloatArray, mode: int = 1) -> Float
     """
     front_end = model.front_end
     if not model.takes_audio:
-        segments = prepare(samples, front_end, mode)
-        return compute_features(from_pcm16(segments), front_end)
+        segments = from_pcm16(prepare(samples, front_end, mode))
+        if model.scale is None:
+            return compute_features(segments, front_end)
+        features = compute_features(segments, front_end, clipped=False)
+        return model.scale.apply(features, front_end)
     length = front_end.duration_samples
     cuts = cut(samples, length, mode)
     audible = [np.where(part == 0.0, COUNTED_ZERO, part) for part in cuts]

@@ -18,7 +18,9 @@ from utils.training.backend import (
     note_environment,
 )
 from utils.training.checkpoint import State
+from utils.training.examples import Examples, is_varied
 from utils.training.job import FoldJob, Report
+from utils.training.teacher import soft_labels
 
 TEST_CURVE = "test_accuracy"
 
@@ -55,10 +57,12 @@ def fit_fold(job: FoldJob, report: Report = print) -> tuple[keras.Model, State]:
             initial_epoch=epochs.start,
             epochs=epochs.stop,
             shuffle=False,
-            validation_data=job.data_of(_choosing_ids(job)),
+            validation_data=_validation_data(job),
             callbacks=_callbacks(job, state, report),
             verbose=job.options.verbose,
         )
+    if training.weight_average:
+        model.optimizer.finalize_variable_values(model.trainable_variables)
     if state.best:
         checkpoint.assign(model.variables, state.best)
     return model, state
@@ -74,17 +78,53 @@ def build_model(job: FoldJob) -> keras.Model:
     keras.utils.set_random_seed(int(draw.randint(2**31 - 1)))
     num_classes = len(job.dataset.manifest.classes)
     model = models.build_light_sernet(job.settings, num_classes, batch_norm())
+    has_teacher = training.teacher != "none"
     model.compile(
-        optimizer=keras.optimizers.Adam(training.learning_rate_at(0)),
-        loss=models.build_loss(job.settings.network),
+        optimizer=build_optimizer(job),
+        loss=keras.losses.CategoricalCrossentropy()
+        if has_teacher
+        else models.build_loss(job.settings.network),
         metrics=["accuracy"],
     )
     model.optimizer.build(model.trainable_variables)
     return model
 
 
+def build_optimizer(job: FoldJob) -> keras.optimizers.Optimizer:
+    """Adam as published, or what the settings ask for.
+
+    The state of the schedule and the averaged weights are among its variables.
+    """
+    training = job.settings.training
+    rate: Any = training.learning_rate_at(0)
+    if training.schedule == "cosine":
+        count = len(job.dataset.numbers_of(job.fold.train))
+        steps = training.epochs * steps_per_epoch(count, training.batch_size)
+        rising = int(training.warm_up * steps)
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.0 if rising else training.learning_rate,
+            max(1, steps - rising),
+            warmup_target=training.learning_rate if rising else None,
+            warmup_steps=rising,
+        )
+    options: dict[str, Any] = {}
+    if training.weight_average:
+        options = {"use_ema": True, "ema_momentum": training.weight_average}
+    if training.optimizer == "adamw":
+        options["weight_decay"] = training.weight_decay
+        return keras.optimizers.AdamW(rate, **options)
+    return keras.optimizers.Adam(rate, **options)
+
+
 def _batches(job: FoldJob, epochs: range) -> Any:
     """The training batches of some epochs, in the form that the backend takes."""
+    if is_varied(job.settings):
+        examples = Examples(
+            job.dataset, job.fold, voices=job.voices, soft_labels=soft_labels(job)
+        )
+        if keras.config.backend() == "tensorflow":
+            return examples.tensorflow_pipeline(epochs)
+        return examples.batches(epochs)
     if keras.config.backend() == "tensorflow":
         return tensorflow_pipeline(job.dataset, job.fold, epochs)
     return training_batches(job.dataset, job.fold, epochs)
@@ -96,15 +136,28 @@ def _choosing_ids(job: FoldJob) -> tuple[str, ...]:
     return sets[job.fold.chosen_on]
 
 
+def _validation_data(job: FoldJob) -> tuple | None:
+    """Features and labels that choose the epoch, in the form that the loss takes."""
+    data = job.data_of(_choosing_ids(job))
+    if data is None or job.settings.training.teacher == "none":
+        return data
+    num_classes = len(job.dataset.manifest.classes)
+    return data[0], np.eye(num_classes, dtype=np.float32)[data[1]]
+
+
 def _callbacks(
     job: FoldJob, state: State, report: Report
 ) -> list[keras.callbacks.Callback]:
     """Learning rate, checkpoint and, on request, TensorBoard."""
-    schedule = job.settings.training.learning_rate_at
-    callbacks = [
-        keras.callbacks.LearningRateScheduler(lambda epoch: schedule(epoch)),
-        EpochEnd(job, state, report),
-    ]
+    training = job.settings.training
+    callbacks: list[keras.callbacks.Callback] = [EpochEnd(job, state, report)]
+    if training.schedule == "steps":
+        callbacks.insert(
+            0,
+            keras.callbacks.LearningRateScheduler(
+                lambda epoch: training.learning_rate_at(epoch)
+            ),
+        )
     if job.options.tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(job.fold_folder / "tensorboard"))
     return callbacks

@@ -15,6 +15,11 @@ from utils.model_files.tflite import load_model, predict_recordings
 from utils.random_streams import Stream, random_state
 from utils.runs.folder import WEIGHTS_NAME, file_stem
 from utils.training.job import FoldJob, has_audio_models
+from utils.training.known_voice import (
+    keras_predictor,
+    predict_functionals,
+    predict_known_voice,
+)
 
 CALIBRATION_UTTERANCES = 128
 # Backends and processors round differently; other weights differ by tenths.
@@ -31,7 +36,8 @@ def export_and_predict(job: FoldJob, record: dict[str, Any]) -> dict[str, Any]:
             stay: another backend or machine would round them differently.
 
     Returns:
-        The record's `probabilities` by model and `calibration`, utterance ids.
+        The record's `probabilities` by model, `calibration` (utterance ids), and
+        `functionals` and `known_voice` if the settings ask for them.
 
     Raises:
         InputError: The weights are missing or do not belong to the record, or the
@@ -48,13 +54,35 @@ def export_and_predict(job: FoldJob, record: dict[str, Any]) -> dict[str, Any]:
         _check_same(path, values, known["keras"])
     found: dict[str, Any] = {"keras": rounded(values)} | known
     calibration: list[str] = record.get("calibration", [])
+    paths: dict[str, Path] = {}
     if keras.config.backend() == "tensorflow":
         calibration = calibration_ids(job)
         with_audio = job.options.fused or has_audio_models(record)
         paths = export_fold(job, model, calibration, with_audio=with_audio)
         predicted = predict_files(job, paths)
         found |= {name: rounded(rows) for name, rows in predicted.items()}
-    return {"probabilities": found, "calibration": calibration}
+    return {
+        "probabilities": found,
+        "calibration": calibration,
+        **_with_known_voice(job, model, paths),
+    }
+
+
+def _with_known_voice(
+    job: FoldJob, model: keras.Model, paths: dict[str, Path]
+) -> dict[str, Any]:
+    """What a record also holds if features are scaled by voice or a teacher helps."""
+    found: dict[str, Any] = {}
+    if not job.fold.test:
+        return found
+    if job.dataset.functionals is not None:
+        found["functionals"] = predict_functionals(job)
+    if job.settings.inputs.feature_scaling == "voice":
+        models = {"keras": keras_predictor(model)}
+        if "int8" in paths:
+            models["int8"] = load_model(paths["int8"]).predict
+        found["known_voice"] = predict_known_voice(job, models)
+    return found
 
 
 def _check_same(path: Path, values: np.ndarray, recorded: list[list[float]]) -> None:
@@ -125,6 +153,7 @@ def export_fold(
             calibration=data[0],
             origin=_origin(job),
             with_audio=with_audio,
+            voices=job.voices,
         ),
     )
 

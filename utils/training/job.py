@@ -1,5 +1,6 @@
 """Everything that one fold needs, as it travels to the process that trains it."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 
 from dataio import Dataset
 from hyperparameters import Settings
+from utils.audio.scale import Scale, Voices
 from utils.model_files.tflite import FUSED
 from utils.protocols.folds import Fold
 from utils.runs.folder import fold_folder
@@ -72,8 +74,22 @@ class FoldJob:
         """Weights, exported models and state of the fold."""
         return fold_folder(self.folder, self.fold.number)
 
-    def data_of(self, utterance_ids: Sequence[str]) -> tuple | None:
+    @functools.cached_property
+    def voices(self) -> Voices | None:
+        """What the training voices have in common; None without feature scaling."""
+        if self.settings.inputs.feature_scaling == "none":
+            return None
+        return self.dataset.voices(self.fold.train)
+
+    def data_of(
+        self, utterance_ids: Sequence[str], scale: Scale | None = None
+    ) -> tuple | None:
         """Features and labels of all segments of some utterances.
+
+        Args:
+            utterance_ids: In any order.
+            scale: That of their voice; None means that the voice is not known. Without
+                feature scaling nothing is scaled.
 
         Returns:
             (segments, frames, features, 1) float32 and (segments,) class indices; None
@@ -86,6 +102,9 @@ class FoldJob:
         if len(numbers) == 0:
             return None
         features = np.asarray(self.dataset.features[numbers])
+        if self.voices is not None:
+            scale = scale or self.voices.typical
+            features = scale.apply(features, self.settings.front_end)
         self.dataset.check_segments()
         return features, self.dataset.labels[numbers]
 
