@@ -131,11 +131,11 @@ def predict_functionals(job: FoldJob) -> dict[str, list[list[float]]]:
 
     Returns:
         `none`: (utterances, classes), functionals standardised by the training set;
-        `all`: standardised by all recordings of each voice.
+        `all`: standardised by all recordings of each voice. Both trained at all speeds.
     """
     dataset = job.dataset
     assert dataset.functionals is not None
-    values = dataset.functionals.array[0].astype(np.float64)
+    at_speeds = dataset.functionals.array
     position = {u.id: n for n, u in enumerate(dataset.manifest.utterances)}
     train, test = (
         np.array([position[name] for name in names])
@@ -144,15 +144,23 @@ def predict_functionals(job: FoldJob) -> dict[str, list[list[float]]]:
     speakers = [u.speaker or u.id for u in dataset.manifest.utterances]
     classes = list(dataset.manifest.classes)
     labels = np.array([classes.index(u.label) for u in dataset.manifest.utterances])
-    mean, deviation = values[train].mean(axis=0), values[train].std(axis=0)
-    of_corpus = standardise(values, mean, deviation)
-    of_voice = np.empty_like(values)
-    for rows in (train, test):
-        of_voice[rows] = standardise_by_voice(values[rows], [speakers[i] for i in rows])
+    mean = at_speeds[0][train].mean(axis=0, dtype=np.float64)
+    deviation = at_speeds[0][train].std(axis=0, dtype=np.float64)
+
+    def by_voice(values: Any, rows: Any) -> Any:
+        return standardise_by_voice(values[rows], [speakers[i] for i in rows])
+
+    def by_corpus(values: Any, rows: Any) -> Any:
+        return standardise(values[rows], mean, deviation)
+
     found = {}
-    for name, scaled in (("none", of_corpus), ("all", of_voice)):
-        predict = fit_linear(scaled[train], labels[train], len(classes))
-        found[name] = predict(scaled[test]).round(6).tolist()
+    for name, scaled in (("none", by_corpus), ("all", by_voice)):
+        predict = fit_linear(
+            np.concatenate([scaled(values, train) for values in at_speeds]),
+            np.tile(labels[train], len(at_speeds)),
+            len(classes),
+        )
+        found[name] = predict(scaled(at_speeds[0], test)).round(6).tolist()
     return found
 
 
