@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from threadpoolctl import threadpool_limits
 
@@ -31,7 +32,7 @@ from utils.inference.classify import (
 from utils.inference.sources import Source, open_sources
 from utils.model_files import catalog
 from utils.model_files.tflite import Classifier, load_model
-from utils.processes import usable_cores
+from utils.processes import capture_stderr, usable_cores
 
 EXIT_SOME_REFUSED = 1
 NOT_FOUND = f"no such file, here or in {catalog.MODELS_DIR.name}/"
@@ -42,6 +43,8 @@ EXAMPLES = """examples:
   inference_single_file.py -fn recordings/ --csv    a folder and its subfolders
   inference_single_file.py -fn talk.mp3 --windows --plot talk.png
   inference_single_file.py --mic                    live, until Ctrl-C
+  inference_single_file.py --calibrate anna/ --voice anna.json
+  inference_single_file.py -fn clip.wav --voice anna.json
 """
 
 
@@ -50,7 +53,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = Parser(
         description="Recognise emotions in recordings: any audio or video file.",
         epilog=EXAMPLES,
-        usage="%(prog)s (-fn FILE [FILE ...] | --mic) [options]",
+        usage="%(prog)s (-fn FILE ... | --mic | --calibrate FILE ...) [options]",
     )
     add = parser.add_argument_group("recordings").add_argument
     add(
@@ -79,6 +82,14 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
             metavar=metavar,
             help=f"{what}: {allowed}",
         )
+    add = parser.add_argument_group("voice").add_argument
+    add("--voice", type=Path, metavar="FILE", help="the voice to classify, .json")
+    add(
+        "--calibrate",
+        nargs="+",
+        metavar="FILE",
+        help="learn the voice from these files and folders, and write it to --voice",
+    )
     add = parser.add_argument_group("long recordings").add_argument
     add("--windows", action="store_true", help="classify all of it: a timeline")
     add(
@@ -100,8 +111,13 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _check_combination(arguments: argparse.Namespace) -> None:
     """Raise InputError for options that exclude each other."""
-    if (arguments.file_name is not None) == arguments.mic:
-        raise InputError("give recordings with -fn, or --mic, and not both")
+    sources = (arguments.file_name, arguments.calibrate, arguments.mic or None)
+    if sum(source is not None for source in sources) != 1:
+        raise InputError(
+            "give recordings with -fn, or --mic, or --calibrate: one of them"
+        )
+    if arguments.calibrate and arguments.voice is None:
+        raise InputError("--calibrate writes a voice: name its file with --voice FILE")
     if "" in (*(arguments.file_name or ()), arguments.model):
         raise InputError("-fn and --model need a name, got an empty one")
     if arguments.mic and arguments.jobs is not None:
@@ -153,6 +169,42 @@ def model_loader(path: Path, labels: str | None) -> Callable[[], Classifier]:
     return lambda: load_model(path, labels)
 
 
+def calibrate(arguments: argparse.Namespace, load: Callable[[], Classifier]) -> int:
+    """Learn a voice and write its file."""
+    from utils.inference.voice import learn_voice, save_voice
+
+    with open_sources(arguments.calibrate, catalog.MODELS_DIR) as sources:
+        for source in sources:
+            if not os.path.exists(source.path):
+                raise InputError(f"--calibrate {source.name}: {NOT_FOUND}")
+        with capture_stderr():
+            model = load()
+        voice = learn_voice([(s.path, s.name) for s in sources], model)
+    save_voice(arguments.voice, voice)
+    print(
+        f"{printable(arguments.voice)}: the voice of {len(sources)} recordings, "
+        f"{voice.speech_s:.1f} s of speech; more than 30 s help little"
+    )
+    return 0
+
+
+def calibrated_loader(load: Callable[[], Classifier], path: Path | None) -> Any:
+    """A function that loads the model, calibrated to the voice of a file."""
+    if path is None:
+        return load
+    from utils.inference.voice import load_voice, with_voice
+
+    voice = load_voice(path, load())
+    return lambda: with_voice(load(), voice)
+
+
+def check_voice(answer: Answer, path: Path, model: Classifier) -> Answer:
+    """Add a note if the recording is not of the voice that the model expects."""
+    from utils.inference.voice import add_notes
+
+    return add_notes(answer, path, model)
+
+
 def classify_all(
     sources: Sequence[Source],
     models: ModelPerThread,
@@ -168,13 +220,16 @@ def classify_all(
         jobs: Number of threads, over files or over the windows of a timeline.
     """
 
+    is_known = models.get().voice is not None
+
     def classify(source: Source) -> Answer | Refusal:
         path, name = source.path, source.name
         if not os.path.exists(path):
             return Refusal(name=name, reason=NOT_FOUND)
         try:
             if sliding is None:
-                return classify_centre(path, name, models)
+                answer = classify_centre(path, name, models)
+                return check_voice(answer, path, models.get()) if is_known else answer
             return classify_windows(path, name, models, sliding=sliding, jobs=jobs)
         except (InputError, OSError) as error:
             reason = one_line(error).removeprefix(f"{printable(path)}: ")
@@ -266,7 +321,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     ):  # for terminals without block characters
         sys.stdout.reconfigure(errors="backslashreplace")
     path = model_path(arguments)
-    models = ModelPerThread(model_loader(path, arguments.labels))
+    load = model_loader(path, arguments.labels)
+    if arguments.calibrate:
+        return calibrate(arguments, load)
+    models = ModelPerThread(calibrated_loader(load, arguments.voice))
     sliding = None
     if arguments.windows or arguments.mic:
         hop_s = HOP_S if arguments.hop is None else arguments.hop

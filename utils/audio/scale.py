@@ -20,6 +20,7 @@ SOUNDING_RANGE = 6.0
 # The standard deviation of a voice weighs n / (n + 10) after n recordings.
 DEVIATION_RECORDINGS = 10.0
 LEAST_DEVIATION = 1e-3
+COMPARED = slice(1, 20)  # features that tell voices apart; the zeroth is the level
 DECIMALS = 5
 
 
@@ -76,6 +77,17 @@ class Moments:
         mean = self.total / self.frames
         variance = self.squares / self.frames - mean**2
         return Scale(mean, np.sqrt(np.maximum(variance, LEAST_DEVIATION**2)))
+
+
+def distance(found: Scale, expected: Scale) -> float:
+    """How far two voices are apart: the root mean square difference of feature means.
+
+    Args:
+        found: Scale of some recordings.
+        expected: Its standard deviations are the unit.
+    """
+    difference = (found.mean - expected.mean) / expected.deviation
+    return float(np.sqrt(np.mean(difference[COMPARED] ** 2)))
 
 
 def level(features: FloatArray, front_end: FrontEnd) -> FloatArray:

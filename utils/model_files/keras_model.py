@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hyperparameters import FrontEnd, InputError
-from utils.audio.scale import Scale
+from utils.audio.scale import Moments, Scale, Voices
 from utils.model_files.metadata import named_classes, voices_in
 from utils.runs.folder import CONFIG_NAME, read_config, settings_of
 from utils.runs.json_files import CONFIG, read_object
@@ -27,7 +27,9 @@ class KerasModel:
         front_end: Settings that turn samples into features.
         trained_on: Name of the training corpus; None outside a run folder.
         takes_audio: Always False.
-        scale: What standardises the features; None if nothing does.
+        voices: What the training voices have in common; None if the features are not
+            scaled.
+        voice: Recordings of the voice to be classified; None if it is not known.
     """
 
     model: Any
@@ -35,7 +37,13 @@ class KerasModel:
     front_end: FrontEnd
     trained_on: str | None = None
     takes_audio: bool = False
-    scale: Scale | None = None
+    voices: Voices | None = None
+    voice: Moments | None = None
+
+    @property
+    def scale(self) -> Scale | None:
+        """What standardises the features; None if nothing does."""
+        return None if self.voices is None else self.voices.scale_of(self.voice)
 
     def predict(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Class probabilities, (n, classes), of features, (n, *input_shape)."""
@@ -72,12 +80,12 @@ def load_keras_model(path: Path, labels: str | None = None) -> KerasModel:
         classes=classes,
         front_end=front_end,
         trained_on=config["corpus"]["name"] if config else None,
-        scale=_scale_of(path, config) if config else None,
+        voices=_voices_of(path, config) if config else None,
     )
 
 
-def _scale_of(path: Path, config: dict[str, Any]) -> Scale | None:
-    """The scale of a fold's features, from its record.
+def _voices_of(path: Path, config: dict[str, Any]) -> Voices | None:
+    """How a fold's features are scaled, from its record.
 
     Raises:
         InputError: The run standardises features, and the record is missing or damaged.
@@ -92,7 +100,7 @@ def _scale_of(path: Path, config: dict[str, Any]) -> Scale | None:
         raise InputError(f"{record}: cannot be used ({error})") from error
     if voices is None:
         raise InputError(f"{record}: must hold `voices`, which scale the features")
-    return voices.typical
+    return voices
 
 
 def read_keras(path: Path) -> Any:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from hyperparameters import INPUT_TYPES, FrontEnd, InputError
 from utils.audio.features import compute_features
 from utils.audio.prepare import cut, from_pcm16, pad, prepare
-from utils.audio.scale import Scale
+from utils.audio.scale import Moments, Scale, Voices
 from utils.model_files.metadata import (
     IDENTIFIER,
     named_classes,
@@ -57,6 +57,14 @@ class Classifier(Protocol):
     def scale(self) -> Scale | None:
         """What standardises the features; None if nothing does, or the model itself."""
 
+    @property
+    def voices(self) -> Voices | None:
+        """What the training voices have in common, if the features are scaled."""
+
+    @property
+    def voice(self) -> Moments | None:
+        """Recordings of the voice to be classified; None if it is not known."""
+
     def predict(self, batch: Float32Array) -> Float32Array:
         """Class probabilities, (n, classes), of inputs, (n, *input_shape)."""
 
@@ -72,7 +80,9 @@ class LiteModel:
         front_end: Settings that turn samples into the model's input.
         takes_audio: True if the model takes raw audio; False if it takes features.
         metadata: Description in the file; None in models of other projects.
-        scale: What standardises the features; None if nothing does, or the model.
+        voices: What the training voices have in common; None if the features are not
+            scaled.
+        voice: Recordings of the voice to be classified; None if it is not known.
     """
 
     path: Path
@@ -81,7 +91,14 @@ class LiteModel:
     front_end: FrontEnd
     takes_audio: bool
     metadata: dict[str, Any] | None
-    scale: Scale | None = None
+    voices: Voices | None = None
+    voice: Moments | None = None
+
+    @property
+    def scale(self) -> Scale | None:
+        """What standardises the features; None if nothing does, or the model itself."""
+        is_scaled = self.voices is not None and not self.takes_audio
+        return self.voices.scale_of(self.voice) if is_scaled else None  # type: ignore[union-attr]
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -184,7 +201,7 @@ def load_model(path: Path, labels: str | None = None) -> LiteModel:
     if metadata:
         front_end = FrontEnd(**metadata["front_end"])
         takes_audio = metadata["input"] == "audio"
-        voices = None if takes_audio else voices_in(metadata, front_end)
+        voices = voices_in(metadata, front_end)
     else:
         front_end, takes_audio = _guess_front_end(shape, path), len(shape) == 2
     made = (front_end.duration_samples,) if takes_audio else front_end.input_shape
@@ -199,7 +216,7 @@ def load_model(path: Path, labels: str | None = None) -> LiteModel:
         front_end=front_end,
         takes_audio=takes_audio,
         metadata=metadata,
-        scale=None if voices is None else voices.typical,
+        voices=voices,
     )
 
 

@@ -1,0 +1,197 @@
+"""Recipes: what varies in training, what the teacher sees, and exact resumes."""
+
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from training_runs import (
+    StopAfter,
+    TrainedDemo,
+    make_job,
+    read_record,
+    results,
+    run_here,
+)
+
+from dataio import training_batches
+from hyperparameters import RECIPES, InputError, Settings, from_flat, to_flat
+from utils.training.examples import Examples
+from utils.training.job import FoldJob
+from utils.training.teacher import fit_linear, soft_labels
+
+VARIED = {"feature_scaling": "voice", "speeds": "0.84,1.19", "shift_frames": 2}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "varied": VARIED,
+    "averaged": {
+        "optimizer": "adamw",
+        "weight_decay": 0.01,
+        "schedule": "cosine",
+        "weight_average": 0.9,
+        "select": "last",
+    },
+    "taught": {"feature_scaling": "corpus", "teacher": "functionals"},
+}
+Make = Callable[..., FoldJob]
+
+
+@pytest.fixture
+def make(trained_demo: TrainedDemo, tmp_path: Path) -> Make:
+    """A fold of DEMO with speakers held out and other settings."""
+
+    def call(**changes: Any) -> FoldJob:
+        changes = {"protocol": "speaker", **changes}
+        return make_job(trained_demo.derived_dir, tmp_path / "runs", **changes)
+
+    return call
+
+
+def test_the_published_recipe_is_the_published_settings() -> None:
+    assert from_flat(dict(RECIPES["published"].values)) == Settings()
+    for recipe in RECIPES.values():
+        values = {"protocol": "speaker", **recipe.values}
+        assert to_flat(from_flat(values)).items() >= values.items()
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"speeds": "0.9,1"}, "--speeds must be a list of factors"),
+        ({"speeds": "fast"}, "--speeds must be a list of factors"),
+        ({"speeds": "0.1"}, "--speeds must be a list of factors"),
+        ({"weight_average": 0.9}, "--select with --weight_average must be last"),
+        ({"teacher": "functionals", "loss_name": "focal"}, "must be cross_entropy"),
+        (
+            {"feature_scaling": "voice", "input_type": "spectrogram"},
+            "--feature_scaling must be none with -it spectrogram",
+        ),
+    ],
+)
+def test_settings_that_contradict_each_other(values: dict[str, Any], text: str) -> None:
+    with pytest.raises(InputError, match=text):
+        from_flat(values)
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_an_interrupted_fold_is_bit_equal(
+    make: Make, fold_worker: ProcessPoolExecutor, tmp_path: Path, name: str
+) -> None:
+    def train(job: FoldJob, *arguments: Any) -> Any:
+        return fold_worker.submit(run_here, job, *arguments).result()[0]
+
+    whole, cut = make(epochs=2, **OPTIONS[name]), make(epochs=2, **OPTIONS[name])
+    assert train(whole) is None
+    expected = results(read_record(whole.folder, 0))
+    whole.folder.rename(tmp_path / "whole")
+    assert train(cut, StopAfter(0)) == "stopped"
+    assert train(cut) is None
+    found = results(read_record(cut.folder, 0))
+    assert found == expected
+    test = [np.array(found["probabilities"][n]) for n in ("keras", "float32")]
+    np.testing.assert_allclose(*test, atol=1e-5)
+    if name == "varied":
+        assert set(found["known_voice"]["draws"]) >= {"1", "3", "5", "10"}
+        [first, *_] = found["known_voice"]["draws"]["10"]
+        assert first.count(-1) == 10 * len(set(found["speakers"]))
+    if name == "taught":
+        assert set(found["functionals"]) == {"none", "all"}
+
+
+def test_plain_settings_give_the_published_batches(make: Make) -> None:
+    job = make()
+    batches = Examples(job.dataset, job.fold).batches(range(1, 2))
+    published = training_batches(job.dataset, job.fold, range(1, 2))
+    for found, expected in zip(batches, published, strict=True):
+        for values, wanted in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(values, wanted)
+
+
+def test_examples_vary_as_the_settings_say(make: Make) -> None:
+    """Speeds, shifts and scales are found again in the features themselves."""
+    job = make(**VARIED)
+    examples = Examples(job.dataset, job.fold, voices=job.voices)
+    draws, (features, labels) = examples.draws(3), examples.batch(3, 0)
+    assert set(np.unique(draws.speeds)) == {0, 1, 2}
+    assert set(np.unique(draws.shifts)) == {-2, -1, 0, 1, 2}
+    assert np.mean(draws.speeds == 0) == pytest.approx(0.5, abs=0.15)
+    sources = (job.dataset.features, *job.dataset.at_speeds)
+    front_end, seen = job.settings.front_end, 0
+    for row, number, speed, shift, known in zip(
+        features, *(d[0] for d in vars(draws).values()), strict=True
+    ):
+        if known == 0:
+            assert job.voices is not None
+            source = sources[speed][np.array([number])][0]
+            scaled = job.voices.typical.apply(source, front_end)
+            np.testing.assert_array_equal(row, np.roll(scaled, shift, axis=0))
+            seen += 1
+    assert seen
+    np.testing.assert_array_equal(labels, job.dataset.labels[draws.numbers[0]])
+    again = Examples(job.dataset, job.fold, voices=job.voices).batch(3, 0)
+    np.testing.assert_array_equal(features, again[0])
+    other = examples.batch(4, 0)
+    assert not np.array_equal(features, other[0])
+
+
+def test_faster_is_shorter_and_higher(make: Make) -> None:
+    job = make(speeds="0.5,2.0", duration_s=1.5, input_type="spectrogram")
+    sources = (job.dataset.features, *job.dataset.at_speeds)
+    lengths, centres = [], []
+    for source in sources:
+        power = source[np.array([0])][0, :, :, 0] ** 2
+        lengths.append(np.sum(power.sum(axis=1) > power.sum(axis=1).max() * 1e-4))
+        spectrum = power.sum(axis=0)
+        centres.append(spectrum @ np.arange(len(spectrum)) / spectrum.sum())
+    original, slow, fast = range(3)
+    assert lengths[fast] < lengths[original] <= lengths[slow]
+    assert centres[slow] < centres[original] < centres[fast]
+
+
+def test_the_linear_model_is_scikit_learns() -> None:
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 3, 60)
+    values = random.normal(size=(60, 20)) + labels[:, None]
+    theirs = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.3)
+    expected = theirs.fit(values, labels).predict_proba(values)
+    found = fit_linear(values, labels, 3)(values)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    missing = fit_linear(values[labels != 1], labels[labels != 1], 3)(values)
+    assert np.all(missing[:, 1] == 0.0)
+    np.testing.assert_allclose(missing.sum(axis=1), 1.0)
+
+
+def test_the_teacher_knows_nothing_of_test_speakers(make: Make) -> None:
+    job = make(teacher="functionals")
+    found = soft_labels(job)
+    assert found is not None
+    trained = job.dataset.numbers_of(job.fold.train)
+    others = np.setdiff1d(np.arange(found.shape[1]), trained)
+    assert np.isnan(found[:, others]).all()
+    np.testing.assert_allclose(found[:, trained].sum(axis=2), 1.0, rtol=1e-5)
+    functionals = job.dataset.functionals
+    assert functionals is not None
+    ids = [utterance.id for utterance in job.dataset.manifest.utterances]
+    held_out = [ids.index(name) for name in job.fold.test]
+    array = np.array(functionals.array)
+    array[:, held_out] = 1e6
+    vars(functionals)["array"] = array
+    np.testing.assert_array_equal(soft_labels(job)[:, trained], found[:, trained])  # type: ignore[index]
+
+
+def test_a_training_speaker_is_labelled_by_the_others(make: Make) -> None:
+    job = make(teacher="functionals")
+    speakers = {u.id: u.speaker for u in job.dataset.manifest.utterances}
+    name = job.fold.train[0]
+    same = [n for n in job.fold.train if speakers[n] == speakers[name]]
+    before = soft_labels(job)
+    assert before is not None
+    labels = job.dataset.labels
+    labels[job.dataset.numbers_of(same)] = 0  # wrong labels of this speaker
+    after = soft_labels(job)
+    numbers = job.dataset.numbers_of(same)
+    np.testing.assert_array_equal(before[:, numbers], after[:, numbers])  # type: ignore[index]
+    rest = job.dataset.numbers_of([n for n in job.fold.train if n not in same])
+    assert not np.array_equal(before[:, rest], after[:, rest])  # type: ignore[index]
