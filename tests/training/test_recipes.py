@@ -43,7 +43,12 @@ def make(trained_demo: TrainedDemo, tmp_path: Path) -> Make:
     """A fold of DEMO with speakers held out and other settings."""
 
     def call(**changes: Any) -> FoldJob:
-        changes = {"protocol": "speaker", **changes}
+        changes = {
+            "protocol": "speaker",
+            "num_folds": 5,
+            "select": "last",
+            **changes,
+        }
         return make_job(trained_demo.derived_dir, tmp_path / "runs", **changes)
 
     return call
