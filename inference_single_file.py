@@ -113,9 +113,7 @@ def _check_combination(arguments: argparse.Namespace) -> None:
     """Raise InputError for options that exclude each other."""
     sources = (arguments.file_name, arguments.calibrate, arguments.mic or None)
     if sum(source is not None for source in sources) != 1:
-        raise InputError(
-            "give recordings with -fn, or --mic, or --calibrate: one of them"
-        )
+        raise InputError("give recordings with one of -fn, --mic and --calibrate")
     if arguments.calibrate and arguments.voice is None:
         raise InputError("--calibrate writes a voice: name its file with --voice FILE")
     if "" in (*(arguments.file_name or ()), arguments.model):
