@@ -1,0 +1,201 @@
+"""Calibration to a voice: learnt from recordings, kept in a file, used, refused."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+import inference_single_file
+from hyperparameters import FrontEnd, InputError
+from utils.audio.features import compute_features
+from utils.audio.prepare import from_pcm16, prepare
+from utils.audio.scale import Moments, Voices, add, learn_voices, measure
+from utils.audio.wav import read_any
+from utils.corpora.demo import FOLDER
+from utils.inference.classify import Answer
+from utils.inference.voice import (
+    Voice,
+    add_notes,
+    learn_voice,
+    load_voice,
+    save_voice,
+    with_voice,
+)
+from utils.model_files.tflite import LiteModel, model_inputs
+
+FRONT_END = FrontEnd(duration_s=1.5)
+RATE_HZ = FRONT_END.sample_rate_hz
+
+
+def of_speaker(speaker: str) -> list[tuple[Path, str]]:
+    """The recordings of one of DEMO's speakers."""
+    return [(path, path.name) for path in sorted(FOLDER.glob(f"{speaker}*.flac"))]
+
+
+def moments_of(path: Path) -> Moments:
+    """As training measures a recording."""
+    segments = from_pcm16(prepare(read_any(path, RATE_HZ), FRONT_END))
+    return measure(compute_features(segments, FRONT_END, clipped=False)[0], FRONT_END)
+
+
+@pytest.fixture(scope="module")
+def voices() -> Voices:
+    """What four of DEMO's voices have in common."""
+    return learn_voices(
+        {s: [moments_of(p) for p, _ in of_speaker(s)] for s in ("08", "09", "10", "11")}
+    )
+
+
+@pytest.fixture
+def model(voices: Voices) -> LiteModel:
+    """A model that is never run: only its scale is used."""
+    return LiteModel(
+        path=Path("none.tflite"),
+        interpreter=None,
+        classes=("calm", "loud"),
+        front_end=FRONT_END,
+        takes_audio=False,
+        metadata=None,
+        voices=voices,
+    )
+
+
+def write(path: Path, samples: np.ndarray) -> tuple[Path, str]:
+    """A 16 kHz recording."""
+    soundfile.write(path, samples, RATE_HZ)
+    return path, path.name
+
+
+def test_a_voice_is_what_training_would_measure(model: LiteModel) -> None:
+    """Recordings no longer than a segment count once each."""
+    recordings = of_speaker("03")
+    voice = learn_voice(recordings, model)
+    expected = add([moments_of(path) for path, _ in recordings])
+    assert voice.moments.recordings == len(recordings)
+    np.testing.assert_allclose(voice.moments.total, expected.total, rtol=1e-6)
+    seconds = expected.frames * FRONT_END.hop_samples / RATE_HZ
+    assert voice.speech_s == pytest.approx(seconds)
+
+
+def test_a_voice_survives_its_file_and_scales_the_features(
+    model: LiteModel, voices: Voices, tmp_path: Path
+) -> None:
+    recordings = of_speaker("03")
+    save_voice(tmp_path / "v.json", learn_voice(recordings, model))
+    calibrated = with_voice(model, load_voice(tmp_path / "v.json", model))
+    samples = read_any(recordings[0][0], RATE_HZ)
+    raw = compute_features(
+        from_pcm16(prepare(samples, FRONT_END)), FRONT_END, clipped=False
+    )
+    scale = voices.scale_of(add([moments_of(path) for path, _ in recordings]))
+    expected = np.clip(
+        (raw - scale.mean[:, None]) / scale.deviation[:, None], -10.0, 10.0
+    )
+    np.testing.assert_allclose(model_inputs(calibrated, samples), expected, atol=1e-4)
+    unknown = model_inputs(model, samples)
+    assert np.abs(unknown - expected).max() > 0.05
+
+
+def silence(seconds: float) -> np.ndarray:
+    """Nothing."""
+    return np.zeros(int(seconds * RATE_HZ))
+
+
+def chord(seconds: float) -> np.ndarray:
+    """Music: a major chord over three octaves."""
+    time = np.arange(int(seconds * RATE_HZ)) / RATE_HZ
+    notes = [110 * 2 ** (o + n / 12) for o in range(3) for n in (0, 4, 7)]
+    return 0.05 * np.sum([np.sin(2 * np.pi * f * time) for f in notes], axis=0)
+
+
+def noise(seconds: float) -> np.ndarray:
+    """A steady hiss."""
+    return np.random.default_rng(0).normal(0.0, 0.05, int(seconds * RATE_HZ))
+
+
+@pytest.mark.parametrize(
+    ("sound", "seconds", "text"),
+    [
+        (silence, 5.0, "is silent throughout"),
+        (chord, 6.0, "do not sound like speech"),
+        (noise, 6.0, "do not sound like speech"),
+        (noise, 0.3, r"at least 2 s of speech, got 0\.[34] s"),
+    ],
+)
+def test_what_is_no_voice_is_refused(
+    model: LiteModel,
+    tmp_path: Path,
+    sound: Callable[[float], np.ndarray],
+    seconds: float,
+    text: str,
+) -> None:
+    recording = write(tmp_path / "a.wav", sound(seconds))
+    with pytest.raises(InputError, match=text):
+        learn_voice([recording], model)
+
+
+def test_a_recording_unlike_the_voice_gets_a_note(
+    model: LiteModel, tmp_path: Path
+) -> None:
+    recordings = of_speaker("03")
+    calibrated = with_voice(model, learn_voice(recordings, model))
+    answer = Answer(
+        name="x", probabilities=np.ones(2) / 2, duration_s=1.0, bandwidth_hz=None
+    )
+    path, _ = write(tmp_path / "music.wav", chord(2.0))
+    assert (
+        "does not sound like the voice" in add_notes(answer, path, calibrated).notes[0]
+    )
+    assert add_notes(answer, recordings[0][0], calibrated).notes == ()
+    assert add_notes(answer, path, model).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("damage", "text"),
+    [
+        (None, "No such file"),
+        ("{", "is not a voice file"),
+        ("[]", "is damaged or no voice file"),
+        ({"kind": "model"}, "is damaged or no voice file"),
+        ({"total": [1.0]}, "is damaged or no voice file"),
+        ({"squares": [float("nan")] * 40}, "is damaged or no voice file"),
+        ({"frames": 0}, "is damaged or no voice file"),
+        ({"front_end": {"duration_s": 3.0}}, "another front-end"),
+    ],
+)
+def test_a_damaged_voice_file_is_one_line(
+    model: LiteModel, tmp_path: Path, damage: Any, text: str
+) -> None:
+    path = tmp_path / "v.json"
+    if isinstance(damage, str):
+        path.write_text(damage)
+    elif damage is not None:
+        ones = np.ones(40)
+        save_voice(path, Voice(front_end=FRONT_END, moments=Moments(1, 9, ones, ones)))
+        path.write_text(json.dumps(json.loads(path.read_text()) | damage))
+    with pytest.raises(InputError, match=text) as caught:
+        load_voice(path, model)
+    assert "\n" not in str(caught.value)
+
+
+def test_models_without_scale_say_so(capsys: pytest.CaptureFixture[str]) -> None:
+    """The shipped models of the published recipe cannot be calibrated."""
+    with pytest.raises(InputError, match="trained with --feature_scaling voice"):
+        inference_single_file.main(["--calibrate", str(FOLDER), "--voice", "v.json"])
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--calibrate", "x"], "name its file with --voice"),
+        (["--calibrate", "x", "-fn", "y", "--voice", "v"], "one of -fn, --mic"),
+        (["--voice", "v"], "one of -fn, --mic"),
+    ],
+)
+def test_options_that_do_not_fit(words: list[str], text: str) -> None:
+    with pytest.raises(InputError, match=text):
+        inference_single_file.main(words)
