@@ -76,7 +76,7 @@ def _with_known_voice(
     if not job.fold.test:
         return found
     if job.dataset.functionals is not None:
-        found["functionals"] = predict_functionals(job)
+        found["functionals"] = predict_functionals(job.dataset, job.fold)
     if job.settings.inputs.feature_scaling == "voice":
         models = {"keras": keras_predictor(model)}
         if "int8" in paths:

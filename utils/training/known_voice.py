@@ -12,7 +12,9 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from dataio import Dataset
 from utils.audio.scale import Moments, Scale, add
+from utils.protocols.folds import Fold
 from utils.random_streams import Stream, random_state
 from utils.training.job import FoldJob
 from utils.training.teacher import (
@@ -123,23 +125,23 @@ def scale_of(job: FoldJob, utterance_ids: Sequence[str]) -> Scale:
     return job.voices.scale_of(add(moments))
 
 
-def predict_functionals(job: FoldJob) -> dict[str, list[list[float]]]:
+def predict_functionals(dataset: Dataset, fold: Fold) -> dict[str, list[list[float]]]:
     """The test utterances predicted by the linear model that also teaches.
 
     Args:
-        job: The fold, whose dataset has functionals.
+        dataset: Has functionals.
+        fold: Trained and tested on.
 
     Returns:
         `none`: (utterances, classes), functionals standardised by the training set;
         `all`: standardised by all recordings of each voice. Both trained at all speeds.
     """
-    dataset = job.dataset
     assert dataset.functionals is not None
     at_speeds = dataset.functionals.array
     position = {u.id: n for n, u in enumerate(dataset.manifest.utterances)}
     train, test = (
         np.array([position[name] for name in names])
-        for names in (job.fold.train, job.fold.test)
+        for names in (fold.train, fold.test)
     )
     speakers = [u.speaker or u.id for u in dataset.manifest.utterances]
     classes = list(dataset.manifest.classes)
