@@ -283,7 +283,7 @@ class Inputs(SettingsGroup):
 
     feature_scaling: str = option(
         "none",
-        "standardise each feature: by the training corpus, or by the voice if known",
+        "standardise features by corpus or voice",
         choices=SCALINGS,
     )
     speeds: str = option(
@@ -331,8 +331,6 @@ class Settings:
         scaling, loss = self.inputs.feature_scaling, self.network.loss_name
         if scaling != "none" and self.front_end.input_type == "spectrogram":
             raise _refusal("--feature_scaling", "none with -it spectrogram", scaling)
-        if self.training.weight_average and self.data.select == "best":
-            raise _refusal("--select with --weight_average", "last", "best")
         if self.training.teacher != "none" and loss != "cross_entropy":
             raise _refusal("-ln with --teacher", "cross_entropy", loss)
 

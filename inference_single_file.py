@@ -44,7 +44,6 @@ EXAMPLES = """examples:
   inference_single_file.py -fn talk.mp3 --windows --plot talk.png
   inference_single_file.py --mic                    live, until Ctrl-C
   inference_single_file.py --calibrate anna/ --voice anna.json
-  inference_single_file.py -fn clip.wav --voice anna.json
 """
 
 
@@ -64,6 +63,13 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     add("--mic", action="store_true", help="listen to the microphone")
     add("--device", help="which microphone: its number or part of its name")
+    add(
+        "--calibrate",
+        nargs="+",
+        metavar="FILE",
+        help="learn a voice from these, write it to --voice",
+    )
+    add("--voice", type=Path, metavar="FILE", help="the voice to classify, .json")
     add = parser.add_argument_group(
         "model (default: from inference_tests/)"
     ).add_argument
@@ -82,14 +88,6 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
             metavar=metavar,
             help=f"{what}: {allowed}",
         )
-    add = parser.add_argument_group("voice").add_argument
-    add("--voice", type=Path, metavar="FILE", help="the voice to classify, .json")
-    add(
-        "--calibrate",
-        nargs="+",
-        metavar="FILE",
-        help="learn the voice from these files and folders, and write it to --voice",
-    )
     add = parser.add_argument_group("long recordings").add_argument
     add("--windows", action="store_true", help="classify all of it: a timeline")
     add(

@@ -92,7 +92,7 @@ def train_run(settings: Settings, args: argparse.Namespace) -> tuple[Path, int]:
     Raises:
         InputError: Bad input, found before anything is trained.
     """
-    check_exports(settings, args)
+    check_settings(settings, args)
     data_paths = options.data_paths_from(args)
     dataset = load_dataset(settings, data_paths, progress=terminal_bar)
     folds = make_folds(dataset.manifest.utterances, settings)
@@ -119,12 +119,17 @@ def train_run(settings: Settings, args: argparse.Namespace) -> tuple[Path, int]:
     return folder, finish(folder, failures, args.command, dataset.manifest)
 
 
-def check_exports(settings: Settings, args: argparse.Namespace) -> None:
-    """Refuse exports that are impossible here or that no runtime could run.
+def check_settings(settings: Settings, args: argparse.Namespace) -> None:
+    """Refuse what is impossible here, and exports that no runtime could run.
 
     Raises:
-        InputError: Which option asks for them.
+        InputError: Which option asks for it.
     """
+    if settings.training.weight_average and settings.data.select == "best":
+        raise InputError(
+            "--weight_average needs --select last: the weights that are averaged are "
+            "not those that the accuracy of an epoch is of"
+        )
     fft_size = settings.front_end.fft_size
     if args.merge_tflite and fft_size & (fft_size - 1):
         raise InputError(

@@ -18,6 +18,14 @@ OTHER: dict[str, Any] = {
     "mixed_precision": True,
     "duration_s": 2.25,
     "fft_size": 2048,
+    "optimizer": "adamw",
+    "weight_decay": 0.01,
+    "schedule": "cosine",
+    "weight_average": 0.99,
+    "teacher": "functionals",
+    "feature_scaling": "corpus",
+    "speeds": "0.84,1.19",
+    "shift_frames": 12,
 }
 
 

@@ -138,8 +138,8 @@ def test_a_bad_file_among_many_does_not_stop_the_rest(models_dir, tmp_path, caps
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "give recordings with -fn, or --mic"),
-        (["-fn", "x", "--mic"], "give recordings with -fn, or --mic"),
+        ([], "give recordings with one of -fn, --mic"),
+        (["-fn", "x", "--mic"], "give recordings with one of -fn, --mic"),
         (["--mic", "--json"], "--mic prints live"),
         (["--mic", "--jobs", "2"], "--mic classifies one window at a time"),
         (["-fn", ""], "need a name"),

@@ -17,6 +17,7 @@ from training_runs import (
     run_here,
 )
 
+import train
 from dataio import training_batches
 from hyperparameters import RECIPES, InputError, Settings, from_flat, to_flat
 from utils.training.examples import Examples
@@ -67,7 +68,6 @@ def test_the_published_recipe_is_the_published_settings() -> None:
         ({"speeds": "0.9,1"}, "--speeds must be a list of factors"),
         ({"speeds": "fast"}, "--speeds must be a list of factors"),
         ({"speeds": "0.1"}, "--speeds must be a list of factors"),
-        ({"weight_average": 0.9}, "--select with --weight_average must be last"),
         ({"teacher": "functionals", "loss_name": "focal"}, "must be cross_entropy"),
         (
             {"feature_scaling": "voice", "input_type": "spectrogram"},
@@ -80,19 +80,24 @@ def test_settings_that_contradict_each_other(values: dict[str, Any], text: str) 
         from_flat(values)
 
 
+def test_averaged_weights_need_the_last_epoch() -> None:
+    with pytest.raises(InputError, match="--weight_average needs --select last"):
+        train.main(["--weight_average", "0.9"])
+
+
 @pytest.mark.parametrize("name", OPTIONS)
 def test_an_interrupted_fold_is_bit_equal(
     make: Make, fold_worker: ProcessPoolExecutor, tmp_path: Path, name: str
 ) -> None:
-    def train(job: FoldJob, *arguments: Any) -> Any:
+    def run(job: FoldJob, *arguments: Any) -> Any:
         return fold_worker.submit(run_here, job, *arguments).result()[0]
 
     whole, cut = make(epochs=2, **OPTIONS[name]), make(epochs=2, **OPTIONS[name])
-    assert train(whole) is None
+    assert run(whole) is None
     expected = results(read_record(whole.folder, 0))
     whole.folder.rename(tmp_path / "whole")
-    assert train(cut, StopAfter(0)) == "stopped"
-    assert train(cut) is None
+    assert run(cut, StopAfter(0)) == "stopped"
+    assert run(cut) is None
     found = results(read_record(cut.folder, 0))
     assert found == expected
     test = [np.array(found["probabilities"][n]) for n in ("keras", "float32")]
