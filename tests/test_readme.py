@@ -34,6 +34,9 @@ NOT_COPIED = (
     *(".git", ".venv", "result", "features", "*_Segmented", "EMO-DB"),
     *(".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", "__pycache__"),
 )
+RECIPES_TEST = "slow; its parts are tested in tests/training/test_recipes.py"
+VOICE_TEST = "needs a model of a recipe; tested in tests/inference/test_voice.py"
+VOICE = "--voice anna.json --model MODEL_int8.tflite"
 EXEMPT = {
     "python3 -m venv .venv && . .venv/bin/activate": "installs",
     "pip install -r requirements.txt": "installs",
@@ -44,6 +47,11 @@ EXEMPT = {
     "python -m pytest -q tests/test_notebooks.py": "a part of the test command",
     "python -m utils.corpora.download EMO-DB --archive download.zip": "network",
     "KERAS_BACKEND=torch python train.py": "needs torch, for a GPU",
+    "python train.py -dn EMO-DB --recipe new_voice --protocol speaker": RECIPES_TEST,
+    "python -m benchmarks.functionals -dn EMO-DB": RECIPES_TEST,
+    "python -m utils.scores.known_voice result/RUN": RECIPES_TEST,
+    f"python inference_single_file.py --calibrate anna/ {VOICE}": VOICE_TEST,
+    f"python inference_single_file.py -fn clip.wav {VOICE}": VOICE_TEST,
 }
 MICROCONTROLLER = "python -m utils.export.microcontroller"  # an optional package
 TILING = "python -m utils.export.tiling"  # names a shipped file with EMO-DB in it

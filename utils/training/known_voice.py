@@ -45,17 +45,18 @@ def predict_known_voice(job: FoldJob, models: dict[str, Any]) -> dict[str, Any]:
         for those that set the scale.
     """
     every = _by_speaker(job, job.fold.test)
+    plans = list(_draws(job))
     known = {
-        name: _predict(job, predict, every).tolist() for name, predict in models.items()
+        name: _predict(job, predict, [every])[0].tolist()
+        for name, predict in models.items()
     }
     draws: dict[str, list[list[int]]] = {}
-    for name, chosen in _draws(job):
-        rows = _predict(job, models["keras"], chosen).argmax(axis=1)
+    tables = _predict(job, models["keras"], [chosen for _, chosen in plans])
+    for (name, chosen), table in zip(plans, tables, strict=True):
         used = {utterance for names in chosen.values() for utterance in names}
         is_used = np.array([utterance in used for utterance in job.fold.test])
-        draws.setdefault(name, []).append(
-            np.where(is_used, NOT_SCORED, rows).astype(int).tolist()
-        )
+        predicted = np.where(is_used, NOT_SCORED, table.argmax(axis=1))
+        draws.setdefault(name, []).append(predicted.astype(int).tolist())
     return {"all": known, "draws": draws}
 
 
@@ -99,15 +100,32 @@ def _draws(job: FoldJob) -> Iterator[tuple[str, dict[str, list[str]]]]:
             )
 
 
-def _predict(job: FoldJob, predict: Any, chosen: dict[str, list[str]]) -> Probabilities:
-    """Probabilities of all test utterances, (utterances, classes)."""
-    rows: dict[str, Probabilities] = {}
-    for speaker, names in _by_speaker(job, job.fold.test).items():
-        data = job.data_of(names, scale_of(job, chosen[speaker]))
-        assert data is not None, "a speaker has at least one utterance"
-        means = job.dataset.mean_over_segments(predict(data[0]), names)
-        rows.update(zip(names, means, strict=True))
-    return np.stack([rows[name] for name in job.fold.test])
+def _predict(
+    job: FoldJob, predict: Any, plans: Sequence[dict[str, list[str]]]
+) -> list[Probabilities]:
+    """Probabilities of all test utterances by plan, (utterances, classes) each.
+
+    Args:
+        job: The fold.
+        predict: From features to probabilities; called once.
+        plans: The recordings that set each speaker's scale.
+    """
+    if not plans:
+        return []
+    speakers = _by_speaker(job, job.fold.test)
+    data = [
+        job.data_of(names, scale_of(job, chosen[speaker]))
+        for chosen in plans
+        for speaker, names in speakers.items()
+    ]
+    values = predict(np.concatenate([pair[0] for pair in data if pair is not None]))
+    order = [name for names in speakers.values() for name in names]
+    position = {name: number for number, name in enumerate(order)}
+    rows = [position[name] for name in job.fold.test]
+    return [
+        job.dataset.mean_over_segments(part, order)[rows]
+        for part in np.split(values, len(plans))
+    ]
 
 
 def scale_of(job: FoldJob, utterance_ids: Sequence[str]) -> Scale:
