@@ -15,7 +15,7 @@ from utils.report.page import report_page
 from utils.report.render import headline, metrics_of
 from utils.report.text import report_text
 from utils.runs.records import load_run
-from utils.scores.compare import compare, to_markdown
+from utils.scores.compare import compare, to_text
 
 HOSTILE = [
     *(None, True, "", "1", "../x", "<b>", "\x00", "\u202e", "\ud800", "é" * 99),
@@ -73,7 +73,7 @@ def test_a_damaged_run_has_a_report_or_is_refused(tmp_path: Path, count: int) ->
             metrics = metrics_of(run)
             json.dumps(metrics, allow_nan=False)
             texts = (report_text(run, metrics), report_page(run, metrics))
-            "".join([*texts, headline(metrics), to_markdown(compare([run]))]).encode()
+            "".join([*texts, headline(metrics), to_text(compare([run]))]).encode()
             reports += 1
         path.write_text(whole[path])
     assert count / 20 < reports < count / 2

@@ -10,7 +10,7 @@ from synthetic_run import Row, random_folds, write_run
 
 from hyperparameters import InputError
 from utils.runs.records import Run, load_run
-from utils.scores.compare import compare, main
+from utils.scores.compare import compare, main, to_text
 from utils.scores.metrics import confusion, scores_of
 from utils.scores.paired import (
     Paired,
@@ -141,16 +141,34 @@ def test_runs_are_tested_against_the_first(runs: list[Run]) -> None:
 def test_the_table_is_printed_and_written(
     folders: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    seed = random_folds(1, right=0.9)
+    third = write_run(tmp_path / "third", seed, settings={"seed": 7, "dropout": 0.5})
+    names = [str(folder) for folder in (*folders, third)]
     table = tmp_path / "table.md"
-    assert main([*map(str, folders), "--markdown", str(table)]) == 0
-    printed = capsys.readouterr().out
-    assert printed == table.read_text()
-    lines = [line for line in printed.splitlines() if line.startswith("|")]
-    assert len(lines) == 4
+    assert main([*names, "--markdown", str(table)]) == 0
+    printed, written = capsys.readouterr().out, table.read_text()
+    lines = [line for line in written.splitlines() if line.startswith("|")]
+    assert len(lines) == 5
     assert len({line.count("|") for line in lines}) == 1
-    assert "| first | speaker | last | none | 42 | 2 | 10/10 | 120 |" in printed
-    assert "(0.002)" in lines[3]
-    assert "delete-one-speaker jackknife, logit scale, t(9)" in printed
+    cells = [line.split(" | ")[:3] for line in lines[2:]]
+    for line, parts in zip(printed.splitlines()[1:4], cells, strict=True):
+        assert all(part.removeprefix("| ") in line for part in parts)
+    for text in (printed, written):
+        assert "(0.002)" in text
+        assert "<0.001" in text  # McNemar's
+        assert "\n1. first: dataset_name DEMO, protocol speaker, select last," in text
+        assert "seed 42, epochs 2; epoch chosen on: none; 10 of 10 folds" in text
+        assert "\n2. second: the same settings; epoch chosen on: none;" in text
+        assert "\n3. third: dropout 0.5, seed 7; epoch chosen on: none;" in text
+        assert "delete-one-speaker jackknife, logit scale, t(9)" in text
+        assert "Sign flips over 10 speakers cannot give a p below 0.002." in text
+
+
+def test_partial_runs_are_told(folders: list[Path]) -> None:
+    for folder in folders:
+        (folder / "folds" / "fold_03.json").unlink()
+    text = to_text(compare([load_run(folder) for folder in folders]))
+    assert text.count("PARTIAL: 9 of 10 folds, 108 rows") == 2
 
 
 BEST = {"settings": {"select": "best"}, "chosen_on": "validation"}
@@ -159,12 +177,12 @@ OTHER_CORPUS = {"corpus": {"name": "OTHER", "digest": "beef"}}
 
 
 @pytest.mark.parametrize(
-    ("differs", "num_rows", "changes", "in_table"),
+    ("differs", "num_rows", "changes", "common"),
     [
-        ("protocol", 12, {"settings": {"protocol": "random"}}, "| protocol |"),
-        ("utterances", 11, {}, "| utterances (110 common) |"),
-        ("corpus", 12, OTHER_CORPUS, "| – | – | – | corpus |"),
-        (CHOOSER, 12, BEST, f"| {CHOOSER} |"),
+        ("protocol", 12, {"settings": {"protocol": "random"}}, 120),
+        ("utterances", 11, {}, 110),
+        ("corpus", 12, OTHER_CORPUS, 0),
+        (CHOOSER, 12, BEST, 120),
     ],
 )
 def test_different_runs_are_compared_on_request_only(
@@ -174,7 +192,7 @@ def test_different_runs_are_compared_on_request_only(
     differs: str,
     num_rows: int,
     changes: dict,
-    in_table: str,
+    common: int,
 ) -> None:
     folds = [fold[:num_rows] for fold in random_folds(1, right=0.9)]
     other = write_run(tmp_path / "other", folds, **changes)
@@ -184,8 +202,9 @@ def test_different_runs_are_compared_on_request_only(
     assert capsys.readouterr().out == ""
     assert main([*arguments, "--allow_different"]) == 0
     printed = capsys.readouterr().out
-    assert in_table in printed
-    assert "compared on request" in printed
+    text = f"on request, although it differs in {differs} ({common} common utterances)"
+    assert text in printed
+    assert ("–          –" in printed.splitlines()[2]) == (common == 0)
 
 
 def test_a_run_without_scores_is_refused(tmp_path: Path, runs: list[Run]) -> None:

@@ -26,10 +26,11 @@ from utils.scores.paired import (
     sign_flip,
     unit_differences,
 )
-from utils.tables import markdown_table
+from utils.tables import markdown_table, text_table
 
 IN_TABLE = ("ua", "wa", "weighted_f1")
-HEADS = ("run", "protocol", "select", "chosen_on", "seed", "epochs", "folds", "rows")
+# settings of the first run that are shown; of others, those that differ from it
+SHOWN = ("dataset_name", "protocol", "select", "loss_name", "seed", "epochs")
 
 
 def differences(first: Run, other: Run, source: str = "keras") -> list[str]:
@@ -62,7 +63,7 @@ def compare(
         InputError: Runs differ and `allow_different` is False, or a run has no scores.
     """
     first, *others = runs
-    lines = [_describe(first, source) | {"differs": [], "paired": None}]
+    lines = [_describe(first, first, source) | {"differs": [], "paired": None}]
     for other in others:
         differs = differences(first, other, source)
         if differs and not allow_different:
@@ -72,28 +73,27 @@ def compare(
                 "compares them all the same and says so"
             )
         tests = _tests(common_utterances(first, other, source))
-        line = _describe(other, source)
+        line = _describe(other, first, source)
         lines.append(line | {"differs": differs, "paired": tests})
     return lines
 
 
-def _describe(run: Run, source: str) -> dict[str, Any]:
-    """What was run, and its scores with their intervals."""
+def _describe(run: Run, first: Run, source: str) -> dict[str, Any]:
+    """What was run, how it differs from the first run, its scores with intervals."""
     rows = run.rows(source)
     if not len(rows):
         raise InputError(
             f"{run.folder}: protocol {run.protocol} tests no utterance; there is "
             "nothing to compare"
         )
-    settings = run.settings
+    settings, others = run.settings, first.settings
+    shown = SHOWN if run is first else [k for k in settings if settings[k] != others[k]]
     return {
         "run": run.folder.resolve().name,
-        "protocol": run.protocol,
-        "select": settings["select"],
+        "settings": {name: settings[name] for name in shown},
         "chosen_on": run.chosen_on,
-        "seed": settings["seed"],
-        "epochs": settings["epochs"],
-        "folds": f"{len(run.records)}/{run.num_folds}",
+        "progress": run.progress,
+        "is_complete": run.is_complete,
         "rows": len(rows),
         **by_name(headline_intervals(rows, scores_of)),
     }
@@ -107,6 +107,7 @@ def _tests(paired: Paired | None) -> dict[str, Any] | None:
     return {
         "utterances": len(paired.true),
         "unit": unit,
+        "units": contributions.shape[1],
         "ua_difference": float(contributions[0].sum()),
         "wa_difference": float(contributions[1].sum()),
         "ua_sign_flip_p": sign_flip(contributions[0]),
@@ -115,31 +116,26 @@ def _tests(paired: Paired | None) -> dict[str, Any] | None:
     }
 
 
-def to_markdown(lines: Sequence[dict[str, Any]]) -> str:
-    """The comparison as a Markdown table with its legend; scores in percent."""
-    heads = [name.replace("_", " ") for name in HEADS]
-    heads += [f"{SCORES[name]} % [95 % interval]" for name in IN_TABLE]
-    heads += ["ΔUA (p)", "ΔWA (p)", "McNemar p", "differs in"]
-    table = [
+def to_text(lines: Sequence[dict[str, Any]], *, markdown: bool = False) -> str:
+    """The comparison as a table of numbered runs with its legend; scores in percent.
+
+    Args:
+        lines: From `compare`.
+        markdown: Markdown instead of columns for a terminal.
+    """
+    heads = ["run", *(f"{SCORES[name]} %" for name in IN_TABLE)]
+    heads += ["ΔUA (p)", "ΔWA (p)", "McNemar p"]
+    rows = [
         [
-            *(line[name] for name in HEADS),
+            number,
             *(interval_text(line[name]) for name in IN_TABLE),
             *_test_cells(line["paired"]),
-            _differs(line),
         ]
-        for line in lines
+        for number, line in enumerate(lines, 1)
     ]
-    methods = {line["ua"]["method"] for line in lines}
-    units = {line["paired"]["unit"] for line in lines if line["paired"]}
-    notes = [
-        f"Intervals: {'; '.join(sorted(methods))}.",
-        "Δ and p: against the first run, paired on the utterances both tested "
-        f"(sign flips over {' or '.join(sorted(units)) or 'speaker'}s, two-sided; "
-        "McNemar: exact, as if utterances were independent).",
-    ]
-    if any(line["differs"] for line in lines):
-        notes.append("Runs that differ in the last column were compared on request.")
-    return "\n".join([*markdown_table(heads, table), "", *notes]) + "\n"
+    table = markdown_table(heads, rows) if markdown else text_table(heads, rows)
+    runs = [f"{number}. {_run_text(line)}" for number, line in enumerate(lines, 1)]
+    return "\n".join([*table, "", *runs, "", *_notes(lines)]) + "\n"
 
 
 def _test_cells(tests: dict[str, Any] | None) -> list[str]:
@@ -151,21 +147,55 @@ def _test_cells(tests: dict[str, Any] | None) -> list[str]:
         for name in ("ua", "wa")
     ]
     p = tests["mcnemar_p"]
-    return [*cells, "–" if p is None else f"{p:.3f}"]
+    return [*cells, "–" if p is None else p_text(p)]
 
 
 def difference_text(difference: float, p: float, digits: int = 1) -> str:
     """`+1.2 (0.031)`: a difference in percentage points and its p value."""
-    return f"{100 * difference:+.{digits}f} ({p:.3f})"
+    return f"{100 * difference:+.{digits}f} ({p_text(p)})"
 
 
-def _differs(line: dict[str, Any]) -> str:
-    """What differs, and the number of common utterances if their sets differ."""
-    text = ", ".join(line["differs"])
-    if "utterances" not in line["differs"]:
+def p_text(p: float) -> str:
+    """`0.031`, or `<0.001`."""
+    return f"{p:.3f}" if p >= 0.001 else "<0.001"
+
+
+def _run_text(line: dict[str, Any]) -> str:
+    """A run's name, its settings, and how much of it was tested."""
+    settings = ", ".join(f"{name} {value}" for name, value in line["settings"].items())
+    part = "" if line["is_complete"] else "PARTIAL: "
+    text = (
+        f"{line['run']}: {settings or 'the same settings'}; epoch chosen on: "
+        f"{line['chosen_on']}; {part}{line['progress']}, {line['rows']:,} rows"
+    )
+    if not line["differs"]:
         return text
     common = line["paired"]["utterances"] if line["paired"] else 0
-    return f"{text} ({common} common)"
+    return (
+        f"{text}. Compared on request, although it differs in "
+        f"{', '.join(line['differs'])} ({common:,} common utterances)"
+    )
+
+
+def _notes(lines: Sequence[dict[str, Any]]) -> list[str]:
+    """What the numbers mean, and the smallest p that the tests can reach."""
+    methods = {line["ua"]["method"] for line in lines}
+    tests = [line["paired"] for line in lines if line["paired"]]
+    units = sorted({found["unit"] for found in tests})
+    notes = [
+        f"95 % intervals in brackets: {'; '.join(sorted(methods))}.",
+        "Δ and p: against the first run, paired on the utterances that both tested "
+        f"(sign flips over {' or '.join(units) or 'speaker'}s, two-sided; McNemar: "
+        "exact, as if utterances were independent).",
+    ]
+    if not tests:
+        return notes
+    fewest = min(found["units"] for found in tests)
+    smallest = 2.0 ** (1 - fewest)  # all signs alike, or all opposite
+    if smallest >= 0.001:
+        of_what = f"{fewest} {' or '.join(units)}s"
+        notes.append(f"Sign flips over {of_what} cannot give a p below {smallest:.3f}.")
+    return notes
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -183,7 +213,9 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         action="store_true",
         help="compare runs whose protocols or utterances differ, and say so",
     )
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write it there")
+    parser.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="write it as Markdown"
+    )
     arguments = parser.parse_args(argv)
     if len(arguments.runs) < 2:
         parser.error(f"give two run folders or more, got {len(arguments.runs)}")
@@ -198,10 +230,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         source=arguments.source,
         allow_different=arguments.allow_different,
     )
-    markdown = to_markdown(lines)
     if arguments.markdown:
-        write_atomic(arguments.markdown, markdown)
-    print(markdown, end="")
+        write_atomic(arguments.markdown, to_text(lines, markdown=True))
+    print(to_text(lines), end="")
     return 0
 
 
