@@ -74,9 +74,12 @@ def test_impossible_windows_are_refused(length_s, hop_s, message):
 
 
 def test_level_is_rms_in_decibels():
-    assert level_db(np.full(8, 0.1)) == pytest.approx(-20.0)
-    assert level_db(np.zeros(8)) == SILENCE_DB
-    assert level_db(np.full(8, 1e-300)) == SILENCE_DB
+    assert level_db(np.array([0.1, -0.1] * 4)) == pytest.approx(-20.0)
+    assert level_db(np.array([0.3, 0.1] * 4)) == pytest.approx(
+        -20.0
+    )  # an offset of 0.2
+    assert level_db(np.full(8, 0.1)) == SILENCE_DB
+    assert level_db(np.array([1e-300, 0.0] * 4)) == SILENCE_DB
 
 
 def test_speech_is_within_25_db_of_the_speech_level():

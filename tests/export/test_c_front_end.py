@@ -124,6 +124,10 @@ def test_stream_has_the_windows_and_the_speech_of_the_command_line(
     some = slice(None, None, 1 + len(windows) // 50)
     expected = np.stack([expected_rows(SHORT, window) for window in windows[some]])
     assert_near(got.rows[some], expected)
+    shifted = (samples + 300).clip(-32768, 32767).astype(np.int16)  # an offset
+    blocks = [shifted[start:][:block] for start in range(0, len(stream), block)]
+    got = run_driver([program], tmp_path, SHORT, blocks, hop)
+    assert got.flags.tolist() == command_line(SHORT, shifted, hop)[1]
 
 
 def command_line(

@@ -34,9 +34,11 @@ def test_a_stream_is_classified_like_a_timeline(plain, talk):
         assert len(lines) == 1 + len(CLASSES)
 
 
-def test_a_quiet_room_is_no_speech(plain):
+@pytest.mark.parametrize("offset", [0.0, 0.002, -0.5])
+def test_a_quiet_room_is_no_speech(plain, offset):
+    """The offset of a sound card is no sound."""
     shown: list[list[str]] = []
-    room = babble(2.0) * 1e-3
+    room = babble(2.0) * 1e-3 + offset
     live([room], plain.get(), Sliding(length=RATE_HZ, hop=RATE_HZ), shown.append)
     assert [lines[0].split(None, 1)[1] for lines in shown] == ["no speech"] * 2
 

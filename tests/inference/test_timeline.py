@@ -37,6 +37,19 @@ def test_a_timeline_tells_speech_from_silence(models_dir, talk, capsys):
     )
 
 
+@pytest.mark.parametrize("offset", [0.002, -0.02, 0.4])
+def test_an_offset_is_no_speech(plain, talk, offset):
+    samples, _ = soundfile.read(talk)
+    shifted = write(talk.with_name("shifted.wav"), samples + offset, "FLOAT")
+    sliding = Sliding(length=RATE_HZ, hop=RATE_HZ)
+    found = [
+        [span.is_speech for span in answer.spans]
+        for path in (talk, shifted)
+        for answer in [classify_windows(path, "a", plain, sliding=sliding, jobs=1)]
+    ]
+    assert found[0] == found[1]
+
+
 def test_each_window_is_classified_like_a_separate_file(plain, talk, tmp_path):
     sliding = Sliding(length=12_000, hop=8_000)  # shorter than the model's segment
     timeline = classify_windows(talk, "talk", plain, sliding=sliding, jobs=3)

@@ -103,8 +103,11 @@ def _from(start: int, kept: FloatArray, position: int) -> tuple[FloatArray, int]
 
 
 def level_db(samples: FloatArray) -> float:
-    """Root mean square in dB re full scale; -200 for digital silence."""
-    power = float(np.mean(np.square(samples)))
+    """Root mean square in dB re full scale, without the mean; -200 for silence.
+
+    The mean is the offset of a sound card, which is no sound.
+    """
+    power = float(np.var(samples))
     return max(SILENCE_DB, 10.0 * np.log10(power)) if power > 0.0 else SILENCE_DB
 
 

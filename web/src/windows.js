@@ -27,10 +27,16 @@ export function modelInput(samples, length) {
   return input;
 }
 
-/** Root mean square in dB re full scale; -200 for digital silence. */
+/**
+ * Root mean square in dB re full scale; -200 for silence. Without the mean: the offset
+ * of a microphone is no sound.
+ */
 export function levelDb(samples) {
+  let mean = 0;
+  for (const sample of samples) mean += sample;
+  mean /= samples.length;
   let power = 0;
-  for (const sample of samples) power += sample * sample;
+  for (const sample of samples) power += (sample - mean) ** 2;
   power /= samples.length;
   return power > 0 ? Math.max(SILENCE_DB, 10 * Math.log10(power)) : SILENCE_DB;
 }

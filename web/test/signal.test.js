@@ -105,6 +105,8 @@ describe("windows", () => {
   test("level", () => {
     assert.ok(Math.abs(levelDb(tone(100, 16_000, 16_000)) + 3.01) < 0.01);
     assert.equal(levelDb(new Float64Array(10)), -200);
+    assert.equal(levelDb(new Float64Array(10).fill(0.25)), -200);
+    assert.ok(Math.abs(levelDb([0.3, 0.1, 0.3, 0.1]) + 20) < 0.01);
   });
 });
 

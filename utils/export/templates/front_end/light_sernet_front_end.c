@@ -267,12 +267,17 @@ void ls_stream_reset(ls_stream *stream, size_t every) {
   stream->missing = LS_SEGMENT_SAMPLES;
 }
 
-/* Keeps the mean square of the window that has just become complete. */
+/* Keeps the power of the window that has just become complete, without its mean: the
+ * offset of a microphone is no sound. */
 static void keep_power(ls_stream *stream) {
+  int64_t total = 0;
+  for (size_t i = 0; i < LS_SEGMENT_SAMPLES; ++i) total += stream->ring[i];
+  const int32_t mean = (int32_t)(total / (int64_t)LS_SEGMENT_SAMPLES);
   uint64_t sum = 0;
   for (size_t i = 0; i < LS_SEGMENT_SAMPLES; ++i) {
-    const int32_t sample = stream->ring[i];
-    sum += (uint64_t)(sample * sample);
+    const int32_t sample = stream->ring[i] - mean;
+    const uint32_t size = (uint32_t)(sample < 0 ? -sample : sample);
+    sum += size * size;
   }
   const view window = window_of(stream);
   stream->has_sound = has_sound(&window);
