@@ -74,6 +74,7 @@ def run_main(main: Callable[[Sequence[str] | None], int]) -> int:
         Ctrl-C; 141 if the reader closed our output. Other exceptions are bugs and
         propagate.
     """
+    _open_standard_streams()
     program = program_name()
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # during a script's imports
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -93,6 +94,23 @@ def run_main(main: Callable[[Sequence[str] | None], int]) -> int:
         print(f"{program}: stopped", file=sys.stderr)
         return 130
     return EXIT_USER_ERROR
+
+
+def _open_standard_streams() -> None:
+    """Open closed standard streams (`2>&-`) as the null device.
+
+    Otherwise, the next file that is opened would get their descriptor and the messages
+    of C++ libraries.
+    """
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            mode = os.O_WRONLY if descriptor else os.O_RDONLY
+            os.open(os.devnull, mode)  # gets the lowest free descriptor, this one
+        if getattr(sys, name) is None:
+            stream = open(descriptor, "w" if descriptor else "r")  # noqa: SIM115
+            setattr(sys, name, stream)
 
 
 def program_name() -> str:

@@ -205,6 +205,27 @@ def test_the_script_reads_standard_input_and_ends_with_a_status(models_dir, tmp_
     assert bad.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("closed", "status"), [("<&-", 0), ("2>&-", 0), ("<&- >&- 2>&-", 0), (">&-", 0)]
+)
+def test_closed_standard_streams_change_no_answer(models_dir, tmp_path, closed, status):
+    path = write(tmp_path / "a.wav", babble(1.0))
+    words = (sys.executable, SCRIPT, "--model", models_dir / "plain.tflite", "-fn")
+    for word, expected in ((path, status), (tmp_path / "no.wav", 2), ("-", 2)):
+        result = subprocess.run(
+            ["sh", "-c", f'exec "$@" {closed}', "sh", *map(str, words), str(word)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+        assert result.returncode == expected
+        assert "Traceback" not in result.stderr
+        if ">&-" not in closed.replace("2>&-", ""):
+            assert result.stdout.startswith(f"{path}: ") == (word == path)
+        if "2>&-" not in closed:
+            assert result.stderr.count("\n") == (expected != 0)
+
+
 def test_ctrl_c_ends_a_timeline_at_once(models_dir, tmp_path):
     """The current window is finished, not the recording, which takes minutes."""
     path = write(tmp_path / "long.wav", np.tile(babble(10.0), 60))
