@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from utils.audio.decode import ffmpeg_program
+from utils.audio.ffmpeg import ffmpeg_program
 
 FORMATS = {".m4a": "ipod", ".wma": "asf"}  # ffmpeg's names; others are the suffix
 

@@ -13,7 +13,7 @@ import soundfile
 
 from benchmarks.encode import encode
 from hyperparameters import InputError
-from utils.audio.decode import ffmpeg_program
+from utils.audio.ffmpeg import ffmpeg_program
 from utils.audio.wav import read_any, read_wav
 from utils.convert import recordings
 
@@ -133,6 +133,46 @@ def test_a_tree_becomes_the_same_tree_of_mono_wav(
     assert {path.name for path in tmp_path.iterdir()} == {"source", "new"}
 
 
+@pytest.mark.parametrize(
+    ("samples", "subtype", "written"),
+    [
+        (tone(RATE_HZ) / 32_768, "DOUBLE", "PCM_16"),
+        (tone(RATE_HZ) // 160 / 32_768, "FLOAT", "PCM_16"),  # quiet, but 16 bits
+        (np.zeros(4800), "FLOAT", "PCM_16"),
+        (tone(RATE_HZ).astype(float), "FLOAT", "FLOAT"),  # integers
+        (tone(RATE_HZ) / 8000, "FLOAT", "FLOAT"),  # too loud
+        (tone(RATE_HZ) * 10**-4.5 / 16_000, "FLOAT", "FLOAT"),  # -90 dB
+        (tone(RATE_HZ) * 10**-5.0 / 16_000, "PCM_24", "FLOAT"),  # below one step
+        (tone(RATE_HZ) * 1e-9 + 0.1, "DOUBLE", "FLOAT"),  # an offset hides the level
+    ],
+)
+def test_float_is_written_where_16_bits_would_lose(
+    empty: Converter, samples: npt.NDArray[np.floating], subtype: str, written: str
+) -> None:
+    empty.source.mkdir()
+    soundfile.write(empty.source / "a.wav", samples, RATE_HZ, subtype)
+    stored, _ = soundfile.read(empty.source / "a.wav")
+    counts, messages = empty.run()
+    assert counts == (1, 0, 0, 0)
+    assert soundfile.info(empty.target / "a.wav").subtype == written
+    found, _ = soundfile.read(empty.target / "a.wav")
+    step = 2**-16 if written == "PCM_16" else 1e-7 * np.abs(stored).max()
+    np.testing.assert_allclose(found, stored, rtol=0, atol=step)
+    line = f"converted: {empty.source}/a.wav: written as 32-bit float, because 16 bits"
+    assert messages.startswith(line) == (written == "FLOAT")
+    assert empty.counts() == (0, 1, 0, 0)
+
+
+def test_channels_that_cancel_each_other_are_reported(empty: Converter) -> None:
+    both = np.stack([tone(RATE_HZ), -tone(RATE_HZ)], axis=1)
+    write(empty.source / "a.wav", both, RATE_HZ)
+    counts, messages = empty.run()
+    assert counts == (1, 0, 0, 0)
+    assert "a.wav: its channels cancel each other: only channel 1 is used" in messages
+    found, _ = soundfile.read(empty.target / "a.wav", dtype="int16")
+    np.testing.assert_array_equal(found, tone(RATE_HZ))
+
+
 def test_names_and_rates_are_free(empty: Converter) -> None:
     for name in ODD_NAMES:
         write(empty.source / name, tone(8_000), 8_000)
@@ -163,7 +203,7 @@ def test_failures_are_named_and_the_rest_is_done(
         "8k.wav": "would become the same 8k.wav as .*8k.flac; rename one",
         "broken.wav": "cannot be read as audio",
         "cut.wav": "truncated",
-        "cut video.mp4": "cannot be read as audio",
+        "cut video.mp4": "is truncated",
         "cut avi.avi": "truncated",
         "cut mkv.mkv": r"cannot be read as audio \(ffmpeg",
         "empty.mp3": "is empty",
@@ -229,7 +269,7 @@ def test_a_wav_that_this_program_did_not_convert_is_not_kept(
 def test_a_stopped_conversion_leaves_no_half_file(
     converter: Converter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def half(path: Path, rate_hz: int) -> object:
+    def half(*_: object) -> object:
         yield from [np.zeros(100)]
         raise KeyboardInterrupt
 

@@ -56,7 +56,9 @@ def test_ordered_map_reads_no_further_than_it_must():
         ([0.5], "must last at least 64 ms, got 0.0625 ms"),
         ([0.5] * 1023, "must last at least 64 ms, got 63.9 ms"),
         ([0.0] * 2000, "is silent throughout"),
+        ([0.5] * 2000, "is silent throughout"),  # an offset, not sound
         ([0.5] * 2000 + [0.0] * 40_000 + [0.5] * 2000, "its centre 1 s are silent"),
+        ([0.5] * 2000 + [0.1] * 40_000 + [0.5] * 2000, "its centre 1 s are silent"),
         ([0.5] * 2000 + [float("nan")], "holds NaN or infinite samples"),
         ([], "contains no samples"),
     ],

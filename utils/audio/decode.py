@@ -1,94 +1,80 @@
 """Decode any audio or video file to mono blocks at one rate, in constant memory.
 
-libsndfile (`soundfile`) reads the formats it knows: WAV of any width, FLAC, OGG, MP3.
-Others come through a pipe from ffmpeg: the system's, or else the binary of the
-`imageio-ffmpeg` wheel. `soxr` resamples. Each is imported only when a file needs it.
+`utils.audio.native` reads what libsndfile decodes completely, `utils.audio.ffmpeg` all
+else. `soxr` resamples. Each is imported only when a file needs it.
 """
 
-import codecs
 import contextlib
 import itertools
-import os
-import shutil
 import stat
-import struct
-import subprocess
-import tempfile
 from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
-from typing import IO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from hyperparameters import InputError
+from utils.audio.native import Native, native_blocks, open_native, refuse_fault
 from utils.cli import printable
 
 FloatArray = npt.NDArray[np.floating]
 
-BLOCK_VALUES = 262_144  # samples times channels read at once: 2 MiB of float64
-# Programs that write WAV to a pipe state these lengths or more: SoX 0x7FFFF000, arecord
-# 0x7FFFFF00, ffmpeg 0xFFFFFFFF. So a truncated file of 2 GiB cannot be recognised.
-STREAMED_BYTES = 0x7FFF_F000
-RATES_HZ = (2_000, 768_000)  # other rates mean a damaged header
-MAX_CHANNELS = 64
-# Beginnings of texts that make ffmpeg open other files or wait for them: HLS, ffconcat
-# and the XML of DASH. No sound file begins like this.
-PLAYLIST_STARTS = (b"#EXTM3U", b"ffconcat", b"<")
-# Magic, data offset, bytes, encoding, rate in Hz, channels
-AU_HEADER = struct.Struct(">4s5I")
-AU_FLOAT32 = 6
+KEPT_VALUES = 4_000_000  # 32 MiB; longer files of several channels are decoded twice
+# Unrelated channels lose 3 dB in the mean of two. If it loses 10 dB more, they cancel
+# each other, as when one wire of a cable is reversed.
+CANCELLED_SHARE = 0.1
+LFS_START = b"version https://git-lfs.github.com/spec/"
 
 
-class NoSoundError(InputError):
-    """The file is whole but has no sound track."""
-
-
-class Native(NamedTuple):
-    """Part of a file at its own rate: samples (frames, channels), float64."""
-
-    rate_hz: int
-    samples: FloatArray
-
-
-def blocks(path: Path, sample_rate_hz: int) -> Iterator[FloatArray]:
+def blocks(
+    path: Path, sample_rate_hz: int, notes: list[str] | None = None
+) -> Iterator[FloatArray]:
     """Decode a file to mono at one rate, block by block.
 
     Args:
-        path: Audio file, or video, of which the first sound track is decoded.
+        path: Audio file, or video, of which the first sound track with sound is used.
         sample_rate_hz: Rate of the blocks; a file at another rate is resampled (soxr,
             HQ).
+        notes: Gets a line if not all tracks or channels are used.
 
     Yields:
-        (samples,), float64, not empty; the mean over channels.
+        (samples,), float64, not empty; the mean over channels, or one channel
+        if they cancel each other; zeros if all samples are equal.
 
     Raises:
-        InputError: The file is missing, unreadable, not audio or truncated, or holds
-            NaN or infinite samples; one line that names the file.
+        InputError: The file is missing, unreadable, not audio, truncated or joined
+            from several files, or holds NaN or infinite samples; one line that names
+            the file.
     """
     check_file(path)
-    with contextlib.closing(_native_blocks(path)) as native:
+    refuse_fault(path)
+    notes = [] if notes is None else notes
+    with contextlib.closing(_native(path, notes)) as native:
         first = next(native, None)
         if first is None:
             return
-        converted = _mono(itertools.chain([first], native), printable(path))
+        whole = itertools.chain([first], native)
+        mixed = _mixed(whole, path, notes) if first.samples.shape[1] > 1 else whole
+        mono = _constant_as_zeros(_mono(mixed, printable(path)))
         if first.rate_hz != sample_rate_hz:
-            converted = _resampled(converted, first.rate_hz, sample_rate_hz)
-        yield from (block for block in converted if block.size)
+            mono = _resampled(mono, first.rate_hz, sample_rate_hz)
+        yield from (block for block in mono if block.size)
 
 
 def check_file(path: Path) -> None:
     """Check that a path is a readable regular file with content.
 
     Raises:
-        InputError: It is missing, a directory, not a regular file, not readable or
-            empty.
+        InputError: It is missing, a directory, not a regular file, not readable,
+            empty, or a pointer that git-lfs has not replaced.
     """
     name = printable(path)
+    start = b""
     try:
         kind = path.stat()
         if stat.S_ISREG(kind.st_mode):
-            path.open("rb").close()
+            with path.open("rb") as file:
+                start = file.read(len(LFS_START))
     except FileNotFoundError as error:
         raise InputError(f"{name}: no such file") from error
     except PermissionError as error:
@@ -101,6 +87,8 @@ def check_file(path: Path) -> None:
         raise InputError(f"{name}: is not a regular file; pipe it into `-fn -`")
     if kind.st_size == 0:
         raise InputError(f"{name}: is empty (0 bytes)")
+    if start == LFS_START:
+        raise InputError(f"{name}: is a git-lfs pointer; type `git lfs pull` there")
 
 
 def _reason(error: OSError | ValueError) -> str:
@@ -108,143 +96,58 @@ def _reason(error: OSError | ValueError) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-def _native_blocks(path: Path) -> Generator[Native, None, None]:
+def _native(path: Path, notes: list[str]) -> Generator[Native, None, None]:
     """The file's blocks at its own rate."""
-    import soundfile
-
-    try:
-        file = soundfile.SoundFile(name_for_soundfile(path))
-    except (soundfile.LibsndfileError, OSError, TypeError):  # TypeError: `*.raw`
-        yield from _ffmpeg_blocks(path)
+    file = open_native(path)
+    if file is not None:
+        yield from native_blocks(file, printable(path))
         return
-    with file:
-        check_format(file.samplerate, file.channels, printable(path))
-        frames, read = BLOCK_VALUES // file.channels, 0
-        while True:
-            try:
-                block = file.read(frames, dtype="float64", always_2d=True)
-            except (soundfile.LibsndfileError, OSError) as error:
-                raise InputError(f"{printable(path)}: is damaged ({error})") from error
-            if not len(block):
-                break
-            read += len(block)
-            yield Native(file.samplerate, block)
-        # The length that an MP3 without an index states is only an estimate.
-        is_short = file.format != "MP3" and read < file.frames
-        if is_short or is_truncated_riff(path):
-            raise InputError(
-                f"{printable(path)}: truncated, the header promises more samples"
-            )
+    from utils.audio.ffmpeg import ffmpeg_blocks
+
+    yield from ffmpeg_blocks(path, notes)
 
 
-def name_for_soundfile(path: Path) -> bytes | str:
-    """A path as bytes, because names need not be UTF-8; on Windows as text."""
-    return str(path) if os.name == "nt" else os.fsencode(path)
+class _Powers:
+    """Power of each channel and of their mean, without constant offsets."""
+
+    def __init__(self, channels: int) -> None:
+        self.count = 0
+        self.sums = np.zeros(channels + 1)
+        self.squares = np.zeros(channels + 1)
+
+    def add(self, samples: FloatArray) -> None:
+        """Measure a block, (frames, channels)."""
+        both = np.column_stack([samples, samples.mean(axis=1)])
+        self.count += len(both)
+        self.sums += both.sum(axis=0)
+        self.squares += np.square(both).sum(axis=0)
+
+    def used_channel(self) -> int | None:
+        """The first loud channel if the channels cancel each other, else None."""
+        *channels, mean = self.squares / self.count - (self.sums / self.count) ** 2
+        if mean < CANCELLED_SHARE * sum(channels) / len(channels) ** 2:
+            return int(np.argmax(np.array(channels) > max(channels) / 2))
+        return None
 
 
-def check_format(rate_hz: int, channels: int, name: str) -> None:
-    """Refuse impossible rates and channel counts, which damaged headers hold."""
-    low_hz, high_hz = RATES_HZ
-    if not low_hz <= rate_hz <= high_hz:
-        raise InputError(
-            f"{name}: the rate must be {low_hz} to {high_hz} Hz, its header "
-            f"states {rate_hz}"
+def _mixed(native: Iterator[Native], path: Path, notes: list[str]) -> Iterator[Native]:
+    """Reduce channels that cancel each other to one."""
+    kept: list[Native] = []
+    powers, values = None, 0
+    with np.errstate(over="ignore", invalid="ignore"):  # refused later
+        for block in native:
+            powers = powers or _Powers(block.samples.shape[1])
+            powers.add(block.samples)
+            values += block.samples.size
+            kept = [*kept, block] if values <= KEPT_VALUES else []
+        channel = powers.used_channel() if powers else None
+    if channel is not None:
+        notes.append(
+            f"its channels cancel each other: only channel {channel + 1} is used"
         )
-    if not 1 <= channels <= MAX_CHANNELS:
-        raise InputError(
-            f"{name}: must have 1 to {MAX_CHANNELS} channels, its header "
-            f"states {channels}"
-        )
-
-
-def _ffmpeg_blocks(path: Path) -> Iterator[Native]:
-    """As `_native_blocks`, through ffmpeg, which writes AU into a pipe."""
-    if is_truncated_riff(path):
-        raise InputError(f"{printable(path)}: truncated, the header promises more")
-    if _is_playlist(path):
-        raise InputError(
-            f"{printable(path)}: is a playlist or another text; give the recordings "
-            "themselves"
-        )
-    command = [ffmpeg_program(printable(path)), "-v", "error", "-nostdin", "-xerror"]
-    command += ["-protocol_whitelist", "file"]  # no network
-    command += ["-i", f"file:{path}", "-map", "0:a:0"]
-    command += ["-f", "au", "-c:a", "pcm_f32be", "pipe:1"]
-    with (
-        tempfile.TemporaryFile() as messages,
-        subprocess.Popen(
-            [os.fsencode(word) for word in command],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=messages,
-        ) as process,
-    ):
-        try:
-            assert process.stdout is not None
-            yield from _au_blocks(process.stdout, printable(path))
-            status = process.wait()
-        finally:
-            process.kill()
-        messages.seek(0)
-        text = messages.read().decode(errors="replace")
-        if status or "File ended prematurely" in text:  # status 0 for a cut MKV
-            raise _ffmpeg_error(path, text)
-
-
-def _is_playlist(path: Path) -> bool:
-    """Whether a file is a text that names recordings."""
-    with path.open("rb") as file:
-        start = file.read(256)
-    return start.removeprefix(codecs.BOM_UTF8).lstrip().startswith(PLAYLIST_STARTS)
-
-
-def _ffmpeg_error(path: Path, messages: str) -> InputError:
-    """The last line of ffmpeg's messages as an error."""
-    if "matches no streams" in messages:
-        return NoSoundError(f"{printable(path)}: has no sound track")
-    lines = messages.strip().splitlines()
-    reason = printable(lines[-1].rsplit(": ", 1)[-1]) if lines else "no reason given"
-    return InputError(f"{printable(path)}: cannot be read as audio (ffmpeg: {reason})")
-
-
-def _au_blocks(pipe: IO[bytes], name: str) -> Iterator[Native]:
-    """Parse the AU stream that ffmpeg writes."""
-    header = pipe.read(AU_HEADER.size)
-    if len(header) < AU_HEADER.size:
-        return  # ffmpeg failed; the caller sees its status
-    _, offset, _, encoding, rate_hz, channels = AU_HEADER.unpack(header)
-    if encoding != AU_FLOAT32:
-        raise InputError(f"{name}: ffmpeg sent AU encoding {encoding}, not float32")
-    check_format(rate_hz, channels, name)
-    pipe.read(offset - AU_HEADER.size)
-    frame_bytes = 4 * channels
-    while data := pipe.read(BLOCK_VALUES // channels * frame_bytes):
-        whole = len(data) // frame_bytes * frame_bytes
-        values = np.frombuffer(data[:whole], ">f4").astype(np.float64)
-        yield Native(rate_hz, values.reshape(-1, channels))
-
-
-def ffmpeg_program(name: str) -> str:
-    """Path of the system's ffmpeg, or else of the imageio-ffmpeg wheel's.
-
-    Args:
-        name: The file to decode, for the message.
-
-    Raises:
-        InputError: Neither is installed.
-    """
-    if found := shutil.which("ffmpeg"):
-        return found
-    try:
-        import imageio_ffmpeg
-
-        program: str = imageio_ffmpeg.get_ffmpeg_exe()
-    except (ImportError, RuntimeError) as error:
-        raise InputError(
-            f"{name}: libsndfile cannot read it and ffmpeg is missing; install "
-            "ffmpeg or `pip install imageio-ffmpeg`"
-        ) from error
-    return program
+    for block in kept or _native(path, []):
+        used = slice(None) if channel is None else slice(channel, channel + 1)
+        yield Native(block.rate_hz, block.samples[:, used])
 
 
 def _mono(native: Iterable[Native], name: str) -> Iterator[FloatArray]:
@@ -258,6 +161,23 @@ def _mono(native: Iterable[Native], name: str) -> Iterator[FloatArray]:
         yield mono
 
 
+def _constant_as_zeros(mono: Iterator[FloatArray]) -> Iterator[FloatArray]:
+    """The same blocks; zeros if all samples of the file are equal.
+
+    Such a file is an offset without sound, which normalising would make loud.
+    """
+    lead: list[FloatArray] = []
+    for block in mono:
+        first = lead[0][0] if lead else block[:1]
+        if (block != first).any():
+            yield from lead
+            yield block
+            yield from mono
+            return
+        lead.append(np.broadcast_to(block[:1], block.shape))  # takes no memory
+    yield from (np.broadcast_to(0.0, block.shape) for block in lead)
+
+
 def _resampled(
     mono: Iterator[FloatArray], rate_hz: int, wanted_hz: int
 ) -> Iterator[FloatArray]:
@@ -266,29 +186,5 @@ def _resampled(
 
     stream = soxr.ResampleStream(rate_hz, wanted_hz, 1, dtype="float64", quality="HQ")
     for block in mono:
-        yield stream.resample_chunk(block)
+        yield stream.resample_chunk(np.ascontiguousarray(block))
     yield stream.resample_chunk(np.empty(0), last=True)
-
-
-def is_truncated_riff(path: Path) -> bool:
-    """Whether a WAV or AVI file is shorter than its header states.
-
-    libsndfile and ffmpeg accept such files silently.
-    """
-    with path.open("rb") as file:
-        head = file.read(12)
-        size = file.seek(0, 2)
-        if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
-            return int.from_bytes(head[4:8], "little") + 8 > size
-        if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
-            return False
-        position = 12
-        while position + 8 <= size:
-            file.seek(position)
-            chunk = file.read(8)
-            length = int.from_bytes(chunk[4:8], "little")
-            if chunk[:4] == b"data":
-                is_streamed = length == 0 or length >= STREAMED_BYTES
-                return not is_streamed and position + 8 + length > size
-            position += 8 + length + length % 2
-        return False  # no chunk of samples where one should begin

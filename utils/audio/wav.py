@@ -9,7 +9,9 @@ import numpy.typing as npt
 import soundfile
 
 from hyperparameters import InputError
-from utils.audio.decode import blocks, is_truncated_riff, name_for_soundfile
+from utils.audio.containers import TRUNCATED
+from utils.audio.decode import blocks, check_file
+from utils.audio.native import open_native, refuse_fault
 from utils.cli import printable
 
 PCM16_SCALE = 32768.0  # soundfile and tf.audio.decode_wav divide 16-bit samples by it
@@ -30,25 +32,27 @@ def read_wav(path: Path, sample_rate_hz: int) -> npt.NDArray[np.float64]:
         InputError: The file is unreadable, truncated, not mono, at another rate or
             silent, or holds NaN; one line that names it.
     """
-    try:
-        with soundfile.SoundFile(name_for_soundfile(path)) as file:
-            rate_hz, channels, promised = file.samplerate, file.channels, file.frames
+    name = printable(path)
+    check_file(path)
+    refuse_fault(path)
+    file = open_native(path)
+    if file is None:
+        raise InputError(f"{name}: cannot be read as audio; must be a mono WAV file")
+    with file:
+        rate_hz, channels, promised = file.samplerate, file.channels, file.frames
+        try:
             samples = file.read(dtype="float64", always_2d=True)
-    except (soundfile.LibsndfileError, OSError, TypeError) as error:  # last: `*.raw`
-        raise InputError(
-            f"{printable(path)}: cannot be read as audio ({error})"
-        ) from error
+        except (soundfile.LibsndfileError, OSError) as error:
+            raise InputError(f"{name}: is damaged ({error})") from error
     if rate_hz != sample_rate_hz or channels != 1:
         raise InputError(
-            f"{printable(path)}: must be mono at {sample_rate_hz} Hz, got {channels} "
+            f"{name}: must be mono at {sample_rate_hz} Hz, got {channels} "
             f"channel(s) at {rate_hz} Hz; convert with "
             "`python -m utils.convert.recordings`"
         )
-    if len(samples) < promised or is_truncated_riff(path):
-        raise InputError(
-            f"{printable(path)}: truncated, the header promises more samples"
-        )
-    return check_samples(samples[:, 0], printable(path))
+    if len(samples) < promised:
+        raise InputError(f"{name}: {TRUNCATED}")
+    return check_samples(samples[:, 0], name)
 
 
 def read_any(path: Path, sample_rate_hz: int) -> npt.NDArray[np.float64]:
@@ -74,13 +78,15 @@ def check_samples(
     """Return the samples of a recording that can be classified.
 
     Raises:
-        InputError: No samples, NaN or infinite samples, or only zeros.
+        InputError: No samples, NaN or infinite samples, or only one value.
     """
     if samples.size == 0:
         raise InputError(f"{name}: holds no samples")
-    if not np.isfinite(samples).all():
+    with np.errstate(over="ignore"):
+        is_sound = np.isfinite(samples.astype(np.float32)).all()
+    if not is_sound:
         raise InputError(f"{name}: holds NaN or infinite samples")
-    if not samples.any():
+    if (samples == samples[0]).all():  # zeros, or an offset without sound
         raise InputError(f"{name}: is silent throughout")
     return samples
 

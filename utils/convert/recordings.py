@@ -1,10 +1,11 @@
-"""Convert a folder tree of recordings and videos to 16 kHz mono 16-bit WAV.
+"""Convert a folder tree of recordings and videos to 16 kHz mono WAV.
 
     python -m utils.convert.recordings SOURCE TARGET [--sample_rate_hz 16000]
 
 The target gets the same tree; of a video, the first sound track is written. The sources
 are only read. `utils.audio.decode` decodes and resamples, so the network gets the same
-samples from a converted file as from its source.
+samples from a converted file as from its source. Samples have 16 bits, or 32-bit float
+if 16 bits would clip them or round too much, which a line reports.
 """
 
 import argparse
@@ -12,34 +13,35 @@ import functools
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import soundfile
 from tqdm import tqdm
 
 from hyperparameters import InputError
-from utils.audio.decode import (
-    NoSoundError,
-    blocks,
-    is_truncated_riff,
-    name_for_soundfile,
-)
+from utils.audio.containers import fault
+from utils.audio.decode import blocks
+from utils.audio.ffmpeg import NoSoundError
 from utils.audio.find import SUFFIXES, audio_files
+from utils.audio.native import name_for_soundfile
 from utils.audio.wav import PCM16_SCALE
 from utils.cli import Parser, describe, one_line, printable, run_main
 from utils.files import locked, remove_parts, write_atomic
 
 MAX_WAV_BYTES = 2**32 - 2**10  # of samples; sizes in a WAV's header have 32 bits
+SAMPLE_BYTES = 4  # of 32-bit float
+LOST_SHARE = 1e-5  # of the power: 50 dB between the sound and what 16 bits lose
 STATUSES = ("converted", "kept", "without sound", "failed")
 
 
 class Outcome(NamedTuple):
-    """What happened to one file: one of STATUSES, and the reason if not converted."""
+    """What happened to one file: one of STATUSES, and a reason or a note."""
 
     source: Path
     status: str
@@ -118,8 +120,13 @@ def _convert(source: Path, output: Path | str, sample_rate_hz: int) -> Outcome:
         if _is_conversion(output, origin, sample_rate_hz):
             return Outcome(source, "kept")
         remove_parts(output)
+        notes: list[str] = []
         write = functools.partial(
-            _write_wav, source=source, origin=origin, sample_rate_hz=sample_rate_hz
+            _write_wav,
+            source=source,
+            origin=origin,
+            sample_rate_hz=sample_rate_hz,
+            notes=notes,
         )
         write_atomic(output, write)
     except NoSoundError as error:
@@ -129,7 +136,8 @@ def _convert(source: Path, output: Path | str, sample_rate_hz: int) -> Outcome:
     except OSError as error:
         reason = f"{printable(source)}: {printable(describe(error))}"
         return Outcome(source, "failed", reason)
-    return Outcome(source, "converted")
+    note = f"{printable(source)}: {'; '.join(notes)}" if notes else ""
+    return Outcome(source, "converted", note)
 
 
 def _origin(source: Path) -> str:
@@ -148,30 +156,67 @@ def _is_conversion(output: Path, origin: str, sample_rate_hz: int) -> bool:
             is_same = (file.samplerate, file.comment) == (sample_rate_hz, origin)
     except soundfile.LibsndfileError:
         return False
-    return is_same and not is_truncated_riff(output)
+    return is_same and fault(output) is None
 
 
 def _write_wav(
-    file: BinaryIO, *, source: Path, origin: str, sample_rate_hz: int
+    file: BinaryIO,
+    *,
+    source: Path,
+    origin: str,
+    sample_rate_hz: int,
+    notes: list[str],
 ) -> None:
-    """Write 16-bit mono with the origin as comment; 16-bit samples stay as they are."""
-    frames = 0
-    with soundfile.SoundFile(
-        file, "w", sample_rate_hz, channels=1, subtype="PCM_16", format="WAV"
-    ) as writer:
-        writer.comment = origin
-        for block in blocks(source, sample_rate_hz):
-            frames += len(block)
-            if 2 * frames > MAX_WAV_BYTES:
-                raise InputError(
-                    f"{printable(source)}: would be too long for a WAV file (4 GiB); "
-                    "cut it"
-                )
-            rounded = np.rint(block * PCM16_SCALE)
-            clipped = np.clip(rounded, -PCM16_SCALE, PCM16_SCALE - 1)
-            writer.write(clipped.astype(np.int16))
+    """Write mono WAV with the origin as comment; 16-bit samples stay as they are."""
+    stream = functools.partial(blocks, source, sample_rate_hz)
+    with _open_wav(file, origin, sample_rate_hz, "PCM_16") as writer:
+        loses = _write_16_bit(writer, stream(notes), printable(source))
+    if loses:
+        notes.append(
+            "written as 32-bit float, because 16 bits would clip it or round too much"
+        )
+        file.seek(0)
+        file.truncate()
+        with _open_wav(file, origin, sample_rate_hz, "FLOAT") as writer:
+            for block in stream():
+                writer.write(block)
+
+
+def _open_wav(
+    file: BinaryIO, origin: str, sample_rate_hz: int, subtype: str
+) -> soundfile.SoundFile:
+    """A writer of mono WAV with a comment."""
+    writer = soundfile.SoundFile(
+        file, "w", sample_rate_hz, channels=1, subtype=subtype, format="WAV"
+    )
+    writer.comment = origin
+    return writer
+
+
+def _write_16_bit(
+    writer: soundfile.SoundFile, stream: Iterable[npt.NDArray[np.floating]], name: str
+) -> bool:
+    """Write samples as 16 bits; return whether too much is lost by that.
+
+    Raises:
+        InputError: There are no samples, or too many.
+    """
+    frames, total, power, lost = 0, 0.0, 0.0, 0.0
+    for block in stream:
+        frames += len(block)
+        if SAMPLE_BYTES * frames > MAX_WAV_BYTES:
+            raise InputError(
+                f"{name}: would be too long for a WAV file (4 GiB); cut it"
+            )
+        rounded = np.rint(block * PCM16_SCALE)
+        clipped = np.clip(rounded, -PCM16_SCALE, PCM16_SCALE - 1)
+        writer.write(clipped.astype(np.int16))
+        total += float(block.sum())
+        power += float(np.square(block).sum())
+        lost += float(np.square(block - clipped / PCM16_SCALE).sum())
     if not frames:
-        raise InputError(f"{printable(source)}: holds no samples")
+        raise InputError(f"{name}: holds no samples")
+    return lost > LOST_SHARE * (power - total**2 / frames)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

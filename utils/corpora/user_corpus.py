@@ -3,11 +3,9 @@
 import functools
 from pathlib import Path
 
-import soundfile
-
 from hyperparameters import InputError
-from utils.audio.decode import name_for_soundfile
 from utils.audio.find import is_hidden, is_recording, visible_files
+from utils.audio.native import format_of
 from utils.corpora import MODULES, Corpus, corpus_by_name
 from utils.corpora.csv_manifest import read_csv
 from utils.corpora.manifest import Manifest, Utterance
@@ -144,19 +142,12 @@ def conversion_line(manifest: Manifest, sample_rate_hz: int) -> str:
         The line; empty if every file is a mono WAV at that rate.
     """
     wanted = ("WAV", sample_rate_hz, 1)
-    count = sum(_format(utterance.path) != wanted for utterance in manifest.utterances)
+    count = sum(
+        format_of(utterance.path) != wanted for utterance in manifest.utterances
+    )
     if not count:
         return ""
     return (
         f"{manifest.corpus}: {count} of {len(manifest.utterances)} files are converted "
         f"to {sample_rate_hz} Hz mono when they are read"
     )
-
-
-def _format(path: Path) -> tuple[str, int, int] | None:
-    """Format, rate in Hz and channels; None if only ffmpeg can read the file."""
-    try:
-        info = soundfile.info(name_for_soundfile(path))
-    except (soundfile.LibsndfileError, TypeError):  # TypeError: `*.raw`
-        return None
-    return info.format, info.samplerate, info.channels

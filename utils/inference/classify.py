@@ -121,11 +121,12 @@ def ordered_map(
 
 
 class RecordingStats:
-    """Length, silence and bandwidth of a recording, measured block by block."""
+    """Length, silence, bandwidth and decoder's notes, measured block by block."""
 
     def __init__(self, sample_rate_hz: int) -> None:
         self.samples = 0
         self.has_sound = False
+        self.notes: list[str] = []  # of the decoder
         self._rate_hz = sample_rate_hz
         self._bandwidth = Bandwidth(sample_rate_hz)
 
@@ -164,12 +165,13 @@ class RecordingStats:
         if not self.has_sound:
             raise InputError(f"{name}: is silent throughout")
 
-    def bandwidth_notes(self, front_end: FrontEnd) -> tuple[str, ...]:
-        """A note if the upper frequency band is empty."""
+    def all_notes(self, front_end: FrontEnd) -> tuple[str, ...]:
+        """The decoder's notes, and one if the upper frequency band is empty."""
         found_hz, wanted_hz = self.bandwidth_hz, needed_hz(front_end)
         if found_hz is None or found_hz >= wanted_hz:
-            return ()
+            return tuple(self.notes)
         return (
+            *self.notes,
             f"sound reaches only {found_hz / 1000:.1f} kHz, but the model expects "
             f"{wanted_hz / 1000:.1f} kHz (telephone or lossy coding): the answer "
             "is unreliable",
@@ -196,7 +198,7 @@ def classify_centre(path: Path, name: str, models: ModelPerThread) -> Answer:
             f"{name}: its centre {front_end.duration_s:g} s are silent; --windows "
             "classifies all of it"
         )
-    notes = stats.bandwidth_notes(front_end)
+    notes = stats.all_notes(front_end)
     if stats.samples > MUCH_LEFT_OUT * front_end.duration_samples:
         notes += (
             f"only the centre {front_end.duration_s:g} s of {stats.duration_s:.1f} s "
@@ -216,7 +218,7 @@ def _centre(path: Path, front_end: FrontEnd, stats: RecordingStats) -> FloatArra
     rate_hz, length = front_end.sample_rate_hz, front_end.duration_samples
     limit = max(2 * length, int(MAX_KEPT_S * rate_hz))
     kept: list[FloatArray] = [np.empty(0)]
-    for block in stats.measure(blocks(path, rate_hz)):
+    for block in stats.measure(blocks(path, rate_hz, stats.notes)):
         kept.append(block)
         if stats.samples > limit:
             kept.clear()
@@ -255,7 +257,7 @@ def classify_windows(
     """
     front_end = models.front_end
     stats = RecordingStats(front_end.sample_rate_hz)
-    stream = stats.measure(blocks(path, front_end.sample_rate_hz))
+    stream = stats.measure(blocks(path, front_end.sample_rate_hz, stats.notes))
 
     def classify(window: Window) -> Span:
         return classify_window(models.get(), window)
@@ -271,7 +273,7 @@ def classify_windows(
         probabilities=np.mean(speech, axis=0),
         duration_s=stats.duration_s,
         bandwidth_hz=stats.bandwidth_hz,
-        notes=stats.bandwidth_notes(front_end),
+        notes=stats.all_notes(front_end),
         spans=spans,
     )
 
