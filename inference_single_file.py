@@ -300,7 +300,8 @@ def classify_files(
 ) -> list[Answer | Refusal]:
     """Classify the recordings that `-fn` names, and draw the timeline for `--plot`."""
     jobs = arguments.jobs or usable_cores()
-    with open_sources(arguments.file_name, catalog.MODELS_DIR) as sources:
+    warn = functools.partial(print, file=sys.stderr)
+    with open_sources(arguments.file_name, catalog.MODELS_DIR, warn) as sources:
         if arguments.plot and len(sources) > 1:
             raise InputError(f"--plot draws one recording, got {len(sources)}")
         results = classify_all(sources, models, sliding, jobs)

@@ -1,6 +1,7 @@
 """Recordings are found by the names that the user gives: files, folders, lists."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,41 @@ def test_a_folder_list_and_names_are_found(tmp_path):
     assert found(tmp_path, f"@{tmp_path}/list.txt") == [tmp_path / n for n in names]
 
 
+SUFFIXES = ".3gpp .aifc .WAVE .m4b .mp2 .ts .awb .wv .ac3 .vob .snd .3g2"
+
+
+def test_every_suffix_of_sound_is_found_and_a_line_tells_of_others(tmp_path):
+    names = [f"1{suffix}" for suffix in SUFFIXES.split()]
+    for name in [*names, "notes.txt", "b.jpg", ".hidden", "a\nb"]:
+        (tmp_path / name).write_bytes(b"x")
+    lines: list[str] = []
+    with open_sources([str(tmp_path)], tmp_path, lines.append) as sources:
+        assert sorted(source.path.name for source in sources) == sorted(names)
+    reason = "no sound or video by their suffix"
+    first = f"the first is {tmp_path}/a\\nb"
+    assert lines == [f"{tmp_path}: 3 passed over ({reason}), {first}"]
+
+
+def test_folders_may_be_nested_as_deeply_as_the_system_allows(tmp_path):
+    """Deeper than Python's recursion limit; then longer than a path may be."""
+    home, names = Path.cwd(), ["a"] * 1200
+    try:
+        os.chdir(tmp_path)
+        for name in names:
+            os.mkdir(name)
+            os.chdir(name)
+        Path("1.wav").touch()
+        assert found(tmp_path) == [tmp_path.joinpath(*names, "1.wav")]
+        for name in ["b" * 200] * 10:
+            os.mkdir(name)
+            os.chdir(name)
+        with pytest.raises(InputError, match="holds folders nested too deeply"):
+            found(tmp_path)
+    finally:
+        os.chdir(home)
+        subprocess.run(["rm", "-rf", tmp_path / "a"], check=True)
+
+
 def test_linked_folders_are_searched_and_a_loop_ends(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "real" / "1.flv").write_bytes(b"x")
@@ -33,11 +69,36 @@ def test_linked_folders_are_searched_and_a_loop_ends(tmp_path):
     assert found(tmp_path / "in") == [tmp_path / "in/link/1.flv"]
 
 
-def test_a_list_may_begin_with_a_byte_order_mark(tmp_path):
-    """As Windows editors write it; names that are not UTF-8 are kept."""
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbfa.wav\r\n\xff.wav\r\n",  # Windows editors; a name not in UTF-8
+        b"a.wav;;;\r\n\r\n;;;\r\n\xff.wav;;;\r\n",  # spreadsheets
+        b"a.wav\t\t\n\xff.wav,,\n",
+        b"a.wav  \n\xff.wav\n",
+    ],
+)
+def test_lists_of_editors_and_spreadsheets_are_read(tmp_path, content):
     path = tmp_path / "list.txt"
-    path.write_bytes(b"\xef\xbb\xbfa.wav\r\n\xff.wav\r\n")
+    path.write_bytes(content)
     assert [os.fsencode(path) for path in found(f"@{path}")] == [b"a.wav", b"\xff.wav"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_a_list_in_utf_16_is_read_if_it_says_so(tmp_path, encoding):
+    path = tmp_path / "list.txt"
+    mark = "" if encoding == "utf-16" else "\ufeff"
+    path.write_text(f"{mark}ä.wav;;\nb,.wav\n", encoding=encoding)
+    assert found(f"@{path}") == [Path("ä.wav"), Path("b,.wav")]
+    path.write_bytes("a.wav\n".encode("utf-16-le"))
+    with pytest.raises(InputError, match="the list must be a text in UTF-8"):
+        found(f"@{path}")
+
+
+def test_names_may_end_like_an_empty_cell(tmp_path):
+    (tmp_path / "a.wav;").touch()
+    (tmp_path / "list.txt").write_text(f"{tmp_path}/a.wav;\n")
+    assert found(f"@{tmp_path}/list.txt") == [tmp_path / "a.wav;"]
 
 
 @pytest.mark.parametrize("word", ["empty", "@empty/list.txt", "@nothing"])

@@ -1,21 +1,38 @@
 """Audio and video files in a folder tree, by their suffix."""
 
+import errno
 import os
 from collections.abc import Collection
 from pathlib import Path
 
+from hyperparameters import InputError
+
 # Searched for in folders; a file that the user names may have any suffix or none.
-AUDIO_SUFFIXES = frozenset(
-    {".aac", ".aif", ".aiff", ".amr", ".au", ".flac", ".m4a", ".mka", ".mp3", ".oga"}
-    | {".ogg", ".opus", ".w64", ".wav", ".weba", ".webm", ".wma"}
-    | {".caf"}  # codespell:ignore caf
+SUFFIXES = frozenset(
+    (
+        *(".aac", ".ac3", ".aif", ".aifc", ".aiff", ".amr", ".ape", ".au", ".awb"),
+        *(
+            ".bwf",
+            ".caf",
+            ".dts",
+            ".eac3",
+            ".flac",
+            ".m4a",
+            ".m4b",
+            ".m4r",
+            ".mka",
+        ),
+        *(".mp1", ".mp2", ".mp3", ".mpc", ".mpga", ".nist", ".oga", ".ogg", ".opus"),
+        *(".rf64", ".snd", ".sph", ".spx", ".tta", ".voc", ".w64", ".wav", ".wave"),
+        *(".weba", ".wma", ".wv"),
+        # video
+        *(".3g2", ".3ga", ".3gp", ".3gp2", ".3gpp", ".3gpp2", ".asf", ".avi", ".f4v"),
+        *(".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts"),
+        *(".mxf", ".ogv", ".qt", ".rm", ".ts", ".vob", ".webm", ".wmv"),
+    )
 )
-VIDEO_SUFFIXES = frozenset(
-    {".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"}
-    | {".wmv"}
-)
-SUFFIXES = AUDIO_SUFFIXES | VIDEO_SUFFIXES
 WAV_ONLY = frozenset({".wav"})
+NO_SOUND = "no sound or video by their suffix"
 
 
 def is_hidden(name: str) -> bool:
@@ -28,7 +45,32 @@ def is_recording(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
-def audio_files(folder: Path, suffixes: Collection[str] = SUFFIXES) -> list[Path]:
+def passed_over_line(
+    place: str, names: Collection[Path | str], reason: str
+) -> tuple[str, ...]:
+    """One line: count, reason and first name; none if nothing was passed over."""
+    if not names:
+        return ()
+    first = min(str(name) for name in names)
+    return (f"{place}: {len(names)} passed over ({reason}), the first is {first}",)
+
+
+def recordings(folder: Path) -> tuple[list[Path], tuple[str, ...]]:
+    """The visible recordings in a folder tree, sorted, and a line about other files.
+
+    Args:
+        folder: As for `visible_files`.
+
+    Raises:
+        OSError: A folder cannot be read.
+    """
+    files = visible_files(folder)
+    others = [path for path in files if not is_recording(path)]
+    line = passed_over_line(str(folder), others, NO_SOUND)
+    return [path for path in files if is_recording(path)], line
+
+
+def audio_files(folder: Path, suffixes: Collection[str]) -> list[Path]:
     """The visible files in a folder tree with one of these suffixes, sorted.
 
     Args:
@@ -48,22 +90,40 @@ def visible_files(folder: Path) -> list[Path]:
         folder: Links to folders in it are followed, each folder once.
 
     Raises:
+        InputError: Its folders are nested too deeply for the system.
         OSError: A folder cannot be read.
     """
     found: list[Path] = []
-    seen: set[str] = set()
-    for parent, folders, names in os.walk(folder, onerror=_refuse, followlinks=True):
-        real = os.path.realpath(parent)
-        # False for a link to a visited folder, which may be above the link itself
-        is_new = real not in seen
-        seen.add(real)
-        folders[:] = sorted(n for n in folders if is_new and not is_hidden(n))
-        found += [
-            Path(parent, name) for name in names if is_new and not is_hidden(name)
-        ]
+    seen: set[tuple[int, int]] = set()
+    waiting = [os.fspath(folder)]
+    try:
+        while waiting:
+            parent = waiting.pop()
+            state = os.stat(parent)
+            # False for a link to a visited folder, which may be above the link itself
+            if (state.st_dev, state.st_ino) not in seen:
+                seen.add((state.st_dev, state.st_ino))
+                folders, files = _entries(parent)
+                waiting += reversed(folders)
+                found += files
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise InputError(
+            f"{folder}: holds folders nested too deeply for the system"
+        ) from error
     return sorted(found)
 
 
-def _refuse(error: OSError) -> None:
-    """Raise; without this function `os.walk` skips folders that it cannot read."""
-    raise error
+def _entries(parent: str) -> tuple[list[str], list[Path]]:
+    """The visible folders, sorted, and files in one folder."""
+    folders, files = [], []
+    with os.scandir(parent) as entries:
+        for entry in entries:
+            if is_hidden(entry.name):
+                continue
+            if os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir():
+                folders.append(entry.path)
+            else:
+                files.append(Path(entry.path))
+    return sorted(folders), files

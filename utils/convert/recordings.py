@@ -28,7 +28,7 @@ from hyperparameters import InputError
 from utils.audio.containers import fault
 from utils.audio.decode import blocks
 from utils.audio.ffmpeg import NoSoundError
-from utils.audio.find import SUFFIXES, audio_files
+from utils.audio.find import SUFFIXES, recordings
 from utils.audio.native import name_for_soundfile
 from utils.audio.wav import PCM16_SCALE
 from utils.cli import Parser, describe, one_line, printable, run_main
@@ -65,11 +65,13 @@ def convert_tree(source: Path, target: Path, sample_rate_hz: int) -> list[Outcom
         OSError: A folder cannot be read or written.
     """
     _check_arguments(source, target, sample_rate_hz)
-    files = audio_files(source)
+    files, passed_over = recordings(source)
     if not files:
         raise InputError(
             f"{source}: holds nothing to convert, no {', '.join(sorted(SUFFIXES))}"
         )
+    for line in passed_over:
+        print(printable(line), file=sys.stderr)
     with locked(target / "conversion"), ThreadPoolExecutor(os.cpu_count()) as pool:
         outputs = _plan(files, source, target)
         outcomes = pool.map(_convert, files, outputs, repeat(sample_rate_hz))

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hyperparameters import InputError
-from utils.audio.find import WAV_ONLY, audio_files
+from utils.audio.find import WAV_ONLY, audio_files, passed_over_line
 from utils.corpora.manifest import Manifest, Utterance
-from utils.corpora.reading import compare_counts, passed_over_line
+from utils.corpora.reading import compare_counts
 
 
 def _stem(path: Path) -> str:

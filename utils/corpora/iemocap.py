@@ -14,10 +14,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from hyperparameters import InputError
-from utils.audio.find import WAV_ONLY, audio_files, is_hidden
+from utils.audio.find import WAV_ONLY, audio_files, is_hidden, passed_over_line
 from utils.corpora import Corpus
 from utils.corpora.manifest import Manifest, Utterance
-from utils.corpora.reading import compare_counts, passed_over_line
+from utils.corpora.reading import compare_counts
 
 CODES = ("ang", "dis", "exc", "fea", "fru", "hap", "neu", "oth", "sad", "sur", "xxx")
 LABEL_OF_CODE = {

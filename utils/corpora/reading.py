@@ -5,8 +5,7 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 
 from hyperparameters import InputError
 from utils.corpora.manifest import Utterance
@@ -26,16 +25,6 @@ def is_safe_name(name: object) -> bool:
     # Unicode's categories L*, M*, N*: letters, marks, digits
     shape = "".join("a" if unicodedata.category(c)[0] in "LMN" else c for c in name)
     return re.fullmatch(r"a(?:[a_ .+-]*[a_+-])?", shape) is not None
-
-
-def passed_over_line(
-    corpus: str, names: Collection[Path | str], reason: str
-) -> tuple[str, ...]:
-    """One warning: count, reason and first name; none if nothing was passed over."""
-    if not names:
-        return ()
-    first = min(str(name) for name in names)
-    return (f"{corpus}: {len(names)} passed over ({reason}), the first is {first}",)
 
 
 def compare_counts(

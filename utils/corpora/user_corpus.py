@@ -4,7 +4,12 @@ import functools
 from pathlib import Path
 
 from hyperparameters import InputError
-from utils.audio.find import is_hidden, is_recording, visible_files
+from utils.audio.find import (
+    is_hidden,
+    is_recording,
+    passed_over_line,
+    visible_files,
+)
 from utils.audio.native import format_of
 from utils.corpora import MODULES, Corpus, corpus_by_name
 from utils.corpora.csv_manifest import read_csv
@@ -14,7 +19,6 @@ from utils.corpora.reading import (
     check_classes,
     count_line,
     is_safe_name,
-    passed_over_line,
     unique_ids,
 )
 

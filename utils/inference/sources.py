@@ -1,20 +1,24 @@
 """Find the recordings that the user names: files, folders, lists, standard input."""
 
+import codecs
 import contextlib
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from hyperparameters import InputError
-from utils.audio.find import SUFFIXES, audio_files
+from utils.audio.find import SUFFIXES, recordings
 from utils.cli import printable
 
 STDIN_NAME = "-"
 LIST_SIGN = "@"
+UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # Windows writes them
+EMPTY_CELLS = ";,\t "  # at the end of lines, if a spreadsheet wrote the list
+Warn = Callable[[str], object]
 
 
 class Source(NamedTuple):
@@ -25,13 +29,16 @@ class Source(NamedTuple):
 
 
 @contextlib.contextmanager
-def open_sources(words: Sequence[str], fallback_dir: Path) -> Iterator[list[Source]]:
+def open_sources(
+    words: Sequence[str], fallback_dir: Path, warn: Warn = lambda _: None
+) -> Iterator[list[Source]]:
     """Find the recordings that command-line words name.
 
     Args:
         words: Each a file, a folder (searched to any depth), `@list.txt` (one file or
             folder per line), or `-` for standard input.
         fallback_dir: Second folder to look in for a file that does not exist.
+        warn: Called with a line about each folder that holds other files, too.
 
     Yields:
         The recordings; those of a folder sorted by path. Missing files are included;
@@ -48,46 +55,57 @@ def open_sources(words: Sequence[str], fallback_dir: Path) -> Iterator[list[Sour
                 sources.append(Source("stdin", stack.enter_context(_spooled_stdin())))
             elif word.startswith(LIST_SIGN):
                 for line in _read_list(Path(word[1:])):
-                    sources += _find(line, fallback_dir)
+                    sources += _find(line, fallback_dir, warn)
             else:
-                sources += _find(word, fallback_dir)
+                sources += _find(word, fallback_dir, warn)
         yield sources
 
 
-def _find(word: str, fallback_dir: Path) -> list[Source]:
+def _find(word: str, fallback_dir: Path, warn: Warn) -> list[Source]:
     """One file, or all recordings in a folder."""
     path, beside = Path(word), fallback_dir / word
     if os.path.isdir(path):  # unlike pathlib, no exception for impossible names
-        return _search(path)
+        return _search(path, warn)
     if not os.path.exists(path) and os.path.isfile(beside):
         path = beside
     return [Source(printable(path), path)]
 
 
-def _search(folder: Path) -> list[Source]:
+def _search(folder: Path, warn: Warn) -> list[Source]:
     """The visible recordings in a folder, to any depth."""
-    paths = audio_files(folder)
+    paths, passed_over = recordings(folder)
     if not paths:
         raise InputError(
             f"{printable(folder)}: contains no recording; known suffixes are "
             f"{' '.join(sorted(SUFFIXES))}"
         )
+    for line in passed_over:
+        warn(printable(line))
     return [Source(printable(path), path) for path in paths]
 
 
 def _read_list(path: Path) -> list[str]:
-    """The non-empty lines of a list of recordings."""
+    """The names in a list of recordings: UTF-8, or UTF-16 with a byte order mark."""
     try:
-        text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
+        data = path.read_bytes()
+        is_utf16 = data.startswith(UTF16_MARKS)
+        encoding = "utf-16" if is_utf16 else "utf-8-sig"
+        text = data.decode(encoding, "strict" if is_utf16 else "surrogateescape")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(
             f"{printable(path)}: the list cannot be read ({reason})"
         ) from error
-    lines = [line for line in text.splitlines() if line.strip()]
-    if not lines:
+    if "\0" in text:
+        raise InputError(f"{printable(path)}: the list must be a text in UTF-8")
+    lines = [
+        line if os.path.exists(line) else line.rstrip(EMPTY_CELLS)
+        for line in text.splitlines()
+    ]
+    names = [line for line in lines if line.strip()]
+    if not names:
         raise InputError(f"{printable(path)}: the list names no recording")
-    return lines
+    return names
 
 
 @contextlib.contextmanager
