@@ -18,8 +18,8 @@ from hyperparameters import InputError
 from utils.audio import decode, native
 from utils.audio.decode import blocks
 from utils.audio.ffmpeg import ffmpeg_program
-from utils.audio.mpeg import frame_bytes
 from utils.audio.native import BLOCK_VALUES
+from utils.audio.streams import frame_bytes
 from utils.audio.wav import read_any, read_wav
 from utils.cli import printable
 from utils.files import PROJECT

@@ -5,25 +5,19 @@ libsndfile and ffmpeg decode a part of such files without an error.
 
 import mmap
 import re
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
 
-from utils.audio import mpeg
+from utils.audio import streams
+from utils.audio.streams import TRUNCATED
 
-TRUNCATED = "is truncated, a part of it is missing"
 JOINED = "holds recordings joined end to end; split it"
-UNMARKED = "is truncated, the mark of its end is missing"
-GAP = "is damaged, a part of it is missing or altered"
 NO_SAMPLES = "cannot be read as audio (its chunk of samples is missing)"
 
 # Programs that write WAV to a pipe state these lengths or more: SoX 0x7FFFF000, arecord
 # 0x7FFFFF00, ffmpeg 0xFFFFFFFF. So a truncated file of 2 GiB cannot be recognised.
 STREAMED_BYTES = 0x7FFF_F000
-PACKET_BYTES = 188  # of an MPEG transport stream
-FIRST_PAGE, LAST_PAGE = 2, 4  # flags of Ogg pages
-REVERSED_BITS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 MAX_CHUNKS = 10_000  # a header full of zeros would hold millions of empty chunks
 W64_MAGIC = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 W64_DATA = bytes.fromhex("64617461f3acd3118cd100c04f8edb8a")
@@ -100,7 +94,7 @@ def is_native(path: Path) -> bool:
         start = file.read(4)
         if start != b"OggS":
             return start in NATIVE
-        return sum(page[:6][-1] & FIRST_PAGE > 0 for page in _pages(file)) == 1
+        return streams.count_first_pages(file) == 1
 
 
 def unstated_samples(path: Path) -> int | None:
@@ -127,15 +121,15 @@ def _check_of(head: bytes) -> Callable[[BinaryIO, int], str | None] | None:
     if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
         return _atoms_fault
     if head[:3] == b"ID3" or (head[:1] == b"\xff" and head[1:2] >= b"\xe0"):
-        return _mpeg_audio_fault
+        return streams.mpeg_audio_fault
     if head[:1] == b"G":
-        return _transport_fault
+        return streams.transport_fault
     by_start = {
-        b"OggS": _ogg_fault,
+        b"OggS": streams.ogg_fault,
         **dict.fromkeys(SECOND_STARTS, _second_start_fault),
         b".snd": _au_fault,
         b"FLV\1": _flv_fault,
-        b"\0\0\1\xba": _mpeg_stream_fault,
+        b"\0\0\1\xba": streams.program_fault,
         ASF_MAGIC[:4]: _asf_fault,
     }
     return by_start.get(head[:4])
@@ -268,53 +262,6 @@ def _second_start_fault(file: BinaryIO, _: int) -> str | None:
         return JOINED if SECOND_STARTS[content[:4]].search(content, 4) else None
 
 
-def _ogg_fault(file: BinaryIO, _: int) -> str | None:
-    """Pages have checksums and numbers; the last one of each stream is marked."""
-    next_page: dict[bytes, int] = {}  # by serial number of the streams that are open
-    for page in _pages(file):
-        if len(page) < _page_bytes(page):
-            return TRUNCATED
-        if _ogg_crc(page) != page[22:26]:
-            return GAP
-        serial, number = page[14:18], _number(page[18:22], "little")
-        if page[5] & FIRST_PAGE:
-            next_page[serial] = number
-        if next_page.get(serial) != number:
-            return GAP
-        next_page[serial] = number + 1
-        if page[5] & LAST_PAGE:
-            del next_page[serial]
-    return UNMARKED if next_page else None
-
-
-def _pages(file: BinaryIO) -> Iterator[bytes]:
-    """The pages of an Ogg file; the last one may be incomplete."""
-    file.seek(0)
-    while (head := file.read(27))[:4] == b"OggS":
-        lengths = file.read(head[26]) if len(head) == 27 else b""
-        yield head + lengths + file.read(sum(lengths))
-    if head and b"OggS".startswith(head[:4]):
-        yield head
-
-
-def _page_bytes(page: bytes) -> int:
-    """The length that the head of a page states."""
-    if len(page) < 27 or len(page) < 27 + page[26]:
-        return len(page) + 1
-    return 27 + page[26] + sum(page[27 : 27 + page[26]])
-
-
-def _ogg_crc(page: bytes) -> bytes:
-    """The checksum of an Ogg page (RFC 3533), computed without its own field.
-
-    It is the CRC-32 of zlib with the bits of all bytes and of the result reversed, and
-    begins with zero.
-    """
-    reversed_page = (page[:22] + bytes(4) + page[26:]).translate(REVERSED_BITS)
-    crc = zlib.crc32(reversed_page, 0xFFFF_FFFF) ^ 0xFFFF_FFFF
-    return crc.to_bytes(4, "big").translate(REVERSED_BITS)
-
-
 def _flv_fault(file: BinaryIO, size: int) -> str | None:
     position = _number(_read(file, 5, 4)) + 4
     while position < size:
@@ -327,22 +274,3 @@ def _flv_fault(file: BinaryIO, size: int) -> str | None:
         if position > size:
             return TRUNCATED
     return None
-
-
-def _transport_fault(file: BinaryIO, size: int) -> str | None:
-    """Every packet of an MPEG transport stream begins with the same byte."""
-    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        starts = content[::PACKET_BYTES]
-    if not starts.startswith(b"GGG"):
-        return None  # something else, such as a text
-    if starts.strip(b"G"):
-        return GAP
-    return TRUNCATED if size % PACKET_BYTES else None
-
-
-def _mpeg_audio_fault(file: BinaryIO, size: int) -> str | None:
-    return TRUNCATED if mpeg.is_audio_truncated(file, size) else None
-
-
-def _mpeg_stream_fault(file: BinaryIO, size: int) -> str | None:
-    return TRUNCATED if mpeg.is_stream_truncated(file, size) else None

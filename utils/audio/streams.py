@@ -1,0 +1,164 @@
+"""Streams of pages, frames and packets (Ogg, MP3, MPEG): whether parts are missing."""
+
+import mmap
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO
+
+TRUNCATED = "is truncated, a part of it is missing"
+UNMARKED = "is truncated, the mark of its end is missing"
+ALTERED = "is damaged, a part of it is missing or altered"
+
+FIRST_PAGE, LAST_PAGE = 2, 4  # flags of Ogg pages
+REVERSED_BITS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+PACKET_BYTES = 188  # of an MPEG transport stream
+
+# By generation (MPEG-1, MPEG-2) and layer
+BIT_RATES_KBPS = {
+    (1, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
+    (1, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
+    (1, 3): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (2, 1): (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
+    (2, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+    (2, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+RATES_HZ = (44_100, 48_000, 32_000)
+TAGS = (b"TAG", b"APE", b"LYR", b"ID3")  # may follow the last frame
+
+
+def _read(file: BinaryIO, start: int, count: int) -> bytes:
+    file.seek(start)
+    return file.read(count)
+
+
+def frame_bytes(head: bytes) -> int:
+    """Length of the MPEG audio frame with this header (ISO 11172-3); 0 if it is none.
+
+    Args:
+        head: The first four bytes.
+    """
+    if len(head) < 4 or head[0] != 0xFF or head[1] < 0xE0:
+        return 0
+    version, layer = head[1] >> 3 & 3, 4 - (head[1] >> 1 & 3)
+    bit_rate, rate = head[2] >> 4, head[2] >> 2 & 3
+    if version == 1 or layer == 4 or rate == 3 or not 0 < bit_rate < 15:
+        return 0
+    generation = 1 if version == 3 else 2
+    kbps = BIT_RATES_KBPS[generation, layer][bit_rate - 1]
+    rate_hz = RATES_HZ[rate] // {3: 1, 2: 2, 0: 4}[version]
+    padding = head[2] >> 1 & 1
+    if layer == 1:
+        return (12_000 * kbps // rate_hz + padding) * 4
+    samples_per_bit = 72_000 if layer == 3 and generation == 2 else 144_000
+    return samples_per_bit * kbps // rate_hz + padding
+
+
+def mpeg_audio_fault(file: BinaryIO, size: int) -> str | None:
+    """What is missing in an MP3 or MP2: frames that its index states, or part of one.
+
+    The index is Xing, Info or VBRI. The decoder reports damage between frames.
+    """
+    position = 0
+    while (head := _read(file, position, 10))[:3] == b"ID3" and len(head) == 10:
+        tag = sum(byte << 7 * (3 - place) for place, byte in enumerate(head[6:]))
+        position += 10 + tag + (10 if head[5] & 0x10 else 0)
+    first = _read(file, position, 64)
+    count = 0
+    while length := frame_bytes(_read(file, position, 4)):
+        position += length
+        count += 1
+    if position > size:
+        return TRUNCATED
+    is_end = position + 4 > size or _read(file, position, 3) in TAGS
+    return TRUNCATED if is_end and 0 < count < _frames_promised(first) else None
+
+
+def _frames_promised(first: bytes) -> int:
+    """The number of frames that the first frame of an MP3 states; 0 if it does not."""
+    for name in (b"Xing", b"Info"):
+        place = first.find(name)
+        if place > 0 and len(first) >= place + 12 and first[place + 7] & 1:
+            return int.from_bytes(first[place + 8 : place + 12], "big")
+    return int.from_bytes(first[50:54], "big") if first[36:40] == b"VBRI" else 0
+
+
+def program_fault(file: BinaryIO, size: int) -> str | None:
+    """What is missing in an MPEG program stream (MPG, VOB): part of the last packet."""
+    position = 0
+    while position < size:
+        head = _read(file, position, 14)
+        if head[:3] != b"\0\0\1"[: len(head)]:  # padding, or damage that ffmpeg finds
+            return None
+        kind = head[3] if len(head) > 3 else 0xBA
+        if kind == 0xB9:  # the end
+            position += 4
+        elif kind == 0xBA:
+            is_mpeg2 = len(head) > 4 and head[4] >> 6 == 1
+            stuffing = head[13] & 7 if len(head) == 14 else 0
+            position += 14 + stuffing if is_mpeg2 else 12
+        else:
+            position += 6 + int.from_bytes(head[4:6], "big")
+    return TRUNCATED if position > size else None
+
+
+def transport_fault(file: BinaryIO, size: int) -> str | None:
+    """Every packet of an MPEG transport stream begins with the same byte."""
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        starts = content[::PACKET_BYTES]
+    if not starts.startswith(b"GGG"):
+        return None  # something else, such as a text
+    if starts.strip(b"G"):
+        return ALTERED
+    return TRUNCATED if size % PACKET_BYTES else None
+
+
+def ogg_fault(file: BinaryIO, _: int) -> str | None:
+    """Pages have checksums and numbers; the last one of each stream is marked."""
+    next_page: dict[bytes, int] = {}  # by serial number of the streams that are open
+    for page in _pages(file):
+        if len(page) < _page_bytes(page):
+            return TRUNCATED
+        if _ogg_crc(page) != page[22:26]:
+            return ALTERED
+        serial, number = page[14:18], int.from_bytes(page[18:22], "little")
+        if page[5] & FIRST_PAGE:
+            next_page[serial] = number
+        if next_page.get(serial) != number:
+            return ALTERED
+        next_page[serial] = number + 1
+        if page[5] & LAST_PAGE:
+            del next_page[serial]
+    return UNMARKED if next_page else None
+
+
+def _pages(file: BinaryIO) -> Iterator[bytes]:
+    """The pages of an Ogg file; the last one may be incomplete."""
+    file.seek(0)
+    while (head := file.read(27))[:4] == b"OggS":
+        lengths = file.read(head[26]) if len(head) == 27 else b""
+        yield head + lengths + file.read(sum(lengths))
+    if head and b"OggS".startswith(head[:4]):
+        yield head
+
+
+def count_first_pages(file: BinaryIO) -> int:
+    """The number of streams in an Ogg file, one after another or together."""
+    return sum(page[:6][-1] & FIRST_PAGE > 0 for page in _pages(file))
+
+
+def _page_bytes(page: bytes) -> int:
+    """The length that the head of a page states."""
+    if len(page) < 27 or len(page) < 27 + page[26]:
+        return len(page) + 1
+    return 27 + page[26] + sum(page[27 : 27 + page[26]])
+
+
+def _ogg_crc(page: bytes) -> bytes:
+    """The checksum of an Ogg page (RFC 3533), computed without its own field.
+
+    It is the CRC-32 of zlib with the bits of all bytes and of the result reversed, and
+    begins with zero.
+    """
+    reversed_page = (page[:22] + bytes(4) + page[26:]).translate(REVERSED_BITS)
+    crc = zlib.crc32(reversed_page, 0xFFFF_FFFF) ^ 0xFFFF_FFFF
+    return crc.to_bytes(4, "big").translate(REVERSED_BITS)
