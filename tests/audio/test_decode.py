@@ -271,13 +271,19 @@ FORMS = {  # words for ffmpeg
 }
 
 
+def in_form(path: Path) -> bytes:
+    """Write 1.5 s in one of the forms; return the file's content."""
+    source = path.parent / "source.wav"
+    soundfile.write(source, tone() + 0.02 * np.sin(np.arange(24_000) ** 2), RATE_HZ)
+    ffmpeg("-i", source, *FORMS[path.name], path)
+    return path.read_bytes()
+
+
 @pytest.mark.parametrize("name", FORMS)
 def test_no_part_is_taken_for_the_whole(tmp_path, name, capfd):
     """Truncated, damaged and joined files are refused or decoded completely."""
-    source, path = tmp_path / "source.wav", tmp_path / name
-    soundfile.write(source, tone() + 0.02 * np.sin(np.arange(24_000) ** 2), RATE_HZ)
-    ffmpeg("-i", source, *FORMS[name], path)
-    content = path.read_bytes()
+    path = tmp_path / name
+    content = in_form(path)
     middle = len(content) // 2
     whole_s = len(read_any(path, RATE_HZ)) / RATE_HZ
     assert whole_s == pytest.approx(1.5, abs=0.15)
@@ -299,6 +305,32 @@ def test_no_part_is_taken_for_the_whole(tmp_path, name, capfd):
         assert found_s == pytest.approx(expected_s, abs=0.05), kind
         assert message or expected_s, kind
         assert not re.search(r"0x[0-9a-f]{6}|-\d{4}|\n", message), kind
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("rounds", [4, pytest.param(700, marks=pytest.mark.proof)])
+@pytest.mark.parametrize("name", FORMS)
+def test_random_damage_ends_in_sound_or_one_line(tmp_path, name, rounds, capfd):
+    path = tmp_path / name
+    content = in_form(path)
+    random = np.random.RandomState(7)
+    for number in range(rounds):
+        damaged = bytearray(content)
+        if number % 4 == 0:
+            damaged = damaged[: random.randint(1, len(content))]
+        elif number % 4 == 1:
+            damaged += content[: random.randint(1, len(content))]
+        else:  # in the header, or anywhere
+            reach = len(content) if number % 4 == 2 else min(64, len(content))
+            for position in random.randint(0, reach, size=random.randint(1, 6)):
+                damaged[position] = random.randint(256)
+        path.write_bytes(damaged)
+        try:
+            assert np.isfinite(read_any(path, RATE_HZ)).all()
+        except InputError as error:
+            message = str(error)
+            assert message.startswith(f"{path}: ")
+            assert "\n" not in message
     assert capfd.readouterr().err == ""
 
 
