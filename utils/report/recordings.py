@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from utils.audio.decode import name_for_soundfile
+from utils.audio.native import name_for_soundfile
 from utils.corpora.manifest import Manifest
 
 
