@@ -79,13 +79,12 @@ def _with_stated_samples(path: Path, start: int) -> "soundfile.SoundFile":
     """Open a copy of a WAV whose header states that samples go on to its end."""
     import soundfile
 
-    copy = tempfile.TemporaryFile()  # noqa: SIM115  the reader keeps it open
-    with path.open("rb") as file:
+    with path.open("rb") as file, tempfile.TemporaryFile() as copy:
         shutil.copyfileobj(file, copy)
-    copy.seek(start - 4)
-    copy.write((0xFFFF_FFFF).to_bytes(4, "little"))
-    copy.seek(0)
-    return soundfile.SoundFile(copy)
+        copy.seek(start - 4)
+        copy.write((0xFFFF_FFFF).to_bytes(4, "little"))
+        copy.seek(0)
+        return soundfile.SoundFile(os.dup(copy.fileno()))  # which it will close
 
 
 def native_blocks(file: "soundfile.SoundFile", name: str) -> Iterator[Native]:
