@@ -191,7 +191,7 @@ BAD_CORPORA: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "truncated": (
         lambda wav: os.truncate(wav / "03a01Wa.wav", 9000),
-        "03a01Wa.wav: truncated",
+        "03a01Wa.wav: is truncated",
     ),
     "another rate": (
         lambda wav: soundfile.write(wav / "03a01Wa.wav", np.ones(9000), 8000),
