@@ -238,10 +238,13 @@ def _facts(described: Mapping[str, str]) -> str:
 
 
 def _settings(run: Run) -> str:
-    """All settings; those that differ from the published values are marked."""
+    """The settings on record; those that differ from published values are marked.
+
+    Settings that were added later are left out, so old pages stay as they are.
+    """
     published = to_flat(Settings())
     lines = []
-    for name, value in run.settings.items():
+    for name, value in run.config["settings"].items():
         kind = ' class="changed"' if value != published[name] else ""
         lines.append(f"<li{kind}>{escaped(name)} <b>{escaped(value)}</b></li>")
     title = "Settings (coloured: not the published value)"
