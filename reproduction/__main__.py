@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperparameters import InputError
+from reproduction.recipes import recipe_of, recipe_tables
 from reproduction.suspicions import answers_another_question, suspicions
 from reproduction.tables import (
     against_published,
@@ -63,14 +64,21 @@ def reproduce(project: Path) -> list[Path]:
     for loss, of_loss in panels.items():
         save(confusion_figure(of_loss), project / picture_of(loss), ("png",))
     readme, account, card = texts = [project / name for name in TEXTS]
-    put_between(readme, results_tables(complete, published), recall_picture(complete))
+    put_between(
+        readme,
+        results_tables(complete, published),
+        recall_picture(complete),
+        recipe_tables([run for run in runs if run.is_complete]),
+    )
     put_between(
         account,
         results_tables(rows, published),
+        recipe_tables(runs),
         against_published(rows, published),
         confusions(panels),
     )
-    put_between(account, suspicions(runs), part="suspicions")
+    as_published = [run for run in runs if recipe_of(run) is None]
+    put_between(account, suspicions(as_published), part="suspicions")
     put_between(card, expected_scores(complete))
     return texts
 

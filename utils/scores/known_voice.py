@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hyperparameters import InputError
 from utils.cli import Parser, run_main
@@ -21,14 +22,13 @@ from utils.scores.metrics import scores_of
 from utils.tables import markdown_table
 
 HEADS = ("recordings that set the scale", "system", "UA %", "WA %", "n")
+NOTHING_KNOWN = "none"
+DAMAGED = "`known_voice` or `functionals` is damaged; train these folds again"
 NETWORK, LINEAR, PAIR = "network", "functionals", "mean of both"
 
 
 def known_voice_table(run: Run) -> list[str]:
-    """Lines of a Markdown table.
-
-    Args:
-        run: Complete or not.
+    """Lines of a Markdown table of `known_voice_rows`.
 
     Raises:
         InputError: The run has no predictions with the scale of a known voice.
@@ -38,21 +38,43 @@ def known_voice_table(run: Run) -> list[str]:
             f"{run.folder}: has no predictions for known voices; train with "
             "--feature_scaling voice, for example --recipe new_voice"
         )
+    return markdown_table(HEADS, known_voice_rows(run))
+
+
+def known_voice_rows(run: Run) -> list[tuple[str, str, str, str, int]]:
+    """The scores of a run by the recordings that set the scale, as printed.
+
+    Args:
+        run: Complete or not. If it records nothing on known voices, only the rows
+            without recordings are made.
+
+    Returns:
+        Recordings (`none`, `1`, `3 neutral`, `all`), system, UA and WA with intervals,
+        number of rows scored.
+
+    Raises:
+        InputError: A record is damaged.
+    """
     table = []
-    for recordings, system, rows in _systems(run):
-        ua, wa, *_ = headline_intervals(rows, scores_of)
-        shown = map(interval_text, (ua, wa))
-        table.append((recordings, system, *shown, len(rows)))
-    return markdown_table(HEADS, table)
+    try:
+        for recordings, system, rows in _systems(run):
+            ua, wa, *_ = headline_intervals(rows, scores_of)
+            shown = interval_text(ua), interval_text(wa)
+            table.append((recordings, system, *shown, len(rows)))
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{run.folder}: {DAMAGED}") from error
+    return table
 
 
 def _systems(run: Run) -> Iterator[tuple[str, str, Rows]]:
     """Which recordings, which system, and its rows."""
     rows, has_int8 = run.rows(), "int8" in run.sources
-    yield "none", NETWORK, rows
+    yield NOTHING_KNOWN, NETWORK, rows
     if has_int8:
-        yield "none", f"{NETWORK}, int8", run.rows("int8")
-    yield from _with_functionals(run, rows, "none")
+        yield NOTHING_KNOWN, f"{NETWORK}, int8", run.rows("int8")
+    yield from _with_functionals(run, rows, NOTHING_KNOWN)
+    if not all("known_voice" in record for record in run.records):
+        return
     for name in run.records[0]["known_voice"]["draws"]:
         if all(name in record["known_voice"]["draws"] for record in run.records):
             label = "3 neutral" if name == "neutral" else name
@@ -71,10 +93,22 @@ def _with(rows: Rows, tables: Sequence[Any]) -> Rows:
     return Rows(
         utterance_ids=rows.utterance_ids,
         true=rows.true,
-        probabilities=np.concatenate([np.array(table) for table in tables]),
+        probabilities=_checked(tables, (len(rows), rows.num_classes)),
         speakers=rows.speakers,
         folds=rows.folds,
     )
+
+
+def _checked(tables: Sequence[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """Tables of the folds, joined.
+
+    Raises:
+        TypeError, ValueError: They are no numbers of that shape.
+    """
+    values = np.concatenate([np.array(table, np.float64) for table in tables])
+    if values.shape != shape:
+        raise ValueError(values.shape)
+    return values
 
 
 def _with_functionals(
@@ -96,7 +130,8 @@ def _drawn(run: Run, rows: Rows, name: str) -> Rows:
     tables = [record["known_voice"]["draws"][name] for record in run.records]
     parts = []
     for draw in range(min(map(len, tables))):
-        predicted = np.concatenate([np.array(table[draw]) for table in tables])
+        predicted = _checked([table[draw] for table in tables], (len(rows),))
+        predicted = np.clip(predicted, -1, rows.num_classes - 1).astype(int)
         kept = np.flatnonzero(predicted >= 0)
         chosen = rows.take(kept)
         parts.append(_with(chosen, [np.eye(rows.num_classes)[predicted[kept]]]))

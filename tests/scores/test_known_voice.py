@@ -1,0 +1,99 @@
+"""What recordings of a voice are worth, on invented answers counted by hand."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from synthetic_run import edit_record, one_hot, write_run
+
+from hyperparameters import RECIPES, InputError, from_flat, to_flat
+from reproduction.recipes import KNOWN, UNKNOWN, recipe_of, recipe_tables
+from utils.runs.records import load_run
+from utils.scores.known_voice import known_voice_rows, known_voice_table, main
+
+# of each speaker: true classes 0, 1, 2; the network alone says 0 to all
+ROWS = [[(f"{s}{n}", s, n, 0) for n in range(3)] for s in ("anna", "ben")]
+RIGHT = [one_hot(n) for n in range(3)]
+WRONG = [one_hot((n + 1) % 3) for n in range(3)]
+KNOWN_VOICE = {
+    "all": {"keras": RIGHT},
+    # the second of two draws used the first utterance
+    "draws": {"1": [[0, 1, 0], [-1, 1, 2]]},
+}
+FUNCTIONALS = {"none": WRONG, "all": RIGHT}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two folds of `new_voice`, one speaker each."""
+    settings = to_flat(
+        from_flat({"protocol": "speaker", **RECIPES["new_voice"].values})
+    )
+    return write_run(
+        tmp_path / "run",
+        ROWS,
+        settings=settings,
+        known_voice=KNOWN_VOICE,
+        functionals=FUNCTIONALS,
+    )
+
+
+def test_scores_by_number_of_recordings(folder: Path) -> None:
+    rows = known_voice_rows(load_run(folder))
+    found = {
+        (row[0], row[1]): tuple(float(cell.split()[0]) for cell in row[2:4]) + row[4:]
+        for row in rows
+    }
+    third = pytest.approx(100 / 3, abs=0.01)
+    assert found["none", "network"] == (third, third, 6)
+    assert found["none", "functionals"] == (0.0, 0.0, 6)
+    # 6 rows of the first draw, 4 of the second; class 2 is right in half of them
+    expected = (pytest.approx(250 / 3, abs=0.01), 80.0, 10)
+    assert found["1", "network"] == expected
+    assert found["all", "network"] == (100.0, 100.0, 6)
+    assert found["all", "mean of both"] == (100.0, 100.0, 6)
+
+
+def test_tables_never_mix_what_was_known(folder: Path) -> None:
+    run = load_run(folder)
+    assert recipe_of(run) == "new_voice"
+    text = recipe_tables([run])
+    unknown, known = text.split(f"**{KNOWN}**")
+    assert f"**{UNKNOWN}**" in unknown
+    assert "100.00" not in unknown
+    assert "| `new_voice` | 42 | all | network | 100.00" in known
+    assert recipe_tables([]) == ""
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"known_voice": {"all": {"keras": RIGHT[:2]}, "draws": {}}},
+        {"known_voice": {"all": {"keras": "x"}, "draws": {}}},
+        {"known_voice": KNOWN_VOICE | {"draws": {"1": [[0, 1]]}}},
+        {"known_voice": {}},
+        {"known_voice": 7},
+        {"known_voice": KNOWN_VOICE | {"draws": {"1": [[0, 1, "x"]]}}},
+        {"functionals": {"all": RIGHT}},
+    ],
+)
+def test_damaged_records_are_one_line(folder: Path, changes: dict[str, Any]) -> None:
+    edit_record(folder, 1, **changes)
+    with pytest.raises(InputError, match="is damaged; train these folds again"):
+        known_voice_rows(load_run(folder))
+
+
+def test_a_run_without_known_voices_says_so(tmp_path: Path) -> None:
+    run = load_run(write_run(tmp_path / "run", ROWS))
+    with pytest.raises(InputError, match="train with --feature_scaling voice"):
+        known_voice_table(run)
+    assert recipe_of(run) is None
+
+
+def test_the_command_names_protocol_seed_and_epochs(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main([str(folder)])
+    printed = capsys.readouterr().out
+    assert "TEST, protocol speaker, seed 42, 40 epochs, 2 of 2 folds" in printed
+    assert "use unlabelled recordings of the test speaker" in printed
