@@ -27,6 +27,7 @@ FORMS = {  # words for ffmpeg
     **dict.fromkeys(("a.m4a", "a.mka", "a.wma", "a.aac", "a.ac3", "a.wv", "a.tta"), ()),
     "start.m4a": ("-movflags", "faststart"),
     "a.webm": ("-c:a", "libopus"),
+    "a.avi": (),
     "a.flv": ("-ar", 22050),
     "a.ts": ("-c:a", "mp2"),
     "a.amr": ("-ar", 8000, "-b:a", "12.2k"),
@@ -55,6 +56,7 @@ def test_no_part_is_taken_for_the_whole(tmp_path, name, capfd):
         "nearly all": (content[: len(content) * 97 // 100], 0),
         "four bytes less": (first + second[4:], whole_s),
         "forty bytes": (first + b"\xff" * 40 + second[40:], whole_s),
+        "two hundred zeros": (first + bytes(200) + second[200:], whole_s),
         "twice": (content + content, 2 * whole_s),
     }
     for kind, (changed, expected_s) in damaged.items():

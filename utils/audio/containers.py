@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
 
 from utils.audio import streams
-from utils.audio.streams import TRUNCATED
+from utils.audio.streams import ALTERED, TRUNCATED
 
 JOINED = "holds recordings joined end to end; split it"
 NO_SAMPLES = "cannot be read as audio (its chunk of samples is missing)"
@@ -22,6 +22,7 @@ MAX_CHUNKS = 10_000  # a header full of zeros would hold millions of empty chunk
 W64_MAGIC = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 W64_DATA = bytes.fromhex("64617461f3acd3118cd100c04f8edb8a")
 ASF_MAGIC = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+AVI_PACKET = re.compile(rb"\d\d..|ix..|LIST|JUNK", re.DOTALL)
 # Beginnings of files whose length only a decoder can find, long enough to be rare
 SECOND_STARTS = {
     b"fLaC": re.compile(rb"fLaC[\0\x80]\0\0\x22"),
@@ -193,8 +194,11 @@ def _chunks_fault(file: BinaryIO, size: int) -> str | None:
 
 def _avi_fault(file: BinaryIO, size: int) -> str | None:
     """An AVI has parts of up to 1 GiB, all but the first of the kind AVIX."""
-    if all(chunk.id != b"LIST" for chunk in _chunks(file, size, WAV)):
+    lists = [chunk for chunk in _chunks(file, size, WAV) if chunk.id == b"LIST"]
+    if not lists:
         return NO_SAMPLES
+    if not all(_has_whole_packets(file, chunk) for chunk in lists):
+        return ALTERED
     position = 0
     while position + 12 <= size:
         head = _read(file, position, 12)
@@ -207,6 +211,20 @@ def _avi_fault(file: BinaryIO, size: int) -> str | None:
         if position > size + 1:
             return TRUNCATED
     return None
+
+
+def _has_whole_packets(file: BinaryIO, chunk: Chunk) -> bool:
+    """Whether packets of sound and pictures follow each other up to a list's end."""
+    position, end = chunk.start + 4, chunk.start + chunk.length
+    if _read(file, chunk.start, 4) != b"movi":
+        return True
+    while position + 8 <= end:
+        head = _read(file, position, 8)
+        if len(head) == 8 and not AVI_PACKET.fullmatch(head[:4]):
+            return False
+        length = _number(head[4:], "little")
+        position += 12 if head[:4] == b"LIST" else 8 + length + length % 2
+    return True
 
 
 def _atoms_fault(file: BinaryIO, size: int) -> str | None:
