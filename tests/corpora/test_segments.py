@@ -167,9 +167,13 @@ def test_a_cut_build_leaves_nothing(manifest: Manifest, tmp_path: Path) -> None:
     assert len(made.paths) == 4
 
 
-def test_a_silent_segment_is_refused(manifest: Manifest, tmp_path: Path) -> None:
+@pytest.mark.parametrize("offset", [0.0, 0.1])
+def test_a_silent_segment_is_refused(
+    manifest: Manifest, tmp_path: Path, offset: float
+) -> None:
     path = manifest.utterances[2].path
-    soundfile.write(path, np.r_[np.zeros(6_400), np.full(6_400, 0.5)], RATE_HZ)
+    samples = np.r_[np.full(6_400, offset), np.tile([0.5, 0.4], 3_200)]
+    soundfile.write(path, samples, RATE_HZ)
     settings = toy_settings(segment_mode=0)
     with pytest.raises(InputError, match=r"u2.wav: a segment of it is silent"):
         segment_corpus(Manifest(**vars(manifest)), settings, tmp_path / "data")

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hyperparameters import InputError, Settings
 from utils.audio.prepare import prepare
 from utils.audio.wav import Read, read_wav, write_wav
@@ -148,7 +150,7 @@ def _write_segments(
         samples = read(utterance.path, front_end.sample_rate_hz)
         longest = max(longest, len(samples))
         segments = prepare(samples, front_end, settings.data.segment_mode)
-        if not segments.any(axis=1).all():
+        if not np.ptp(segments, axis=1).all():  # zeros, or an offset
             raise InputError(f"{utterance.path}: a segment of it is silent throughout")
         (folder / utterance.label).mkdir(exist_ok=True)
         for number, segment in enumerate(segments):
