@@ -11,17 +11,7 @@ from hyperparameters import InputError
 SUFFIXES = frozenset(
     (
         *(".aac", ".ac3", ".aif", ".aifc", ".aiff", ".amr", ".ape", ".au", ".awb"),
-        *(
-            ".bwf",
-            ".caf",
-            ".dts",
-            ".eac3",
-            ".flac",
-            ".m4a",
-            ".m4b",
-            ".m4r",
-            ".mka",
-        ),
+        *(".bwf", ".caf", ".dts", ".eac3", ".flac", ".m4a", ".m4b", ".m4r", ".mka"),
         *(".mp1", ".mp2", ".mp3", ".mpc", ".mpga", ".nist", ".oga", ".ogg", ".opus"),
         *(".rf64", ".snd", ".sph", ".spx", ".tta", ".voc", ".w64", ".wav", ".wave"),
         *(".weba", ".wma", ".wv"),

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from hyperparameters import InputError
 from utils.audio import containers
+from utils.audio.chunks import unstated_samples
 from utils.cli import printable
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def open_native(path: Path) -> "soundfile.SoundFile | None":
     if file.subtype.startswith("MPEG"):
         file.close()
         return None
-    start = containers.unstated_samples(path) if file.frames == 0 else None
+    start = unstated_samples(path) if file.frames == 0 else None
     return _with_stated_samples(path, start) if start else file
 
 
