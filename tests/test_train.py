@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from training_runs import OPTIONS, TrainedDemo, read_record
+from training_runs import EPOCHS, OPTIONS, TrainedDemo, read_record
 
 import train
 from dataio import load_dataset
@@ -24,9 +24,7 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Callable[..., tuple[int, str, str]]:
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
     """Call `train.py` with some words; status, stdout and stderr come back."""
 
     def call(*words: str | Path) -> tuple[int, str, str]:
@@ -35,20 +33,24 @@ def run(
             status = run_main(train.main)
         except SystemExit as stop:
             status = int(stop.code or 0)
+        if status in (130, 143):  # the signal was for pytest
+            raise KeyboardInterrupt
         return (status, *capfd.readouterr())
 
     return call
 
 
-def data_paths(trained_demo: TrainedDemo, output_dir: Path) -> list[str]:
-    """Options that find the corpus made, and write elsewhere."""
+@pytest.fixture
+def where(trained_demo: TrainedDemo, tmp_path: Path) -> list[str]:
+    """Options that find the shared run's corpus, and write to `tmp_path`."""
     derived = str(trained_demo.derived_dir)
-    return ["--derived_dir", derived, "--output_dir", str(output_dir)]
+    return ["--derived_dir", derived, "--output_dir", str(tmp_path)]
 
 
-def copy_of(trained_demo: TrainedDemo, output_dir: Path) -> Path:
-    """The trained run folder, to be changed."""
-    folder = output_dir / trained_demo.folder.name
+@pytest.fixture
+def copied(trained_demo: TrainedDemo, tmp_path: Path) -> Path:
+    """The shared run's folder, to be changed."""
+    folder = tmp_path / trained_demo.folder.name
     shutil.copytree(trained_demo.folder, folder)
     return folder
 
@@ -66,7 +68,12 @@ def test_the_run_folder_holds_what_is_promised(trained_demo: TrainedDemo) -> Non
     assert wanted <= names
     for fold in (0, 1):
         record = trained_demo.record(fold)
-        assert not set(record["train"]) & set(record["test"])
+        sets = [set(record[name]) for name in ("train", "validation", "test")]
+        assert all(sets)
+        assert len(set.union(*sets)) == sum(map(len, sets)) == 140
+        assert len(record["history"]["test_accuracy"]) == EPOCHS
+        of_fold = run_folder.fold_folder(folder, fold)
+        assert list(of_fold.glob("tensorboard/train/events.*"))
     assert "<audio " in (folder / "report.html").read_text()
     tested = [name for n in (0, 1) for name in trained_demo.record(n)["test"]]
     assert len(tested) == len(set(tested)) == 140
@@ -93,82 +100,67 @@ def test_the_terminal_shows_results_and_no_library_notes(
 
 
 def test_a_finished_run_is_rendered_and_nothing_else(
-    trained_demo: TrainedDemo, tmp_path: Path, run: Run
+    trained_demo: TrainedDemo, copied: Path, where: list[str], run: Run
 ) -> None:
-    folder = copy_of(trained_demo, tmp_path)
-    report = folder / "DEMO_0.2s_Segmented_cross_entropy_Report.txt"
+    report = copied / "DEMO_0.2s_Segmented_cross_entropy_Report.txt"
     report.unlink()
-    before = [run_folder.record_path(folder, n).read_bytes() for n in (0, 1)]
-    status, stdout, stderr = run(*OPTIONS, *data_paths(trained_demo, tmp_path))
+    before = [run_folder.record_path(copied, n).read_bytes() for n in (0, 1)]
+    status, stdout, stderr = run(*OPTIONS, *where)
     assert status == 0, stderr
-    assert stdout == trained_demo.stdout.replace(
-        str(trained_demo.folder.parent), str(tmp_path)
-    )
+    here, shared = copied.parent, trained_demo.folder.parent
+    assert stdout == trained_demo.stdout.replace(str(shared), str(here))
     assert "epoch" not in stderr.split("Run folder")[1]
     assert report.exists()
-    assert [run_folder.record_path(folder, n).read_bytes() for n in (0, 1)] == before
+    assert [run_folder.record_path(copied, n).read_bytes() for n in (0, 1)] == before
 
 
 def test_export_only_makes_what_is_missing_from_the_weights(
-    trained_demo: TrainedDemo, tmp_path: Path, run: Run
+    trained_demo: TrainedDemo, copied: Path, where: list[str], run: Run
 ) -> None:
     """Fold 0 as another Keras backend leaves it; of fold 1 the record alone."""
-    folder = copy_of(trained_demo, tmp_path)
-    for path in folder.rglob("*.tflite"):
+    for path in copied.rglob("*.tflite"):
         path.unlink()
     record = trained_demo.record(0)
     record["probabilities"] = {"keras": record["probabilities"]["keras"]}
     record["calibration"] = []
-    run_folder.record_path(folder, 0).write_text(json.dumps(record))
-    run_folder.weights_path(folder, 1).unlink()
-    before = run_folder.record_path(folder, 1).read_bytes()
-    options = ["--export_only", folder, "-m", "true", "--jobs", "1"]
-    status, stdout, stderr = run(*data_paths(trained_demo, tmp_path / "x"), *options)
+    run_folder.record_path(copied, 0).write_text(json.dumps(record))
+    run_folder.weights_path(copied, 1).unlink()
+    before = run_folder.record_path(copied, 1).read_bytes()
+    options = ["--export_only", copied, "-m", "true", "--jobs", "1"]
+    elsewhere = copied.parent / "x"
+    status, stdout, stderr = run(*where, *options, "--output_dir", elsewhere)
     assert status == 0, stderr
     assert "fold 1: no weights here, left as it is\n" in stderr
-    assert run_folder.record_path(folder, 1).read_bytes() == before
-    wanted, found = trained_demo.record(0), read_record(folder, 0)
+    assert run_folder.record_path(copied, 1).read_bytes() == before
+    wanted, found = trained_demo.record(0), read_record(copied, 0)
     audio = {f"fuse_{name}" for name in ("float32", "float16", "dynamic", "int8")}
     assert set(found["probabilities"]) == audio | set(wanted["probabilities"])
     for name, rows in wanted["probabilities"].items():
         assert found["probabilities"][name] == rows, name
     assert found["calibration"] == wanted["calibration"]
-    files = {path.name for path in run_folder.fold_folder(folder, 0).glob("*.tflite")}
-    assert len(files) == 9
+    assert len(list(run_folder.fold_folder(copied, 0).glob("*.tflite"))) == 9
     assert stdout.splitlines()[-1].endswith("_Report.txt")
-    assert not (tmp_path / "x").exists()
-
-
-def test_tensorboard_gets_its_logs(
-    trained_demo: TrainedDemo, tmp_path: Path, run: Run
-) -> None:
-    options = ["--epochs", "1", "--folds", "0", "--jobs", "1", "--tensorboard"]
-    status, _, stderr = run(*OPTIONS, *data_paths(trained_demo, tmp_path), *options)
-    assert status == 0, stderr
-    assert list(tmp_path.glob("*/folds/fold_00/tensorboard/train/events.*"))
+    assert not elsewhere.exists()
 
 
 def test_export_only_refuses_what_it_cannot_do(
-    trained_demo: TrainedDemo, tmp_path: Path, run: Run
+    copied: Path, where: list[str], run: Run
 ) -> None:
-    status, _, stderr = run("--export_only", tmp_path)
-    assert (status, stderr.count("\n")) == (2, 1)
-    assert "is not a run folder" in stderr
-    folder = copy_of(trained_demo, tmp_path)
-    status, _, stderr = run("--export_only", folder, "--seed", "7")
-    assert (status, stderr.count("\n")) == (2, 1)
-    assert "seed must be that of the run, [42], got [7]" in stderr
-    config = json.loads((folder / "config.json").read_text()) | {"hash": "00000000"}
-    (folder / "config.json").write_text(json.dumps(config))
-    options = data_paths(trained_demo, tmp_path)
-    status, _, stderr = run(*options, "--export_only", folder)
-    assert status == 2
-    assert "was trained on another DEMO than the one in --data_dir" in stderr
+    config = json.loads((copied / "config.json").read_text()) | {"hash": "00000000"}
+    (copied / "config.json").write_text(json.dumps(config))
+    for words, message in (
+        ((copied.parent,), "is not a run folder"),
+        ((copied, "--seed", "7"), "seed must be that of the run, [42], got [7]"),
+        ((copied, *where), "was trained on another DEMO than the one in --data_dir"),
+    ):
+        status, _, stderr = run("--export_only", *words)
+        assert (status, stderr.count("\n")) == (2, 1)
+        assert message in stderr
 
 
 @pytest.fixture
 def emo_db(tmp_path: Path) -> Path:
-    """A data folder with an EMO-DB of two short recordings a class."""
+    """A data folder with an EMO-DB of two recordings per class, 0.5 s each."""
     wav = tmp_path / "corpora" / "EMO-DB" / "wav"
     wav.mkdir(parents=True)
     draw = np.random.RandomState(0)
@@ -205,6 +197,7 @@ BAD_CORPORA: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda wav: (wav / "03a01Wa.wav").rename(wav / "03a01Xa.wav"),
         "the name '03a01Xa.wav' fits no class",
     ),
+    "altered": (lambda wav: None, "differs from the published files: "),
 }
 
 
@@ -216,8 +209,9 @@ def test_a_bad_corpus_is_one_line_and_leaves_nothing(
     spoil(emo_db / "EMO-DB" / "wav")
     before = sorted(emo_db.rglob("*"))
     derived, output = tmp_path / "derived", tmp_path / "result"
-    where = ["--data_dir", emo_db, "--derived_dir", derived, "--output_dir", output]
-    status, stdout, stderr = run("-dn", "EMO-DB", "--accept_altered", *where)
+    options = ["--data_dir", emo_db, "--derived_dir", derived, "--output_dir", output]
+    options += ["--accept_altered"] * (case != "altered")
+    status, stdout, stderr = run("-dn", "EMO-DB", *options)
     last = stderr.splitlines()[-1]
     assert (status, stdout) == (2, "")
     assert last.startswith("train.py: error: ")
@@ -233,23 +227,11 @@ def test_a_duration_longer_than_every_file_is_a_warning(
     emo_db: Path, tmp_path: Path
 ) -> None:
     data_paths = DataPaths(data_dir=emo_db, derived_dir=tmp_path, accept_altered=True)
-    for duration_s, wanted in ((0.5, False), (2.0, True)):
+    line = "segments of 2 s are longer than every file (the longest has 0.50 s)"
+    for duration_s, wanted in ((0.5, 0), (2.0, 1)):
         settings = from_flat({"dataset_name": "EMO-DB", "duration_s": duration_s})
         lines = train.duration_warning(load_dataset(settings, data_paths))
-        assert bool(lines) == wanted
-    assert (
-        "segments of 2 s are longer than every file (the longest has 0.50 s)"
-        in (lines[0])
-    )
-
-
-def test_an_altered_corpus_is_named_first(
-    emo_db: Path, tmp_path: Path, run: Run
-) -> None:
-    where = ["--data_dir", emo_db, "--derived_dir", tmp_path / "derived"]
-    status, _, stderr = run("-dn", "EMO-DB", *where)
-    assert (status, stderr.count("\n")) == (2, 1)
-    assert "differs from the published files: " in stderr
+        assert len([text for text in lines if line in text]) == len(lines) == wanted
 
 
 @pytest.mark.parametrize(
@@ -261,47 +243,46 @@ def test_an_altered_corpus_is_named_first(
             ("--fft_size", "1200", "-m", "true"),
             "-m true needs an --fft_size that is a power of two",
         ),
+        (
+            ("--scheduler", "tcp://127.0.0.1:9"),
+            "pip install -r requirements-cluster.txt",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_refused_before_training(
-    trained_demo: TrainedDemo,
+    where: list[str],
     tmp_path: Path,
     run: Run,
+    monkeypatch: pytest.MonkeyPatch,
     options: tuple[str, ...],
     message: str,
 ) -> None:
-    status, _, stderr = run(*OPTIONS, *data_paths(trained_demo, tmp_path), *options)
+    if "--scheduler" in options:
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    status, _, stderr = run(*OPTIONS, *where, *options)
     assert status == 2
     assert message in stderr.splitlines()[-1]
     assert not list(tmp_path.iterdir())
 
 
 def test_an_unwritable_output_folder_is_one_line(
-    trained_demo: TrainedDemo, tmp_path: Path, run: Run
+    where: list[str], tmp_path: Path, run: Run
 ) -> None:
     """A file stands where the folder should be: no permission helps, not root's."""
-    (tmp_path / "result").write_text("a file")
-    options = [*OPTIONS, *data_paths(trained_demo, tmp_path / "result")]
-    status, _, stderr = run(*options)
+    output = tmp_path / "result"
+    output.write_text("a file")
+    status, _, stderr = run(*OPTIONS, *where, "--output_dir", output)
     assert status == 2
-    assert stderr.splitlines()[-1].startswith(f"train.py: error: {tmp_path}")
-
-
-def test_a_cluster_needs_dask(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    status, _, stderr = run("--scheduler", "tcp://127.0.0.1:9")
-    assert status == 2
-    assert "pip install -r requirements-cluster.txt" in stderr
+    assert stderr.splitlines()[-1].startswith(f"train.py: error: {output}")
 
 
 @pytest.mark.proof
 @pytest.mark.parametrize("protocol", ["published", "paper", "random", "speaker", "all"])
 def test_every_protocol_runs_from_the_command_with_two_seeds(
-    trained_demo: TrainedDemo, tmp_path: Path, run: Run, protocol: str
+    where: list[str], tmp_path: Path, run: Run, protocol: str
 ) -> None:
     options = [*OPTIONS, "--num_folds", "3", "--epochs", "1", "--protocol", protocol]
-    seeds = ["--seed", "42,43"]
-    status, stdout, stderr = run(*options, *seeds, *data_paths(trained_demo, tmp_path))
+    status, stdout, stderr = run(*options, "--seed", "42,43", *where)
     assert status == 0, stderr
     assert stdout.count("_Report.txt") == 2
     spread = list(tmp_path.glob("*_seeds42-43_*.json"))

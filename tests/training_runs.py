@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
+import psutil
 import pytest
 from filelock import FileLock
 
@@ -29,8 +31,12 @@ from utils.training.process import run_job, worker_environment
 from utils.training.run import make_jobs
 
 EPOCHS = 4
-CHANGES = {"duration_s": 0.2, "num_folds": 2, "epochs": EPOCHS}  # of DEMO's defaults
-OPTIONS = ["-dn", "DEMO", "-id", "0.2", "--num_folds", "2", "--epochs", str(EPOCHS)]
+# A protocol with training, validation and test sets; DEMO's defaults otherwise
+CHANGES = {"duration_s": 0.2, "protocol": "random", "num_folds": 2, "epochs": EPOCHS}
+OPTIONS = [
+    *("-dn", "DEMO", "-id", "0.2", "--protocol", "random", "--num_folds", "2"),
+    *("--epochs", str(EPOCHS), "--record_test_curve"),
+]
 WAIT_S = 240.0  # a machine under load; what is waited for takes seconds
 
 
@@ -64,7 +70,8 @@ def trained_demo(tmp_path_factory: pytest.TempPathFactory) -> TrainedDemo:
     notes = home.with_suffix(".json")
     with FileLock(home.with_suffix(".lock")):
         if not notes.exists():
-            done = train(home / "data", home / "result", "--jobs", "2")
+            options = ("--jobs", "2", "--tensorboard")
+            done = train(home / "data", home / "result", *options)
             assert done.returncode == 0, done.stderr
             texts = {"stdout": done.stdout, "stderr": done.stderr}
             notes.write_text(json.dumps(texts))
@@ -150,7 +157,7 @@ def make_job(
             data_paths=paths,
         )
         write_json(folder / run_folder.CONFIG_NAME, config)
-    options = FoldOptions(command="a test")
+    options = FoldOptions(command="a test", record_test_curve=True)
     return make_jobs(dataset, folds, folder, options=options)[number]
 
 
@@ -199,13 +206,14 @@ def wait_for(condition: Callable[[], Any], what: str) -> Any:
     return found
 
 
-def holder_of(lock: Path) -> int | None:
-    """The process that holds a fold's lock (Linux)."""
-    for link in Path("/proc").glob("[0-9]*/fd/*"):
-        with contextlib.suppress(OSError):
-            if os.readlink(link) == str(lock):
-                return int(link.parts[2])
-    return None
+def fold_processes(parent: int | None = None) -> list[psutil.Process]:
+    """The processes that train for another one, or for this one."""
+    found = []
+    for child in psutil.Process(parent).children():
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+            if "utils.training.process" in child.cmdline():
+                found.append(child)
+    return found
 
 
 def fold_lock(folder: Path, fold: int) -> Path:
@@ -218,3 +226,13 @@ def epochs_on_disk(folder: Path, fold: int) -> set[tuple[str, int]]:
     """State files of a fold with their times: changes with every epoch."""
     states = run_folder.fold_folder(folder, fold).glob("state_*.npz")
     return {(path.name, path.stat().st_mtime_ns) for path in states}
+
+
+def edit_state(path: Path, **changes: Any) -> None:
+    """Replace numbers and texts in a state file; None removes one."""
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    scalars = json.loads(arrays["scalars"].tobytes()) | changes
+    scalars = {name: value for name, value in scalars.items() if value is not None}
+    arrays["scalars"] = np.frombuffer(json.dumps(scalars).encode(), np.uint8)
+    np.savez(path, **arrays)

@@ -8,19 +8,19 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psutil
 import pytest
+from filelock import FileLock
 from training_runs import (
     WAIT_S,
     TrainedDemo,
     command,
     epochs_on_disk,
     fold_lock,
-    holder_of,
+    fold_processes,
     make_job,
     read_record,
     results,
@@ -32,155 +32,78 @@ from hyperparameters import InputError
 from utils.training.run import run_folds
 
 KILLS_IN_PROOF = 100
-pytestmark = pytest.mark.skipif(
-    not Path("/proc/self/fd").exists(), reason="finds processes through Linux's /proc"
-)
 
 
-@contextlib.contextmanager
-def started(
-    derived_dir: Path, output_dir: Path, *more: str
-) -> Iterator[subprocess.Popen[str]]:
-    """The small run's command, running; killed at the end of the block if it still is.
+class Started:
+    """A command that runs; killed at the end of a `with` block if it still does."""
 
-    Its output goes to files in `output_dir`'s parent.
-    """
-    words = command(derived_dir, output_dir, *more)
-    with (output_dir.parent / "stderr.txt").open("w") as stderr:
-        process = subprocess.Popen(
-            words, stdout=subprocess.DEVNULL, stderr=stderr, text=True
-        )
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.wait()
+    def __init__(self, words: Sequence[str], home: Path, **environ: str) -> None:
+        self.stderr = home / "stderr.txt"
+        with self.stderr.open("w") as file:
+            self.process = subprocess.Popen(
+                words,
+                stdout=subprocess.DEVNULL,
+                stderr=file,
+                env={**os.environ, **environ},
+            )
 
+    def __enter__(self) -> "Started":
+        return self
 
-def last_line(output_dir: Path) -> str:
-    """The last line that the command wrote to stderr."""
-    return (output_dir.parent / "stderr.txt").read_text().splitlines()[-1]
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
 
+    def workers(self) -> list[psutil.Process]:
+        """Its processes that train; the command must still run."""
+        assert self.process.poll() is None, self.stderr.read_text()
+        return fold_processes(self.process.pid)
 
-def wait_for_epoch(folder: Path, fold: int, process: subprocess.Popen[str]) -> None:
-    """Wait until the first epoch of a fold is on disk, as long as the command runs."""
-    stderr = folder.parent.parent / "stderr.txt"
+    def wait_for_epoch(self, folder: Path) -> None:
+        """Wait until another epoch of fold 0 is on disk."""
+        before = epochs_on_disk(folder, 0)
 
-    def epochs() -> set[tuple[str, int]]:
-        assert process.poll() is None, stderr.read_text()
-        return epochs_on_disk(folder, fold)
+        def is_later() -> bool:
+            self.workers()
+            return epochs_on_disk(folder, 0) != before
 
-    try:
-        wait_for(epochs, "an epoch")
-    except AssertionError as error:
-        listed = "\n".join(str(path) for path in sorted(folder.rglob("*")))
-        raise AssertionError(f"{error}\n{stderr.read_text()}\n{listed}") from error
+        wait_for(is_later, f"an epoch in {folder}")
 
-
-def wait_for_worker(folder: Path, *folds: int) -> int:
-    """Wait until some fold is worked on; the process that does it."""
-
-    def worker() -> int | None:
-        return next(
-            filter(None, (holder_of(fold_lock(folder, n)) for n in folds)), None
-        )
-
-    pid: int = wait_for(worker, "a fold's worker")
-    return pid
+    def stop(self, number: signal.Signals) -> int:
+        """Send a signal; return the exit status once no worker is left."""
+        workers = self.workers()
+        self.process.send_signal(number)
+        status = self.process.wait(WAIT_S)
+        wait_for_end_of(workers)
+        return status
 
 
-def wait_for_end_of(pids: list[int]) -> None:
-    """Wait until no process of a killed run is left."""
-    wait_for(lambda: not any(map(is_running, pids)), "the end of the workers")
+def wait_for_end_of(processes: Sequence[psutil.Process]) -> None:
+    """Wait until processes are gone, or zombies."""
 
-
-def is_running(pid: int) -> bool:
-    """Whether a process is there and is no zombie."""
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
+    def is_alive(process: psutil.Process) -> bool:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
         return False
 
-
-def children_of(process: subprocess.Popen[str]) -> list[int]:
-    """All processes that a run has started."""
-    return [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
-
-
-def test_a_run_stopped_in_three_ways_is_bit_equal(
-    trained_demo: TrainedDemo, tmp_path: Path
-) -> None:
-    output_dir = tmp_path / "result"
-    folder = output_dir / trained_demo.folder.name
-    how = (trained_demo.derived_dir, output_dir, "--folds", "0", "--jobs", "1")
-    for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
-        with started(*how) as process:
-            wait_for_worker(folder, 0)
-            wait_for_epoch(folder, 0, process)
-            workers = children_of(process)
-            process.send_signal(number)
-            assert process.wait(WAIT_S) == status
-        assert last_line(output_dir).startswith(
-            "stopped; this continues it: python train.py -dn DEMO"
-        )
-        wait_for_end_of(workers)
-    with started(*how) as process:
-        wait_for_worker(folder, 0)
-        time.sleep(random.uniform(0.0, 2.0))
-        workers = children_of(process)
-        process.kill()
-        process.wait()
-        wait_for_end_of(workers)
-    assert train(*how).returncode == 0
-    assert results(read_record(folder, 0)) == results(trained_demo.record(0))
-
-
-@pytest.mark.proof  # minutes: processes start and die again and again
-def test_processes_die_with_their_parent_and_are_replaced_alone(
-    trained_demo: TrainedDemo, tmp_path: Path
-) -> None:
-    output_dir = tmp_path / "result"
-    folder = output_dir / trained_demo.folder.name
-    how = (trained_demo.derived_dir, output_dir, "--jobs", "2")
-    with started(*how) as process:
-        wait_for_epoch(folder, 0, process)
-        workers = children_of(process)
-        process.kill()
-        process.wait()
-        wait_for_end_of(workers)
-    with started(*how) as process:
-        worker = wait_for_worker(folder, 0, 1)
-        os.kill(worker, signal.SIGKILL)
-        wait_for_end_of([worker])
-        assert process.wait(WAIT_S) == 0
-    assert_same_folds(trained_demo, folder)
-
-
-def assert_same_folds(trained_demo: TrainedDemo, folder: Path) -> None:
-    """Both folds have the results of the run that was never killed."""
-    for fold in (0, 1):
-        assert results(read_record(folder, fold)) == results(trained_demo.record(fold))
-
-
-def is_held(folder: Path) -> bool:
-    """Whether a process works on a fold."""
-    return any(holder_of(fold_lock(folder, fold)) is not None for fold in (0, 1))
+    wait_for(lambda: not any(map(is_alive, processes)), "the end of the workers")
 
 
 @contextlib.contextmanager
 def hand_started_cluster(folder: Path) -> Iterator[str]:
-    """A Dask scheduler and two workers, started elsewhere; yields the address."""
+    """A Dask scheduler and a worker, started elsewhere; yields the address."""
     file = folder / "scheduler.json"
-    scheduler = "scheduler --port 0 --dashboard-address 127.0.0.1:0"
-    worker = "worker --nthreads 1 --no-dashboard"
     environ = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     with contextlib.ExitStack() as stack:
-        for words in (scheduler, worker, worker):
-            command = [sys.executable, "-m", "dask", *words.split()]
-            command += ["--host", "127.0.0.1", "--scheduler-file", str(file)]
+        for words in (
+            "scheduler --port 0 --dashboard-address 127.0.0.1:0",
+            "worker --nthreads 1 --no-dashboard",
+        ):
+            program = [sys.executable, "-m", "dask", *words.split()]
+            program += ["--host", "127.0.0.1", "--scheduler-file", str(file)]
             with (folder / "dask.txt").open("a") as log:
                 process = subprocess.Popen(
-                    command, cwd=folder, env=environ, stdout=log, stderr=log
+                    program, cwd=folder, env=environ, stdout=log, stderr=log
                 )
             stack.callback(process.wait)
             stack.callback(process.terminate)
@@ -188,19 +111,33 @@ def hand_started_cluster(folder: Path) -> Iterator[str]:
         yield json.loads(file.read_text())["address"]
 
 
-def test_a_dask_cluster_gives_the_same(
+def test_a_stopped_run_continues_on_a_dask_cluster_and_is_bit_equal(
     trained_demo: TrainedDemo, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "result" / trained_demo.folder.name
+    output_dir = tmp_path / "result"
+    folder = output_dir / trained_demo.folder.name
+    where = (trained_demo.derived_dir, output_dir, "--folds", "0")
+    alone = command(*where, "--jobs", "1")
+    with Started(alone, tmp_path) as run:
+        wait_for(run.workers, "the fold's process")[0].kill()  # it is replaced
+        run.wait_for_epoch(folder)
+        assert run.stop(signal.SIGINT) == 130
+    last = run.stderr.read_text().splitlines()[-1]
+    assert last.startswith("stopped; this continues it: python train.py -dn DEMO")
+    for number, status in ((signal.SIGTERM, 143), (signal.SIGKILL, -9)):
+        with Started(alone, tmp_path) as run:
+            wait_for(run.workers, "the fold's process")
+            assert run.stop(number) == status
     with hand_started_cluster(tmp_path) as address:
-        how = (trained_demo.derived_dir, tmp_path / "result", "--scheduler", address)
-        with started(*how) as process:
-            wait_for_epoch(folder, 0, process)
-            process.kill()
-        wait_for(lambda: not is_held(folder), "the cluster to leave the folds")
-        done = train(*how)
+        on_cluster = (*where, "--scheduler", address)
+        with Started(command(*on_cluster), tmp_path) as run:
+            run.wait_for_epoch(folder)
+            run.stop(signal.SIGKILL)
+        with FileLock(fold_lock(folder, 0), timeout=WAIT_S):
+            pass  # the cluster has left the fold
+        done = train(*on_cluster)
     assert done.returncode == 0, done.stderr
-    assert_same_folds(trained_demo, folder)
+    assert results(read_record(folder, 0)) == results(trained_demo.record(0))
 
 
 def test_workers_that_do_not_see_the_project_fail_each_fold_in_one_line(
@@ -223,7 +160,7 @@ def test_no_scheduler_at_the_address_is_one_line(
         run_folds([job], print, scheduler="tcp://127.0.0.1:9")
 
 
-def is_alive_after(process: subprocess.Popen[str], seconds: float) -> bool:
+def is_alive_after(process: subprocess.Popen[bytes], seconds: float) -> bool:
     """Whether a process still runs after some time; returns when it ends."""
     try:
         process.wait(seconds)
@@ -241,13 +178,15 @@ def test_a_hundred_kills_change_nothing(
     output_dir = tmp_path / "result"
     folder = output_dir / trained_demo.folder.name
     while kills < KILLS_IN_PROOF or folder.exists():
-        how = (trained_demo.derived_dir, output_dir, "--jobs", str(1 + rounds % 2))
-        with started(*how) as process:
+        jobs = str(1 + rounds % 2)
+        words = command(trained_demo.derived_dir, output_dir, "--jobs", jobs)
+        with Started(words, tmp_path) as run:
+            process = run.process
             while kills < KILLS_IN_PROOF and is_alive_after(
                 process, draw.uniform(0, 25)
             ):
-                workers = children_of(process)
-                victim = draw.choice([process.pid, *workers])
+                workers = fold_processes(process.pid)
+                victim = draw.choice([process.pid, *(w.pid for w in workers)])
                 with contextlib.suppress(ProcessLookupError):  # it ended by itself
                     os.kill(victim, signal.SIGKILL)
                     kills += 1
@@ -257,7 +196,9 @@ def test_a_hundred_kills_change_nothing(
             process.wait(WAIT_S)
         if process.returncode == 0:
             rounds += 1
-            assert_same_folds(trained_demo, folder)
+            for fold in (0, 1):
+                found = results(read_record(folder, fold))
+                assert found == results(trained_demo.record(fold))
             shutil.rmtree(folder)
     print(f"{kills} kills, {rounds} runs came to their end")
     assert rounds >= 2
@@ -265,12 +206,12 @@ def test_a_hundred_kills_change_nothing(
 
 @pytest.mark.proof
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="needs `unshare`")
-def test_a_full_file_system_is_one_line_and_the_run_goes_on_when_mended(
+def test_a_full_file_system_is_one_line_and_the_run_continues_when_mended(
     trained_demo: TrainedDemo, tmp_path: Path
 ) -> None:
-    """A tmpfs too small for the state, then one with room; in a name space of its own.
+    """A tmpfs too small for the state, then one with room; seen in its name space only.
 
-    A shell script, since the mount is seen inside the name space alone.
+    Therefore a shell script.
     """
     small, kept = tmp_path / "small", tmp_path / "kept"
     small.mkdir()
@@ -310,41 +251,29 @@ def torch_python() -> str:
     return python
 
 
-def kill_after_an_epoch(
-    words: list[str], environ: dict[str, str], output_dir: Path
-) -> None:
-    """Kill a command as soon as the first epoch of its fold is on disk."""
-    with (output_dir.parent / "stderr.txt").open("w") as stderr:
-        process = subprocess.Popen(words, env=environ, stderr=stderr)
-    with process:
-        [folder] = wait_for(lambda: list(output_dir.glob("*/")), "the run folder")
-        wait_for_epoch(folder, 0, process)
-        workers = children_of(process)
-        process.kill()
-    wait_for_end_of(workers)
-
-
 @pytest.mark.proof
 def test_another_backend_resumes_bit_equal_and_its_weights_are_exported_here(
     trained_demo: TrainedDemo, tmp_path: Path, torch_python: str
 ) -> None:
-    environ = os.environ | {"KERAS_BACKEND": "torch"}
+    environ = {"KERAS_BACKEND": "torch"}
+    how = {"env": os.environ | environ, "capture_output": True, "text": True}
     records, folder = [], Path()
     for name in ("whole", "killed"):
         words = command(trained_demo.derived_dir, tmp_path / name, "--folds", "0")
         words = [torch_python, *words[1:], "--epochs", "5", "--jobs", "1"]
-        how = {"env": environ, "capture_output": True, "text": True}
-        refused = subprocess.run([*words, "-m", "true"], **how)
-        assert refused.returncode == 2
-        assert "-m true exports, and only TensorFlow does" in refused.stderr
         if name == "killed":
-            kill_after_an_epoch(words, environ, tmp_path / name)
+            with Started(words, tmp_path, **environ) as run:
+                run.wait_for_epoch(tmp_path / name / folder.name)
+                run.stop(signal.SIGKILL)
         done = subprocess.run(words, **how)
         assert done.returncode == 0, done.stderr
         [folder] = (tmp_path / name).iterdir()
         records.append(results(read_record(folder, 0)))
     assert records[0] == records[1]
     assert list(records[0]["probabilities"]) == ["keras"]
+    refused = subprocess.run([*words, "-m", "true"], **how)
+    assert refused.returncode == 2
+    assert "-m true exports, and only TensorFlow does" in refused.stderr
     again = train(trained_demo.derived_dir, tmp_path, "--export_only", str(folder))
     assert again.returncode == 0, again.stderr
     exported = read_record(folder, 0)["probabilities"]
