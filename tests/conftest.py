@@ -2,8 +2,10 @@
 
 import os
 
-# Before anything imports Matplotlib or TensorFlow.
+# Before anything imports Matplotlib, NumPy or TensorFlow
 os.environ.setdefault("MPLBACKEND", "Agg")
+# Tests occupy every core: threads of small matrix products would wait for each other
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import contextlib
