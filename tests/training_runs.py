@@ -228,11 +228,17 @@ def epochs_on_disk(folder: Path, fold: int) -> set[tuple[str, int]]:
     return {(path.name, path.stat().st_mtime_ns) for path in states}
 
 
+def state_of(path: Path) -> dict[str, Any]:
+    """The numbers and texts in a state file."""
+    with np.load(path) as archive:
+        scalars: dict[str, Any] = json.loads(archive["scalars"].tobytes())
+    return scalars
+
+
 def edit_state(path: Path, **changes: Any) -> None:
     """Replace numbers and texts in a state file; None removes one."""
+    scalars = {k: v for k, v in (state_of(path) | changes).items() if v is not None}
     with np.load(path) as archive:
         arrays = dict(archive)
-    scalars = json.loads(arrays["scalars"].tobytes()) | changes
-    scalars = {name: value for name, value in scalars.items() if value is not None}
     arrays["scalars"] = np.frombuffer(json.dumps(scalars).encode(), np.uint8)
     np.savez(path, **arrays)

@@ -20,14 +20,14 @@ from training_runs import (
     read_record,
     results,
     run_here,
+    state_of,
 )
 
 from dataio import load_dataset
-from hyperparameters import InputError, Settings, from_flat, to_flat
+from hyperparameters import Settings, from_flat, to_flat
 from utils.corpora.load import DataPaths
 from utils.runs import folder as run_folder
 from utils.training.fit import build_model
-from utils.training.fold_models import predict_files
 from utils.training.job import FoldJob, FoldOptions
 
 # Trains a fold in the worker: error, epochs trained, all events
@@ -75,7 +75,7 @@ def test_a_fold_that_is_stopped_in_three_ways_is_bit_equal(
     assert run(job, StopAfter(2))[:2] == ("stopped", [1, 2])
     older, newest = sorted(job.fold_folder.glob("state_*.npz"), key=os.path.getmtime)
     os.truncate(newest, newest.stat().st_size // 2)
-    [begun] = trained_demo.record(0)["trained_by"]
+    [begun] = state_of(older)["trained_by"]
     other = begun | {"commit": "abc", "threads": 2}
     edit_state(older, trained_by=[other])
     _, epochs, events = run(job)
@@ -164,20 +164,3 @@ def test_a_finished_fold_is_exported_again_only_from_its_own_weights(
         error = run(replace(job, options=options))[0]
         assert f"{weights} is missing; only the fold's record was copied" in str(error)
     assert record.read_bytes() == before
-
-
-def test_a_recording_that_changed_since_the_run_began_is_not_scored(
-    trained_demo: TrainedDemo, tmp_path: Path
-) -> None:
-    """As on a machine that sees other files."""
-    derived_dir = tmp_path / "data"
-    shutil.copytree(trained_demo.derived_dir, derived_dir)
-    job = make_job(derived_dir, tmp_path)
-    paths = {u.id: u.path for u in job.dataset.manifest.utterances}
-    changed = paths[job.fold.test[0]]
-    changed.write_bytes(changed.read_bytes()[:-100])
-    with pytest.raises(InputError) as error:
-        predict_files(job, {})
-    assert str(error.value).startswith(
-        f"{changed} has changed since the run read the corpus"
-    )

@@ -15,11 +15,13 @@ from filelock import FileLock
 from test_dataio import toy_dataset, write_toy
 from training_runs import TrainedDemo, fold_lock, fold_processes, make_job, wait_for
 
+from hyperparameters import InputError
 from utils.corpora.load import DataPaths
 from utils.processes import sigterm_as_interrupt, stderr_to
 from utils.protocols.folds import make_folds
 from utils.runs import folder as run_folder
 from utils.training.checkpoint import STATE_NAMES
+from utils.training.fold_models import predict_files
 from utils.training.job import FoldJob, FoldOptions
 from utils.training.process import LOG_NAME, TRIES, child_environment
 from utils.training.run import make_jobs, run_folds
@@ -99,25 +101,43 @@ def test_a_failing_fold_is_tried_three_times(jobs: list[FoldJob]) -> None:
     assert [event["warning"][-14:] for event in events] == ["; trying again"] * 2
 
 
+def toy_jobs(folder: Path, cache: str = "disk") -> list[FoldJob]:
+    """Both folds of a run on the toy corpus, which may be changed."""
+    write_toy(folder)
+    paths = DataPaths(data_dir=folder, derived_dir=folder / "derived", cache=cache)
+    dataset = toy_dataset(paths)
+    folds = make_folds(dataset.manifest.utterances, dataset.settings)
+    return make_jobs(dataset, folds, folder / "run", options=FoldOptions())
+
+
 @pytest.mark.parametrize("cache", ["disk", "None"])
 def test_a_job_needs_no_second_look_at_the_corpus(tmp_path: Path, cache: str) -> None:
     """It is small when pickled; only features are read by the process that trains."""
-    write_toy(tmp_path)
-    data_paths = DataPaths(
-        data_dir=tmp_path, derived_dir=tmp_path / "derived", cache=cache
-    )
-    dataset = toy_dataset(data_paths)
-    dataset.features[[0]]
-    folds = make_folds(dataset.manifest.utterances, dataset.settings)
-    jobs = make_jobs(dataset, folds, tmp_path / "run", options=FoldOptions())
+    jobs = toy_jobs(tmp_path, cache)
     assert [job.fold.number for job in jobs] == [0, 1]
+    features = jobs[0].dataset.features[list(range(10))]
     pickled = pickle.dumps(jobs[0])
-    assert len(pickled) < dataset.features[list(range(10))].nbytes
+    assert len(pickled) < features.nbytes
     shutil.rmtree(tmp_path / "TOY")
     job = pickle.loads(pickled)
     assert run_folder.run_hash(job.settings, job.dataset.manifest) == job.run_hash
     features, labels = job.data_of(job.fold.test)
     assert len(features) == len(labels) == len(job.fold.test)
+
+
+def test_a_recording_that_changed_since_the_run_began_is_not_scored(
+    tmp_path: Path,
+) -> None:
+    """As on a machine that sees other files."""
+    job = toy_jobs(tmp_path)[0]
+    paths = {u.id: u.path for u in job.dataset.manifest.utterances}
+    changed = paths[job.fold.test[0]]
+    changed.write_bytes(changed.read_bytes()[:-100])
+    with pytest.raises(InputError) as error:
+        predict_files(job, {})
+    assert str(error.value).startswith(
+        f"{changed} has changed since the run read the corpus"
+    )
 
 
 @pytest.mark.parametrize(("wanted", "found"), [("jax", "jax"), (None, None)])
