@@ -25,7 +25,7 @@ Row = tuple[str, str | None, int, int]
 
 
 def one_hot(predicted: int, num_classes: int = len(CLASSES)) -> list[float]:
-    """Probabilities whose largest stands at `predicted`."""
+    """Probabilities, the largest one at `predicted`."""
     rest = 0.25 / (num_classes - 1)
     return [0.75 if index == predicted else rest for index in range(num_classes)]
 

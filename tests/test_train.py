@@ -268,7 +268,7 @@ def test_what_cannot_be_done_is_refused_before_training(
 def test_an_unwritable_output_folder_is_one_line(
     where: list[str], tmp_path: Path, run: Run
 ) -> None:
-    """A file stands where the folder should be: no permission helps, not root's."""
+    """A file has the folder's name: then even root cannot make the folder."""
     output = tmp_path / "result"
     output.write_text("a file")
     status, _, stderr = run(*OPTIONS, *where, "--output_dir", output)

@@ -48,7 +48,7 @@ class TrainedDemo:
         derived_dir: Corpus, segments and features.
         folder: The run folder.
         stdout: What the command printed.
-        stderr: As well.
+        stderr: What it printed there.
     """
 
     derived_dir: Path
@@ -122,7 +122,7 @@ def results(record: dict[str, Any]) -> dict[str, Any]:
 
 
 class FoldStopped(BaseException):
-    """Raised where a fold reports, to end it there; its state is on disk."""
+    """Raised when a fold reports an epoch, to end the fold; its state is on disk."""
 
 
 def make_job(
