@@ -158,6 +158,20 @@ def test_export_only_refuses_what_it_cannot_do(
         assert message in stderr
 
 
+def test_nothing_is_written_through_a_link_in_the_run_folder(
+    copied: Path, where: list[str], tmp_path: Path, run: Run
+) -> None:
+    outside = tmp_path / "outside"
+    run_folder.fold_folder(copied, 1).rename(outside)
+    run_folder.fold_folder(copied, 1).symlink_to(outside)
+    run_folder.record_path(copied, 1).unlink()
+    before = {path: path.stat().st_mtime_ns for path in outside.rglob("*")}
+    status, _, stderr = run(*OPTIONS, *where)
+    assert status == 2
+    assert "fold_01: must be a file or a folder, is a link" in stderr
+    assert {path: path.stat().st_mtime_ns for path in outside.rglob("*")} == before
+
+
 @pytest.fixture
 def emo_db(tmp_path: Path) -> Path:
     """A data folder with an EMO-DB of two recordings per class, 0.5 s each."""
