@@ -79,7 +79,7 @@ def test_tables_never_mix_what_was_known(folder: Path) -> None:
 )
 def test_damaged_records_are_one_line(folder: Path, changes: dict[str, Any]) -> None:
     edit_record(folder, 1, **changes)
-    with pytest.raises(InputError, match="is damaged; train these|must be an object"):
+    with pytest.raises(InputError, match=r"is damaged; train these|must be an object"):
         known_voice_rows(load_run(folder))
 
 
