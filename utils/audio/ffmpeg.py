@@ -17,6 +17,7 @@ import numpy as np
 
 from hyperparameters import InputError
 from utils.audio.native import BLOCK_VALUES, Native, check_format
+from utils.audio.streams import mpeg_audio_end
 from utils.cli import printable
 
 # Containers of sound and video. All others are refused, because playlists (HLS, DASH,
@@ -118,9 +119,11 @@ def _command(path: Path, track: int) -> list[str]:
     """The command that writes a sound track as AU, float32, to standard output."""
     with path.open("rb") as file:
         start = file.read(4)
+        end = mpeg_audio_end(file)
+    part = f"subfile,,start,0,end,{end},,:" if end else ""  # without tags at the end
     words = [ffmpeg_program(printable(path)), "-v", "error", "-nostdin", "-xerror"]
-    words += ["-protocol_whitelist", "file", "-format_whitelist", DEMUXERS]
-    words += ["-err_detect", "crccheck", "-i", f"file:{path}"]
+    words += ["-protocol_whitelist", "file,subfile", "-format_whitelist", DEMUXERS]
+    words += ["-err_detect", "crccheck", "-i", f"{part}file:{path}"]
     words += ["-map", f"0:a:{track}"]
     if start != b"OggS":  # whose times begin again in each of several joined files
         words += ["-af", FILL_HOLES]

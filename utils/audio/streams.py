@@ -1,6 +1,7 @@
 """Streams of pages, frames and packets (Ogg, MP3, MPEG): whether parts are missing."""
 
 import mmap
+import re
 import zlib
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -23,6 +24,8 @@ BIT_RATES_KBPS = {
     (2, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 RATES_HZ = (44_100, 48_000, 32_000)
+SYNC = re.compile(rb"\xff[\xe0-\xff]")  # begins a frame
+MAX_PADDING = 65_536  # bytes after the last frame; more are a part never downloaded
 TAGS = (b"TAG", b"APE", b"LYR", b"ID3")  # may follow the last frame
 
 
@@ -58,19 +61,53 @@ def mpeg_audio_fault(file: BinaryIO, size: int) -> str | None:
 
     The index is Xing, Info or VBRI. The decoder reports damage between frames.
     """
-    position = 0
-    while (head := _read(file, position, 10))[:3] == b"ID3" and len(head) == 10:
-        tag = sum(byte << 7 * (3 - place) for place, byte in enumerate(head[6:]))
-        position += 10 + tag + (10 if head[5] & 0x10 else 0)
-    first = _read(file, position, 64)
-    count = 0
-    while length := frame_bytes(_read(file, position, 4)):
-        position += length
-        count += 1
-    if position > size:
+    start, count, end = _frames(file)
+    if end > size:
         return TRUNCATED
-    is_end = position + 4 > size or _read(file, position, 3) in TAGS
-    return TRUNCATED if is_end and 0 < count < _frames_promised(first) else None
+    rest = _read(file, end, -1)
+    if count == 0 or _holds_frames(rest):
+        return None
+    is_unfilled = len(rest) > MAX_PADDING and not rest.startswith(TAGS)
+    is_short = count < _frames_promised(_read(file, start, 64))
+    return TRUNCATED if is_unfilled or is_short else None
+
+
+def mpeg_audio_end(file: BinaryIO) -> int | None:
+    """Where the frames of an MP3 or MP2 end, if tags or padding follow.
+
+    Decoders take what follows for damaged frames.
+
+    Returns:
+        None if nothing follows, if more frames follow, or in other files.
+    """
+    if not _read(file, 0, 3).startswith((b"ID3", b"\xff")):
+        return None
+    _, count, end = _frames(file)
+    rest = _read(file, end, -1) if count else b""
+    return end if rest and not _holds_frames(rest) else None
+
+
+def _holds_frames(content: bytes) -> bool:
+    """Whether two frames follow each other anywhere in a file's content."""
+    for match in SYNC.finditer(content):
+        place = match.start()
+        length = frame_bytes(content[place : place + 4])
+        if length and frame_bytes(content[place + length : place + length + 4]):
+            return True
+    return False
+
+
+def _frames(file: BinaryIO) -> tuple[int, int, int]:
+    """Start, number and end of the frames after the tags at the beginning."""
+    start, count = 0, 0
+    while (head := _read(file, start, 10))[:3] == b"ID3" and len(head) == 10:
+        tag = sum(byte << 7 * (3 - place) for place, byte in enumerate(head[6:]))
+        start += 10 + tag + (10 if head[5] & 0x10 else 0)
+    end = start
+    while length := frame_bytes(_read(file, end, 4)):
+        end += length
+        count += 1
+    return start, count, end
 
 
 def _frames_promised(first: bytes) -> int:
