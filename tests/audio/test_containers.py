@@ -78,13 +78,21 @@ LYRICS = b"LYRICSBEGININD00002100000021LYRICS200"
 TAG = b"TAG" + b"title".ljust(125)
 
 
-@pytest.mark.parametrize(
-    "tail",
-    [TAG, LYRICS + TAG, b"ID3\4\0\0\0\0\0\4abcd", bytes(1000), b"\xff" * 99],
-    ids=["ID3v1", "Lyrics3", "ID3v2", "zeros", "ones"],
+TAILS = (TAG, LYRICS + TAG, b"ID3\4\0\0\0\0\0\4abcd", bytes(999), b"\xff" * 99)
+TAGGED = (
+    *("a.wav", "a.aiff", "a.caf", "a.flac", "a.ogg", "a.opus", "a.m4a", "start.m4a"),
+    *("a.wma", "a.webm", "a.mka", "a.avi", "a.flv", "a.ts", "a.aac"),
 )
-@pytest.mark.parametrize("name", ["a.mp3", "no index.mp3", "a.mp2"])
-def test_tags_and_padding_after_the_last_frame_are_no_damage(tmp_path, name, tail):
+
+
+@pytest.mark.parametrize(
+    ("name", "tail"),
+    [
+        *((name, t) for name in ("a.mp3", "no index.mp3", "a.mp2") for t in TAILS),
+        *((name, TAG) for name in TAGGED),
+    ],
+)
+def test_tags_and_padding_after_the_sound_are_no_damage(tmp_path, name, tail):
     path = tmp_path / name
     content = write_form(path)
     whole = read_any(path, RATE_HZ)

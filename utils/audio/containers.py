@@ -14,6 +14,12 @@ from utils.audio.chunks import JOINED, KINDS, LAYOUTS, number, read_at
 from utils.audio.streams import TRUNCATED
 
 ASF_MAGIC = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
+# Outer boxes of MP4 and QuickTime
+BOXES = (
+    *(b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"uuid", b"moof"),
+    *(b"mfra", b"sidx", b"styp", b"meta", b"udta", b"emsg", b"prft", b"ssix", b"junk"),
+)
 # Beginnings of files whose length only a decoder can find, long enough to be rare
 SECOND_STARTS = {
     b"fLaC": re.compile(rb"fLaC[\0\x80]\0\0\x22"),
@@ -86,6 +92,8 @@ def _atoms_fault(file: BinaryIO, size: int) -> str | None:
         if len(head) < 8:
             return TRUNCATED if head.strip(b"\0") else None
         length, name = number(head[:4]), head[4:8]
+        if name not in BOXES:  # something appended
+            return None
         if name == b"ftyp" and has_sound:
             return JOINED
         has_sound = has_sound or name == b"mdat"
@@ -111,7 +119,7 @@ def _asf_fault(file: BinaryIO, size: int) -> str | None:
             return None
         position += length
         if position > size:
-            return TRUNCATED
+            return TRUNCATED if head[:16] in (ASF_MAGIC, ASF_DATA) else None
     return None
 
 

@@ -144,9 +144,10 @@ def transport_fault(file: BinaryIO, size: int) -> str | None:
         starts = content[::PACKET_BYTES]
     if not starts.startswith(b"GGG"):
         return None  # something else, such as a text
-    if starts.strip(b"G"):
+    if starts[:-2].strip(b"G"):
         return ALTERED
-    return TRUNCATED if size % PACKET_BYTES else None
+    is_part = size % PACKET_BYTES and starts.endswith(b"G")
+    return TRUNCATED if is_part else None  # else whole, or something is appended
 
 
 def ogg_fault(file: BinaryIO, _: int) -> str | None:
