@@ -4,11 +4,9 @@
 say twelve sentences; 7442 files at 16 kHz, one of them without sound.
 """
 
-from utils.corpora import Corpus
 from utils.corpora.file_names import NamingScheme
 
-NAMES = NamingScheme(
-    corpus="CREMA-D",
+CORPUS = NamingScheme(
     # Intensity: low, medium, high, unspecified; one published file has a bare X.
     pattern=r"(?P<speaker>1\d{3})_(?P<sentence>[A-Z]{3})_(?P<emotion>[A-Z]{3})"
     r"_(?:LO|MD|HI|XX?)",
@@ -22,12 +20,9 @@ NAMES = NamingScheme(
     },
     example="1001_DFA_ANG_XX.wav",
     other_files="1076_MTI_SAD_XX",  # without sound, as the corpus's authors state
-)
-CORPUS = Corpus(
-    name="CREMA-D",
+).corpus(
+    "CREMA-D",
     folder_names=("CREMA-D", "CREMAD", "Crema"),
-    read=NAMES.read,
-    converts=True,
     how_to_get="Clone https://github.com/CheyneyComputerScience/CREMA-D with git-lfs "
     "and put its folder AudioWAV there.",
     licence="Open Database License 1.0, contents under the Database Contents License",

@@ -4,29 +4,24 @@ Ten voices say two of three sentences in each of seven manners, so that the whol
 runs without a download. `data/DEMO/README.md` says how the recordings were made.
 """
 
-from pathlib import Path
+import dataclasses
 
-from utils.corpora import Corpus
-from utils.corpora.emo_db import read_emo_db_names
-from utils.corpora.manifest import Manifest
+from utils.corpora import emo_db
 from utils.files import PROJECT
 
 FOLDER = PROJECT / "data" / "DEMO"
-NOTE = (
-    "DEMO is synthetic speech made by this project: its scores say nothing about "
-    "emotion recognition."
+NAMES = dataclasses.replace(
+    emo_db.NAMES,
+    emotions={k: (label, 20) for k, label in emo_db.EMOTION_OF_LETTER.items()},
+    example="03a01Fa.flac",
+    suffixes={".flac"},
+    note="DEMO is synthetic speech made by this project: its scores say nothing about "
+    "emotion recognition.",
 )
-
-
-def read(folder: Path) -> Manifest:
-    """Read DEMO; see `read_emo_db_names`."""
-    return read_emo_db_names(folder, "DEMO", suffix=".flac", note=NOTE)
-
-
-CORPUS = Corpus(
-    name="DEMO",
+CORPUS = NAMES.corpus(
+    "DEMO",
     folder_names=(str(FOLDER),),  # absolute: found with any --data_dir
-    read=read,
+    converts=False,
     defaults={  # published: 300 epochs; here all folds take minutes on one core
         "duration_s": 1.5,
         "num_folds": 5,

@@ -4,12 +4,10 @@
 first repetition, actor 12. 24 actors say two statements; 1440 files, 48 kHz.
 """
 
-from utils.corpora import Corpus
 from utils.corpora.file_names import NamingScheme
 
 REST = r"-0[12]-(?P<sentence>0[12])-0[12]-(?P<speaker>[01]\d|2[0-4])"
-NAMES = NamingScheme(
-    corpus="RAVDESS",
+CORPUS = NamingScheme(
     pattern=rf"03-01-(?P<emotion>0[1-8]){REST}",
     emotions={
         "01": ("neutral", 96),  # in one intensity only
@@ -23,12 +21,8 @@ NAMES = NamingScheme(
     },
     example="03-01-06-01-02-01-12.wav",
     other_files=rf"(?!03-01)0[1-3]-0[12]-0[1-8]{REST}",  # songs, sound of videos
-)
-CORPUS = Corpus(
-    name="RAVDESS",
-    folder_names=("RAVDESS",),
-    read=NAMES.read,
-    converts=True,
+).corpus(
+    "RAVDESS",
     how_to_get="Download Audio_Speech_Actors_01-24.zip from "
     "https://zenodo.org/record/1188976 and unpack it there.",
     licence="CC BY-NC-SA 4.0 (not for commercial use)",

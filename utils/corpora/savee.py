@@ -6,7 +6,6 @@ sadness, sentence 1 of that emotion. Four men; 480 files at 44.1 kHz.
 
 from pathlib import Path
 
-from utils.corpora import Corpus
 from utils.corpora.file_names import NamingScheme
 
 
@@ -15,8 +14,7 @@ def name_with_speaker(path: Path) -> str:
     return path.stem if "_" in path.stem else f"{path.parent.name}_{path.stem}"
 
 
-NAMES = NamingScheme(
-    corpus="SAVEE",
+CORPUS = NamingScheme(
     # The number is part of the sentence: a04 and d04 are different sentences.
     pattern=r"(?P<speaker>DC|JE|JK|KL)_(?P<sentence>(?P<emotion>sa|su|[adfhn])\d\d)",
     emotions={
@@ -30,12 +28,8 @@ NAMES = NamingScheme(
     },
     example="DC/sa01.wav or DC_sa01.wav",
     name_of=name_with_speaker,
-)
-CORPUS = Corpus(
-    name="SAVEE",
-    folder_names=("SAVEE",),
-    read=NAMES.read,
-    converts=True,
+).corpus(
+    "SAVEE",
     how_to_get="Register at http://kahlan.eps.surrey.ac.uk/savee and put the folder "
     "AudioData there.",
     licence="free for research after registration; not to be passed on",

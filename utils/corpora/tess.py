@@ -4,11 +4,9 @@
 words; 2800 files at 24.4 kHz. With two speakers, a fold by speaker trains on one voice.
 """
 
-from utils.corpora import Corpus
 from utils.corpora.file_names import NamingScheme
 
-NAMES = NamingScheme(
-    corpus="TESS",
+CORPUS = NamingScheme(
     pattern=r"(?P<speaker>OAF?|YAF)_(?P<sentence>[A-Za-z]+)_(?P<emotion>[a-z]+)",
     emotions={
         "angry": ("anger", 400),
@@ -21,12 +19,9 @@ NAMES = NamingScheme(
     },
     example="OAF_back_angry.wav",
     speakers={"OA": "OAF"},  # one published file is called OA_bite_neutral.wav
-)
-CORPUS = Corpus(
-    name="TESS",
+).corpus(
+    "TESS",
     folder_names=("TESS", "TESS Toronto emotional speech set data"),
-    read=NAMES.read,
-    converts=True,
     how_to_get="Download it from https://doi.org/10.5683/SP2/E8H2MF and put the files "
     "there.",
     licence="CC BY-NC-ND 4.0 (not for commercial use)",
