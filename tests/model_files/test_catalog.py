@@ -45,20 +45,18 @@ def test_a_choice_that_does_not_exist_is_refused(models_dir, capsys):
     assert "-id 0.5 -at impro -ln cross_entropy -it mel_spectrogram" in message
 
 
-def test_a_changed_model_is_refused(models_dir, capsys):
-    path = models_dir / "plain.tflite"
-    path.write_bytes(path.read_bytes() + b"\0")
-    assert "differs from its entry in catalog.json" in error_of(capsys, "-fn", "x")
-    path.unlink()
-    assert "is missing or differs" in error_of(capsys, "-fn", "x")
-    for content, message in [
-        ("{", "is damaged"),
-        ('{"format": 0}', "must have format 1"),
-        (None, "has no catalog.json"),
+def test_a_changed_model_or_catalog_is_refused(models_dir, capsys):
+    path, target = models_dir / "plain.tflite", models_dir / catalog.CATALOG_NAME
+    content = path.read_bytes() + b"\0"
+    for file, spoil, message in [
+        (path, lambda: path.write_bytes(content), "differs from its entry in catalog"),
+        (path, path.unlink, "is missing or differs"),
+        (target, lambda: target.write_text("{"), "is damaged"),
+        (target, lambda: target.write_text('{"format": 0}'), "must have format 1"),
+        (target, target.unlink, "has no catalog.json"),
     ]:
-        target = models_dir / "catalog.json"
-        target.unlink() if content is None else target.write_text(content)
-        assert message in error_of(capsys, "-fn", "x")
+        spoil()
+        assert message in error_of(capsys, "-fn", "x"), file
 
 
 def test_the_catalog_describes_each_model(models_dir, capsys):

@@ -22,11 +22,7 @@ from utils.audio.features import compute_features
 from utils.audio.prepare import from_pcm16, prepare
 from utils.files import PROJECT
 from utils.model_files.metadata import attach_metadata, parse_labels
-from utils.model_files.tflite import (
-    load_model,
-    model_inputs,
-    predict_utterance,
-)
+from utils.model_files.tflite import load_model, model_inputs, predict_utterance
 
 FRONT_END = FrontEnd(duration_s=0.1)  # 3 frames
 FEATURES_SHAPE = (1, *FRONT_END.input_shape)
@@ -85,26 +81,20 @@ def test_int8_model_rounds_and_clips_its_input(tmp_path):
     np.testing.assert_allclose(found * 256, np.rint(found * 256), atol=1e-4)
 
 
-@pytest.mark.parametrize("shape", [FEATURES_SHAPE, AUDIO_SHAPE])
-def test_utterance_is_the_mean_over_its_segments(tmp_path, shape):
-    model = load_model(write(tmp_path, shape))
-    samples = RANDOM.uniform(-0.3, 0.3, 3 * 1600 + 5)
-    inputs = model_inputs(model, samples, mode=0)
-    assert inputs.shape == (3, *shape[1:])
-    assert inputs.dtype == np.float32
-    expected = model.predict(inputs).mean(axis=0)
-    np.testing.assert_array_equal(predict_utterance(model, samples, 0), expected)
-
-
 def test_inputs_are_prepared_features_or_padded_samples(tmp_path):
     samples = RANDOM.uniform(-0.3, 0.3, 1001)
     features = compute_features(from_pcm16(prepare(samples, FRONT_END)), FRONT_END)
-    found = model_inputs(load_model(write(tmp_path, FEATURES_SHAPE)), samples)
-    np.testing.assert_array_equal(found, features)
+    model = load_model(write(tmp_path, FEATURES_SHAPE))
+    np.testing.assert_array_equal(model_inputs(model, samples), features)
     model = load_model(write(tmp_path, AUDIO_SHAPE))
     assert model.takes_audio
     padded = np.pad(samples.astype(np.float32), (299, 300))
     np.testing.assert_array_equal(model_inputs(model, samples), [padded])
+    # three segments: the mean of their probabilities
+    inputs = model_inputs(model, np.tile(samples, 5), mode=0)
+    assert (inputs.shape, inputs.dtype) == ((3, *AUDIO_SHAPE[1:]), np.float32)
+    found = predict_utterance(model, np.tile(samples, 5), mode=0)
+    np.testing.assert_array_equal(found, model.predict(inputs).mean(axis=0))
 
 
 @pytest.mark.parametrize(
@@ -195,9 +185,6 @@ def test_unusable_file_is_one_line(tmp_path, content, message):
         load_model(path, "a,b,c")
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
-
-
-def test_missing_file(tmp_path):
     with pytest.raises(InputError, match="No such file"):
         load_model(tmp_path / "absent.tflite")
 

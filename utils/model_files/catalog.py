@@ -5,7 +5,6 @@ python -m utils.model_files.catalog --default NAME.tflite
 python -m utils.model_files.catalog --new_voice reproduction/RUN
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -52,9 +51,8 @@ def build_catalog(folder: Path, default: str | None = None) -> dict[str, Any]:
     if default is None and (folder / CATALOG_NAME).is_file():
         default = read_catalog(folder)["default"]
     elif default is None:
-        default = min(models, key=lambda m: (m["precision"] != "float32", m["fused"]))[
-            "file"
-        ]
+        plain = min(models, key=lambda m: (m["precision"] != "float32", m["fused"]))
+        default = plain["file"]
     if default not in names:
         raise InputError(f"--default must be one of {', '.join(names)}, got {default}")
     return {"format": CATALOG_FORMAT, "default": default, "models": models}
@@ -154,36 +152,28 @@ def _none_fits(models: Sequence[Mapping[str, Any]], wanted: Mapping[str, Any]) -
     )
 
 
-def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Options of `python -m utils.model_files.catalog`."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write the catalog and print which model is the default."""
     parser = Parser(
         prog="python -m utils.model_files.catalog",
         description=f"Write {CATALOG_NAME}, which describes each model of a folder.",
     )
-    parser.add_argument(
-        "--folder", type=Path, default=MODELS_DIR, help="folder with .tflite files"
-    )
-    parser.add_argument(
-        "--default", metavar="NAME", help="file name of the default model"
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("--folder", type=Path, default=MODELS_DIR, help="folder with .tflite files")
+    add("--default", metavar="NAME", help="file name of the default model")
+    add(
         "--new_voice",
         type=Path,
         metavar="RUN",
         help="first write the scores of this speaker-independent run into the models",
     )
-    return parser.parse_args(argv)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Write the catalog and print which model is the default."""
-    arguments = parse_args(argv)
-    if arguments.new_voice:
+    args = parser.parse_args(argv)
+    if args.new_voice:
         from utils.model_files.new_voice import record_new_voice
 
-        record_new_voice(arguments.folder, arguments.new_voice)
-    catalog = build_catalog(arguments.folder, arguments.default)
-    write_json(arguments.folder / CATALOG_NAME, catalog)
+        record_new_voice(args.folder, args.new_voice)
+    catalog = build_catalog(args.folder, args.default)
+    write_json(args.folder / CATALOG_NAME, catalog)
     print(f"{len(catalog['models'])} models, default {catalog['default']}")
     return 0
 

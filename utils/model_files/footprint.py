@@ -15,18 +15,14 @@ import numpy as np
 
 from utils.cli import Parser, run_main
 from utils.files import PROJECT
-from utils.model_files.tflite import load_model
+from utils.model_files.tflite import invoke, load_interpreter
 
 WARM_UP_RUNS = 10
 RUNS = 200
 
 
-def footprint(path: Path, labels: str | None = None) -> dict[str, Any]:
-    """Measure a model file in a fresh process, on one thread.
-
-    Args:
-        path: `.tflite` file.
-        labels: As in `load_model`.
+def footprint(path: Path) -> dict[str, Any]:
+    """Measure a `.tflite` file in a fresh process, on one thread.
 
     Returns:
         `p50_ms` and `p95_ms`, time from input to probabilities of one segment, over 200
@@ -37,13 +33,8 @@ def footprint(path: Path, labels: str | None = None) -> dict[str, Any]:
     Raises:
         RuntimeError: The process failed; the message is its stderr.
     """
-    # absolute paths: the process starts in another folder
-    options = []
-    if labels:
-        options = [f"--labels={labels if ',' in labels else Path(labels).resolve()}"]
-    command = ["-m", "utils.model_files.footprint", str(path.resolve()), *options]
     done = subprocess.run(
-        [sys.executable, *command],
+        [sys.executable, "-m", "utils.model_files.footprint", str(path.resolve())],
         cwd=PROJECT,
         capture_output=True,
         text=True,
@@ -55,18 +46,18 @@ def footprint(path: Path, labels: str | None = None) -> dict[str, Any]:
     return measured
 
 
-def measure(path: Path, labels: str | None = None) -> dict[str, Any]:
+def measure(path: Path) -> dict[str, Any]:
     """Like `footprint`, in this process; an earlier memory peak hides the growth."""
     import ai_edge_litert.interpreter  # noqa: F401  its own size does not count
 
     before = peak_memory_bytes()
-    model = load_model(path, labels)
-    random = np.random.RandomState(0)
-    batch = random.uniform(-1, 1, model.input_shape).astype(np.float32)
+    interpreter = load_interpreter(path)
+    shape = interpreter.get_input_details()[0]["shape"]
+    batch = np.random.RandomState(0).uniform(-1, 1, shape).astype(np.float32)
     times_s = []
     for _ in range(WARM_UP_RUNS + RUNS):
         started = time.perf_counter()
-        model.run(batch)
+        invoke(interpreter, batch)
         times_s.append(time.perf_counter() - started)
     p50_ms, p95_ms = 1e3 * np.percentile(times_s[WARM_UP_RUNS:], [50, 95])
     after = peak_memory_bytes()
@@ -99,11 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="Measure latency and memory of a model file; prints JSON.",
     )
     parser.add_argument("file", type=Path, help=".tflite file")
-    parser.add_argument(
-        "--labels", metavar="NAMES", help="its classes, if it does not name them"
-    )
-    args = parser.parse_args(argv)
-    print(json.dumps(measure(args.file, args.labels)))
+    print(json.dumps(measure(parser.parse_args(argv).file)))
     return 0
 
 

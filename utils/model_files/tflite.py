@@ -125,25 +125,26 @@ class LiteModel:
             InputError: A probability is not finite.
             ValueError: `batch` has the wrong shape.
         """
-        probabilities = self.run(batch)
+        if batch.shape[1:] != self.input_shape[1:]:
+            raise ValueError(f"batch must be {self.input_shape}, got {batch.shape}")
+        probabilities = invoke(self.interpreter, batch)
         if not np.isfinite(probabilities).all():
             raise InputError(
                 f"{self.path}: returns NaN or infinite probabilities; use another model"
             )
         return probabilities
 
-    def run(self, batch: Float32Array) -> Float32Array:
-        """Like `predict`, without the check for finite probabilities."""
-        [source] = self.interpreter.get_input_details()
-        [result] = self.interpreter.get_output_details()
-        if batch.shape[1:] != self.input_shape[1:]:
-            raise ValueError(f"batch must be {self.input_shape}, got {batch.shape}")
-        outputs = np.empty((len(batch), len(self.classes)), result["dtype"])
-        for row, value in zip(outputs, quantise(batch, source), strict=True):
-            self.interpreter.set_tensor(source["index"], value[None])
-            self.interpreter.invoke()
-            row[:] = self.interpreter.get_tensor(result["index"])[0]
-        return dequantise(outputs, result)
+
+def invoke(interpreter: Any, batch: Float32Array) -> Float32Array:
+    """Outputs of an interpreter, (n, outputs), of inputs, (n, *input_shape)."""
+    [source] = interpreter.get_input_details()
+    [result] = interpreter.get_output_details()
+    outputs = np.empty((len(batch), result["shape"][-1]), result["dtype"])
+    for row, value in zip(outputs, quantise(batch, source), strict=True):
+        interpreter.set_tensor(source["index"], value[None])
+        interpreter.invoke()
+        row[:] = interpreter.get_tensor(result["index"])[0]
+    return dequantise(outputs, result)
 
 
 def _shape(details: list[dict[str, Any]]) -> tuple[int, ...]:
@@ -186,7 +187,7 @@ def load_model(path: Path, labels: str | None = None) -> LiteModel:
         InputError: The file is not a TFLite model that this runtime can run, or its
             classes are unknown or do not match the number of outputs.
     """
-    interpreter = _load_interpreter(path)
+    interpreter = load_interpreter(path)
     shape = _shape(interpreter.get_input_details())
     num_outputs = _shape(interpreter.get_output_details())[-1]
     metadata = read_metadata(path)
@@ -220,8 +221,12 @@ def load_model(path: Path, labels: str | None = None) -> LiteModel:
     )
 
 
-def _load_interpreter(path: Path) -> Any:
-    """An interpreter with allocated tensors; checks input and output."""
+def load_interpreter(path: Path) -> Any:
+    """A LiteRT interpreter with allocated tensors; input and output are checked.
+
+    Raises:
+        InputError: The file cannot be read or is no model that this runtime can run.
+    """
     from ai_edge_litert.interpreter import Interpreter
 
     try:

@@ -75,7 +75,7 @@ def score_model(
         "headline": by_name(headline_intervals(rows, scores_of)),
         "confusion": confusion(rows).tolist(),
         "notes": _notes(model.trained_on, manifest, shared),
-        "footprint": None if path.suffix == ".keras" else footprint(path, labels),
+        "footprint": None if path.suffix == ".keras" else footprint(path),
     }
 
 
