@@ -10,7 +10,7 @@ papers and in Light-SERNet's `-at all`. `IEMOCAP-HAPPINESS` leaves excitement ou
 import dataclasses
 import functools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from hyperparameters import InputError
@@ -20,14 +20,13 @@ from utils.corpora.manifest import Manifest, Utterance
 from utils.corpora.reading import compare_counts
 
 CODES = ("ang", "dis", "exc", "fea", "fru", "hap", "neu", "oth", "sad", "sur", "xxx")
-LABEL_OF_CODE = {
+HAPPINESS_ALONE = {
     "ang": "anger",
     "hap": "happiness",
     "neu": "neutral",
     "sad": "sadness",
-    "exc": "happiness",
 }
-HAPPINESS_ALONE = {code: LABEL_OF_CODE[code] for code in ("ang", "hap", "neu", "sad")}
+LABEL_OF_CODE = {**HAPPINESS_ALONE, "exc": "happiness"}
 # Happiness alone has 595 utterances, excitement 1041.
 DOCUMENTED = {"anger": 1103, "happiness": 1636, "neutral": 1708, "sadness": 1084}
 CLASSES = tuple(DOCUMENTED)
@@ -82,16 +81,20 @@ def read_release(
             for name in used & files.keys()
         ]
     info, warnings = compare_counts(corpus, utterances, documented)
-    impro_info, impro_warnings = _compare_impro(corpus, utterances, documented_impro)
+    improvised = sum(utterance.part == "impro" for utterance in utterances)
+    line = f"{corpus}: {improvised} of them improvised"
+    if documented_impro is not None:
+        line += f" ({documented_impro} documented)"
+        if improvised != documented_impro:
+            warnings += (f"{line}: the copy may be incomplete or altered",)
     absent = [name for name in SESSIONS if not (release / name).is_dir()]
     return Manifest(
         corpus=corpus,
         classes=CLASSES,
         utterances=tuple(utterances),
-        info=(*info, *impro_info),
+        info=(*info, line),
         warnings=(
             *warnings,
-            *impro_warnings,
             *passed_over_line(corpus, absent, "sessions not in the folder"),
             *passed_over_line(corpus, unlabelled, "recordings without a label"),
             *passed_over_line(corpus, unrecorded, "labels without a recording"),
@@ -174,20 +177,6 @@ def _read_labels(path: Path, corpus: str) -> Iterator[tuple[str, str]]:
                 f"known are {', '.join(CODES)}"
             )
         yield match["utterance"], match["code"]
-
-
-def _compare_impro(
-    corpus: str, utterances: Sequence[Utterance], documented: int | None
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """As `compare_counts`, for the improvised part."""
-    found = sum(utterance.part == "impro" for utterance in utterances)
-    line = f"{corpus}: {found} of them improvised"
-    if documented is None:
-        return (line,), ()
-    line += f" ({documented} documented)"
-    if found == documented:
-        return (line,), ()
-    return (line,), (f"{line}: the copy may be incomplete or altered",)
 
 
 CORPUS = Corpus(
