@@ -39,33 +39,23 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__,
         usage="%(prog)s (--run FOLDER | --model FILE -dn NAME) [options]",
     )
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--run", type=Path, metavar="FOLDER", help="a run folder")
-    what.add_argument(
-        "--model", type=Path, metavar="FILE", help=".tflite or .keras file"
-    )
-    group = parser.add_argument_group("with --run")
-    group.add_argument(
+    what = parser.add_mutually_exclusive_group(required=True).add_argument
+    what("--run", type=Path, metavar="FOLDER", help="a run folder")
+    what("--model", type=Path, metavar="FILE", help=".tflite or .keras file")
+    add = parser.add_argument_group("with --run").add_argument
+    add(
         "--gate",
         type=points,
         metavar="POINTS",
         help="exit 1 if a complete run's UA falls further below Keras float32 "
         f"[{GATE_POINTS:g}]",
     )
-    group = parser.add_argument_group("with --model")
-    group.add_argument("-dn", "--dataset_name", metavar="NAME", help="corpus")
-    group.add_argument(
-        "-at",
-        "--audio_type",
-        choices=AUDIO_TYPES,
-        metavar="PART",
-        help=f"part of the corpus: {', '.join(AUDIO_TYPES)} [all]",
-    )
-    group.add_argument(
-        "--labels",
-        metavar="NAMES",
-        help="its classes: a file with one per line, or names separated by commas",
-    )
+    add = parser.add_argument_group("with --model").add_argument
+    add("-dn", "--dataset_name", metavar="NAME", help="corpus")
+    parts = f"part of the corpus: {', '.join(AUDIO_TYPES)} [all]"
+    add("-at", "--audio_type", choices=AUDIO_TYPES, metavar="PART", help=parts)
+    names = "its classes: a file with one per line, or names separated by commas"
+    add("--labels", metavar="NAMES", help=names)
     group = parser.add_argument_group("data")
     options.add_data_paths(group, derived="as in train.py; nothing is written to it")
     args = parser.parse_args(argv)

@@ -27,7 +27,7 @@ RATE_HZ = 16_000
         (3.0, 0, "EMO-DB_3.0s_Segmented_mode0"),
     ],
 )
-def test_folder_names(duration_s: float, mode: int, name: str) -> None:
+def test_folder_names(duration_s, mode, name):
     settings = from_flat({"duration_s": duration_s, "segment_mode": mode})
     assert segments_name("EMO-DB", settings) == name
 
@@ -66,9 +66,7 @@ def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
     }
 
 
-def test_a_corpus_is_written_by_class_and_name(
-    manifest: Manifest, tmp_path: Path
-) -> None:
+def test_a_corpus_is_written_by_class_and_name(manifest, tmp_path):
     before = contents(tmp_path / "corpus")
     made = segment_corpus(manifest, toy_settings(segment_mode=0), tmp_path / "data")
     assert made.folder == tmp_path / "data" / "TOY_0.4s_Segmented_mode0"
@@ -93,19 +91,14 @@ def test_a_corpus_is_written_by_class_and_name(
     assert contents(tmp_path / "corpus") == before
 
 
-def test_segments_are_found_again(manifest: Manifest, tmp_path: Path) -> None:
-    made = segment_corpus(manifest, toy_settings(), tmp_path / "data")
-    before = contents(made.folder)
-    assert segment_corpus(manifest, toy_settings(seed=7), tmp_path / "data") == made
-    assert contents(made.folder) == before
-
-
-def test_segments_are_made_again_from_other_settings_or_source(
-    manifest: Manifest, tmp_path: Path
-) -> None:
+def test_segments_are_found_again_or_made_from_other_settings_or_source(
+    manifest, tmp_path
+):
     first = segment_corpus(manifest, toy_settings(), tmp_path / "data")
-    first.check_current()
     before = contents(first.folder)
+    assert segment_corpus(manifest, toy_settings(seed=7), tmp_path / "data") == first
+    assert contents(first.folder) == before
+    first.check_current()
     other = toy_settings(normalise_percentile=90.0)
     second = segment_corpus(manifest, other, tmp_path / "data")
     assert second.folder == first.folder
@@ -123,9 +116,7 @@ def test_segments_are_made_again_from_other_settings_or_source(
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", "\xff"])
-def test_a_folder_with_a_damaged_index_is_not_taken(
-    manifest: Manifest, tmp_path: Path, damage: str
-) -> None:
+def test_a_folder_with_a_damaged_index_is_not_taken(manifest, tmp_path, damage):
     made = segment_corpus(manifest, toy_settings(), tmp_path / "data")
     index = made.folder / "segments.json"
     index.write_bytes(damage.encode("latin-1"))
@@ -136,9 +127,7 @@ def test_a_folder_with_a_damaged_index_is_not_taken(
 
 
 @pytest.mark.parametrize("damage", [None, b"", b"RIFF", slice(-2), slice(44)])
-def test_a_missing_or_cut_segment_is_made_again(
-    manifest: Manifest, tmp_path: Path, damage: bytes | slice | None
-) -> None:
+def test_a_missing_or_cut_segment_is_made_again(manifest, tmp_path, damage):
     made = segment_corpus(manifest, toy_settings(), tmp_path / "data")
     before, path = contents(made.folder), made.paths[-1]
     whole = path.read_bytes()
@@ -153,7 +142,7 @@ def test_a_missing_or_cut_segment_is_made_again(
         made.check_current()
 
 
-def test_a_cut_build_leaves_nothing(manifest: Manifest, tmp_path: Path) -> None:
+def test_a_cut_build_leaves_nothing(manifest, tmp_path):
     def until_stopped(items: Iterable[Any], **_: Any) -> Iterable[Any]:
         yield from list(items)[:2]
         raise KeyboardInterrupt
@@ -168,9 +157,7 @@ def test_a_cut_build_leaves_nothing(manifest: Manifest, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("offset", [0.0, 0.1])
-def test_a_silent_segment_is_refused(
-    manifest: Manifest, tmp_path: Path, offset: float
-) -> None:
+def test_a_silent_segment_is_refused(manifest, tmp_path, offset):
     path = manifest.utterances[2].path
     samples = np.r_[np.full(6_400, offset), np.tile([0.5, 0.4], 3_200)]
     soundfile.write(path, samples, RATE_HZ)
@@ -180,9 +167,7 @@ def test_a_silent_segment_is_refused(
     assert not (tmp_path / "data" / "TOY_0.4s_Segmented_mode0").exists()
 
 
-def test_two_runs_at_once_build_the_folder_once(
-    manifest: Manifest, tmp_path: Path
-) -> None:
+def test_two_runs_at_once_build_the_folder_once(manifest, tmp_path):
     with ThreadPoolExecutor(2) as pool:
         runs = [
             pool.submit(segment_corpus, manifest, toy_settings(), tmp_path / "data")

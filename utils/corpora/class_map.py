@@ -8,15 +8,8 @@ from hyperparameters import InputError
 from utils.corpora import MODULES, corpus_by_name
 
 COMMON_NAMES = (
-    "anger",
-    "boredom",
-    "calm",
-    "disgust",
-    "fear",
-    "happiness",
-    "neutral",
-    "sadness",
-    "surprise",
+    *("anger", "boredom", "calm", "disgust", "fear"),
+    *("happiness", "neutral", "sadness", "surprise"),
 )
 # Usual names of classes in users' own folders and manifests.
 EVERYDAY_NAMES = {

@@ -7,7 +7,6 @@ only bytes whose SHA-256 is in the repository's list are written, under the name
 that list.
 """
 
-import argparse
 import hashlib
 import io
 import sys
@@ -27,16 +26,8 @@ ARCHIVE_LIMIT_BYTES = 2**30  # EMO-DB's archive has 40 MB; some servers never st
 FILE_LIMIT_BYTES = 2**24  # unpacked; EMO-DB's longest file has 0.3 MB
 # `zipfile` reads these piece by piece; others it may inflate whole, beyond any limit.
 COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-# What `zipfile` raises for a file that is no ZIP archive, and for a damaged, encrypted
-# or unsupported member.
-ZIP_ERRORS = (
-    zipfile.BadZipFile,
-    zlib.error,
-    RuntimeError,
-    EOFError,
-    ValueError,
-    OSError,
-)
+# For a file that is no archive, and for a damaged, encrypted or unsupported member.
+BAD_ZIP = (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, ValueError, OSError)
 
 
 def fetch_corpus(
@@ -141,7 +132,7 @@ def unpack(archive_file: Path, archive: Archive, folder: Path) -> None:
     """
     try:
         opened = zipfile.ZipFile(archive_file)
-    except ZIP_ERRORS as error:
+    except BAD_ZIP as error:
         raise InputError(
             f"{archive_file} is not a readable ZIP archive ({error}); get it again "
             f"from {archive.url}"
@@ -176,12 +167,12 @@ def _read_member(opened: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
     try:
         with opened.open(member) as file:
             return file.read(FILE_LIMIT_BYTES)
-    except ZIP_ERRORS:
+    except BAD_ZIP:
         return b""
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line; see the module's docstring."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Get a corpus, check it and print its folder; see the module's docstring."""
     parser = Parser(
         description="Download a corpus, or unpack a local copy of its archive, and "
         "check every file."
@@ -191,12 +182,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--data_dir", type=Path, default=PROJECT / "data", help="folder of the corpora"
     )
-    return parser.parse_args(argv)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Get a corpus, check it and print its folder."""
-    args = parse_args(argv)
+    args = parser.parse_args(argv)
     corpus = corpus_by_name(args.dataset_name)
     if corpus.archive is None:
         raise InputError(

@@ -1,6 +1,7 @@
 """A user's own recordings: a CSV manifest, or a folder of class folders."""
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 
 from hyperparameters import InputError
@@ -54,17 +55,11 @@ def manifest_corpus(name: str, manifest_path: Path) -> Corpus:
     Raises:
         InputError: The name is not usable, or there is no such file.
     """
-    _check_name(name)
     path = manifest_path.absolute()
     if not path.is_file():
         raise InputError(f"--manifest must be a CSV file, got {manifest_path}")
-    return Corpus(
-        name=name,
-        folder_names=(str(path.parent),),  # absolute: found from any data folder
-        read=functools.partial(read_csv, file_name=path.name, name=name),
-        converts=True,
-        licence="your own",
-    )
+    read = functools.partial(read_csv, file_name=path.name, name=name)
+    return _own_corpus(name, str(path.parent), read)  # found from any data folder
 
 
 def folder_corpus(name: str) -> Corpus:
@@ -73,19 +68,11 @@ def folder_corpus(name: str) -> Corpus:
     Raises:
         InputError: The name is not usable.
     """
-    _check_name(name)
-    return Corpus(
-        name=name,
-        folder_names=(name,),
-        read=functools.partial(read_class_folders, name=name),
-        converts=True,
-        how_to_get="Put one folder per class there.",
-        licence="your own",
-    )
+    return _own_corpus(name, name, functools.partial(read_class_folders, name=name))
 
 
-def _check_name(name: str) -> None:
-    """Refuse names of registered corpora and names unsuitable for files."""
+def _own_corpus(name: str, folder: str, read: Callable[[Path], Manifest]) -> Corpus:
+    """A user's corpus; refuses names of registered corpora and unsafe names."""
     # Case is ignored, because some file systems find `RAVDESS` as `ravdess`.
     registered = {known.casefold(): known for known in MODULES}.get(name.casefold())
     if registered:
@@ -97,6 +84,9 @@ def _check_name(name: str) -> None:
         raise InputError(
             f"--dataset_name must be made of {SAFE_NAME_RULE}, got {name!r}"
         )
+    return Corpus(
+        name=name, folder_names=(folder,), read=read, converts=True, licence="your own"
+    )
 
 
 def read_class_folders(folder: Path, name: str) -> Manifest:
