@@ -1,9 +1,11 @@
 """One's own recordings: manifests in CSV, class folders, conversion on the way."""
 
+import dataclasses
 import itertools
 import os
 import random
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ import soundfile
 from hyperparameters import InputError, Settings
 from utils.audio.find import SUFFIXES
 from utils.audio.wav import read_any, read_wav
-from utils.corpora import load_manifest
+from utils.corpora import csv_manifest, load_manifest
 from utils.corpora.manifest import Manifest
 from utils.corpora.reading import is_safe_name, unique_ids
 from utils.corpora.segments import segment_corpus
@@ -107,6 +109,110 @@ def test_the_order_of_lines_changes_nothing_but_undeclared_classes(four):
     ]
     assert all(manifest == manifests[0] for manifest in manifests)
     assert len({manifest.digest for manifest in manifests}) == 1
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("on_disk", ["NFC", "NFD"])
+def test_names_of_both_normal_forms_are_the_same(tmp_path, form, on_disk):
+    """macOS and some keyboards write é and ä as two characters."""
+    rows = [
+        "# classes: ärger,ruhe",
+        "path,label,speaker,session,sentence",
+        "Café/José.wav,ärger,José,erste Hälfte,Größe",
+        "ä.wav,ruhe,Jörg,zweite Hälfte,Maß",
+    ]
+    touch(tmp_path, normalize(on_disk, "Café/José.wav"), normalize(on_disk, "ä.wav"))
+    manifest = read(tmp_path, "\n".join(normalize(form, row) for row in rows))
+    assert manifest.classes == ("ärger", "ruhe")
+    assert [tuple(vars(u).values())[2:] for u in manifest.utterances] == [
+        ("ärger", "José", "Größe", None, "erste Hälfte"),
+        ("ruhe", "Jörg", "Maß", None, "zweite Hälfte"),
+    ]
+    assert [u.id for u in manifest.utterances] == ["Café_José", "ä"]
+    assert all(u.path.is_file() for u in manifest.utterances)
+
+
+def test_class_folders_of_both_normal_forms_are_one_class(tmp_path):
+    folder = tmp_path / normalize("NFD", "Gefühle")
+    touch(folder, "ärger/1.wav", normalize("NFD", "ärger/2.wav"), "ruhe/1.wav")
+    manifest = load_manifest(find_corpus("Gefühle", tmp_path), tmp_path)
+    assert manifest.classes == ("ruhe", "ärger")
+    assert [u.id for u in manifest.utterances] == ["ruhe_1", "ärger_1", "ärger_2"]
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "alike"),
+    [
+        ("speaker", ["1", "01", "1.0", "2"], ["'01', '1', '1.0'"]),
+        (
+            "speaker",
+            ["Anna", "anna", "s_1", "s 01"],
+            ["'Anna', 'anna'", "'s 01', 's_1'"],
+        ),
+        ("session", ["2,0", "2", "１", "1"], ["'2', '2,0'", "'1', '１'"]),
+        ("sentence", ["A1", "a1", "b", "c"], ["'A1', 'a1'"]),
+        ("speaker", ["1", "11", "1.1", "10"], []),
+        ("speaker", ["s1", "s10", "1s", "s1.5"], []),
+    ],
+)
+def test_values_that_may_mean_the_same_are_reported(four, column, values, alike):
+    files = ["a.wav,sad", "sub dir/b.flac,angry", "c.mp3,sad", "d.wav,angry"]
+    rows = [f'{file},"{value}"' for file, value in zip(files, values, strict=True)]
+    manifest = read(four, "\n".join([f"path,label,{column}", *rows]))
+    assert sorted(manifest.warnings) == sorted(
+        f"MYDATA: {column} {group} may mean the same but count as different; write "
+        "each in one way"
+        for group in alike
+    )
+
+
+@pytest.mark.parametrize("end", [",,", ";;;", "\t"])
+def test_empty_cells_at_the_end_of_lines_are_ignored(four, end):
+    lines = ["path,label", "a.wav,sad", "c.mp3,angry"]
+    rows = [line.replace(",", end[0]) + end for line in lines]
+    assert len(read(four, "\n".join(rows)).utterances) == 2
+    with pytest.raises(InputError, match="line 2: has 3 columns, the header 2"):
+        read(four, "\n".join([rows[0], rows[1].rstrip(end) + end[0] + "x", rows[2]]))
+
+
+def test_control_characters_of_files_and_columns_are_escaped(four):
+    touch(four / "data/MYDATA", "a/1.wav", "b/1.wav", "\x1b[2Jx.txt")
+    folders = load_manifest(find_corpus("MYDATA", four / "data"), four / "data")
+    manifest = read(four, "path,label,\x1b[31m\na.wav,sad,1\nc.mp3,angry,2\n")
+    lines = (*folders.warnings, *manifest.info)
+    assert all(line.isprintable() for line in lines)
+    assert r"MYDATA: columns not used: \x1b[31m" in lines
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+@pytest.mark.parametrize("name", ["MYDATA", "TESS", "DEMO"])
+def test_what_is_no_file_is_never_opened(tmp_path, kind, name):
+    """Reading it would not end."""
+    files = {"MYDATA": ["b/1.wav", "a/1.wav"], "TESS": ["OAF_back_sad.wav"]}
+    odd, *others = files.get(name, ["03a01Fa.flac"])
+    path = tmp_path / name / odd
+    touch(tmp_path / name, odd, *others)
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    corpus = dataclasses.replace(find_corpus(name, tmp_path), folder_names=(name,))
+    with pytest.raises(InputError, match="is a folder, pipe or device; remove it"):
+        load_manifest(corpus, tmp_path)
+    with pytest.raises(InputError, match="line 2: there is no file"):
+        read(tmp_path, f"path,label\n{name}/{odd},sad\n")
+
+
+def test_a_manifest_is_limited(four, monkeypatch):
+    path = four / "m.csv"
+    path.touch()
+    os.truncate(path, 50 * 2**30)  # sparse
+    with pytest.raises(InputError, match=r"m\.csv: may have .* bytes, has 5368"):
+        load_manifest(manifest_corpus("MYDATA", path), four)
+    rows = "a.wav,sad\n" * csv_manifest.MOST_ROWS
+    with pytest.raises(InputError, match="may have 200000 lines, has 200001"):
+        read(four, "path,label\n" + rows)
 
 
 HEAD = "path,label,speaker\n"

@@ -13,6 +13,7 @@ from typing import Any
 
 from hyperparameters import InputError
 from utils.corpora.manifest import Manifest
+from utils.corpora.reading import find_spelled
 
 MODULES = {
     "DEMO": "utils.corpora.demo",
@@ -155,7 +156,7 @@ def load_manifest(
     Raises:
         InputError: The corpus is missing and cannot be downloaded, or is damaged.
     """
-    folders = [data_dir / name for name in corpus.folder_names]
+    folders = [find_spelled(data_dir, name) for name in corpus.folder_names]
     folder = next((folder for folder in folders if folder.is_dir()), folders[0])
     if not folder.is_dir():
         if corpus.fetch is None:

@@ -6,24 +6,22 @@ from typing import NamedTuple
 
 from hyperparameters import InputError
 from utils.corpora import MODULES, corpus_by_name
+from utils.corpora.reading import normal
 
 COMMON_NAMES = (
     *("anger", "boredom", "calm", "disgust", "fear"),
     *("happiness", "neutral", "sadness", "surprise"),
 )
-# Usual names of classes in users' own folders and manifests.
+# Usual names of classes in users' own folders and manifests, by common name.
 EVERYDAY_NAMES = {
-    "ang": "anger",
-    "angry": "anger",
-    "bored": "boredom",
-    "disgusted": "disgust",
-    "afraid": "fear",
-    "fearful": "fear",
-    "happy": "happiness",
-    "joy": "happiness",
-    "neutrality": "neutral",
-    "sad": "sadness",
-    "surprised": "surprise",
+    "anger": ("ang", "angry"),
+    "boredom": ("bor", "bored"),
+    "disgust": ("dis", "disgusted"),
+    "fear": ("fea", "afraid", "anxiety", "anxious", "fearful", "scared"),
+    "happiness": ("hap", "happy", "joy", "joyful"),
+    "neutral": ("neu", "neutrality"),
+    "sadness": ("sad",),
+    "surprise": ("sur", "surprised"),
 }
 
 
@@ -44,10 +42,18 @@ class SharedClasses(NamedTuple):
 
 def class_map() -> dict[str, str]:
     """Common name by class, for all registered corpora and everyday names."""
-    merged = {name: name for name in COMMON_NAMES} | EVERYDAY_NAMES
+    merged = {name: name for name in COMMON_NAMES}
+    for common, names in EVERYDAY_NAMES.items():
+        merged |= dict.fromkeys(names, common)
     for corpus_name in MODULES:
         merged.update(corpus_by_name(corpus_name).class_map)
     return merged
+
+
+def common_names(classes: Sequence[str]) -> list[str]:
+    """What each class is commonly called; its own name without case if unknown."""
+    common, plain = class_map(), [normal(label).casefold() for label in classes]
+    return [common.get(label, label) for label in plain]
 
 
 def shared_classes(
@@ -55,7 +61,7 @@ def shared_classes(
 ) -> SharedClasses:
     """Pair the classes of a model with those of a corpus.
 
-    A class without a common name is paired with the same name only.
+    A class without a common name is paired with the same name only, in any case.
 
     Args:
         model_classes: In the order of the model's outputs.
@@ -65,9 +71,8 @@ def shared_classes(
         InputError: Fewer than two classes are shared, or two classes of the model or
             of the corpus have the same common name.
     """
-    common = class_map()
-    of_model = _by_common_name(model_classes, common, "the model")
-    of_corpus = _by_common_name(corpus_classes, common, "the corpus")
+    of_model = _by_common_name(model_classes, "the model")
+    of_corpus = _by_common_name(corpus_classes, "the corpus")
     shared = [name for name in of_model if name in of_corpus]
     if len(shared) < 2:
         raise InputError(
@@ -83,11 +88,9 @@ def shared_classes(
     )
 
 
-def _by_common_name(
-    classes: Sequence[str], common: dict[str, str], owner: str
-) -> dict[str, str]:
+def _by_common_name(classes: Sequence[str], owner: str) -> dict[str, str]:
     """Each class by its common name."""
-    names = [common.get(label.casefold(), label) for label in classes]
+    names = common_names(classes)
     name, count = Counter(names).most_common(1)[0]
     if count > 1:
         same = [c for c, n in zip(classes, names, strict=True) if n == name]

@@ -8,8 +8,9 @@ first line declares: `# classes: anger,calm`.
 
 import csv
 import io
-import os
+import itertools
 import re
+import stat
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,9 +20,12 @@ from hyperparameters import AUDIO_TYPES, InputError
 from utils.corpora.manifest import Manifest, Utterance
 from utils.corpora.reading import (
     SAFE_NAME_RULE,
+    alike_lines,
     check_classes,
     count_line,
+    find_spelled,
     is_safe_name,
+    normal,
     unique_ids,
 )
 
@@ -29,6 +33,8 @@ REQUIRED = ("path", "label")
 OPTIONAL = ("speaker", "session", "part", "sentence")
 CLASSES_LINE = re.compile(r"#\s*classes\s*:(?P<names>.*)", re.IGNORECASE)
 DELIMITERS = ",;\t"  # spreadsheets of some languages write semicolons
+MOST_BYTES = 2**26
+MOST_ROWS = 200_000
 
 
 class Row(NamedTuple):
@@ -54,7 +60,7 @@ def read_csv(folder: Path, *, file_name: str, name: str) -> Manifest:
     lines = _read_lines(path)
     declared = CLASSES_LINE.fullmatch(_unquoted(lines[0], f"{path}, line 1"))
     listed = re.split(f"[{DELIMITERS}]", declared["names"]) if declared else []
-    classes = [label.strip() for label in listed if label.strip()]
+    classes = [normal(label.strip()) for label in listed if label.strip()]
     rows = list(_read_rows(path, lines, first=1 if declared else 0))
     _check_rows(path, rows, classes)
     classes = classes or list(dict.fromkeys(row.fields["label"] for row in rows))
@@ -70,6 +76,10 @@ def read_csv(folder: Path, *, file_name: str, name: str) -> Manifest:
         for row in rows
     ]
     unused = [c for c in rows[0].fields if c not in (*REQUIRED, *OPTIONAL)]
+    alike = (
+        alike_lines(name, column, (row.fields.get(column, "") for row in rows))
+        for column in ("speaker", "session", "sentence")
+    )
     return Manifest(
         corpus=name,
         classes=tuple(classes),
@@ -78,11 +88,14 @@ def read_csv(folder: Path, *, file_name: str, name: str) -> Manifest:
             count_line(name, classes, utterances),
             *((f"{name}: columns not used: {', '.join(unused)}",) if unused else ()),
         ),
+        warnings=tuple(itertools.chain.from_iterable(alike)),
     )
 
 
 def _read_lines(path: Path) -> list[str]:
     """The lines of a manifest without a byte order mark, which Excel writes."""
+    if (size := path.stat().st_size) > MOST_BYTES:
+        raise InputError(f"{path}: may have {MOST_BYTES} bytes, has {size}; split it")
     data = path.read_bytes()
     try:
         text = data.decode("utf-8-sig")
@@ -108,6 +121,8 @@ def _unquoted(line: str, place: str) -> str:
 
 def _read_rows(path: Path, lines: Sequence[str], first: int) -> Iterator[Row]:
     """Check the header and yield rows, starting at index `first` of the lines."""
+    if len(lines) > MOST_ROWS:
+        raise InputError(f"{path}: may have {MOST_ROWS} lines, has {len(lines)}")
     header_line = next(filter(str.strip, lines[first:]), "")
     delimiter = max(DELIMITERS, key=header_line.count)
     reader = csv.reader(lines[first:], delimiter=delimiter, strict=True)
@@ -122,8 +137,10 @@ def _read_rows(path: Path, lines: Sequence[str], first: int) -> Iterator[Row]:
             else:
                 fields = _check_fields(place, columns, values)
                 # Paths written on Windows work on every system.
-                recording = path.parent / fields["path"].replace("\\", "/")
-                yield Row(first + reader.line_num, recording, fields)
+                relative = fields["path"].replace("\\", "/")
+                recording = find_spelled(path.parent, relative)
+                names = {column: normal(value) for column, value in fields.items()}
+                yield Row(first + reader.line_num, recording, names)
     except csv.Error as error:
         line = first + reader.line_num
         raise InputError(f"{path}, line {line}: is not CSV ({error})") from error
@@ -135,7 +152,9 @@ def _read_rows(path: Path, lines: Sequence[str], first: int) -> Iterator[Row]:
 
 def _check_header(place: str, values: Sequence[str]) -> list[str]:
     """The column names in lower case."""
-    columns = [value.strip().casefold() for value in values]
+    columns = [normal(value.strip().casefold()) for value in values]
+    while columns and not columns[-1]:  # as spreadsheets end a line
+        columns.pop()
     twice = [column for column, count in Counter(columns).items() if count > 1]
     if twice:
         raise InputError(f"{place}: column {twice[0]!r} occurs twice")
@@ -153,11 +172,14 @@ def _check_fields(
     place: str, columns: Sequence[str], values: Sequence[str]
 ) -> dict[str, str]:
     """The text of one row by column."""
-    if len(values) != len(columns):
+    cells = [value.strip() for value in values]
+    while len(cells) > len(columns) and not cells[-1]:
+        cells.pop()
+    if len(cells) != len(columns):
         raise InputError(
-            f"{place}: has {len(values)} columns, the header {len(columns)}"
+            f"{place}: has {len(cells)} columns, the header {len(columns)}"
         )
-    fields = dict(zip(columns, (value.strip() for value in values), strict=True))
+    fields = dict(zip(columns, cells, strict=True))
     for column in REQUIRED:
         if not fields[column]:
             raise InputError(f"{place}: {column} is empty")
@@ -173,12 +195,18 @@ def _check_rows(path: Path, rows: Sequence[Row], classes: Sequence[str]) -> None
     """Check that files exist, are listed once, and have known labels and speakers."""
     if not rows:
         raise InputError(f"{path}, line 2: no recordings below the header")
-    line_of: dict[str, int] = {}
+    line_of: dict[tuple[int, int], int] = {}
+    labels = {row.fields["label"] for row in rows}
+    unsafe = {label for label in labels if not is_safe_name(label)}
     for row in rows:
         place = f"{path}, line {row.line}"
-        if not row.path.is_file():
+        try:
+            found = row.path.stat()  # the same for a path through a link
+        except (FileNotFoundError, NotADirectoryError, ValueError):  # \0 in the path
+            found = None
+        if found is None or not stat.S_ISREG(found.st_mode):
             raise InputError(f"{place}: there is no file {row.path}")
-        earlier = line_of.setdefault(os.path.realpath(row.path), row.line)
+        earlier = line_of.setdefault((found.st_dev, found.st_ino), row.line)
         if earlier != row.line:
             raise InputError(f"{place}: {row.path} is already in line {earlier}")
         label = row.fields["label"]
@@ -187,7 +215,7 @@ def _check_rows(path: Path, rows: Sequence[Row], classes: Sequence[str]) -> None
                 f"{place}: unknown label {label!r}; line 1 declares "
                 f"{', '.join(classes)}"
             )
-        if not is_safe_name(label):
+        if label in unsafe:
             raise InputError(
                 f"{place}: a label must be made of {SAFE_NAME_RULE}, got {label!r}"
             )

@@ -2,10 +2,12 @@
 
 import functools
 import itertools
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from hyperparameters import InputError
+from utils.cli import printable
 from utils.files import json_sha256, sha256
 
 
@@ -40,13 +42,14 @@ class Manifest:
         corpus: Name, as in `--dataset_name`; file names of a run start with it.
         classes: Class names in the order of the network's outputs.
         utterances: Sorted by id, so that no result depends on a directory listing.
-        info: Lines on what was found, always printed.
-        warnings: Lines on what is missing or was passed over, for the user.
+        info: Lines on what was found, always printed; control characters of file and
+            column names are escaped.
+        warnings: Lines on what is missing or was passed over, for the user; likewise.
         note: A sentence that every report on this corpus must contain.
 
     Raises:
-        InputError: There is no utterance, or an id twice, an unknown label, or a class
-            without utterance.
+        InputError: There is no utterance, or an id twice, an unknown label, a class
+            without utterance, or a path that is a folder, pipe or device.
     """
 
     corpus: str
@@ -61,6 +64,15 @@ class Manifest:
             raise InputError(f"{self.corpus}: no utterances found")
         ordered = tuple(sorted(self.utterances, key=lambda utterance: utterance.id))
         object.__setattr__(self, "utterances", ordered)
+        for name in ("info", "warnings"):
+            lines = tuple(printable(line) for line in getattr(self, name))
+            object.__setattr__(self, name, lines)
+        for utterance in ordered:
+            if _is_special(utterance.path):
+                raise InputError(
+                    f"{self.corpus}: {utterance.path} is a folder, pipe or device; "
+                    "remove it"
+                )
         for left, right in itertools.pairwise(ordered):
             if left.id == right.id:
                 raise InputError(
@@ -102,3 +114,11 @@ class Manifest:
             for u in self.utterances
         ]
         return json_sha256([self.classes, rows])
+
+
+def _is_special(path: Path) -> bool:
+    """Whether a path exists and is no regular file; reading it might never end."""
+    try:
+        return not stat.S_ISREG(path.stat().st_mode)
+    except OSError:  # missing files are reported when they are read
+        return False

@@ -1,4 +1,4 @@
-"""What the readers of corpora share: checks of names, unique ids, and counts."""
+"""What the readers of corpora share: spelling of names, unique ids, and counts."""
 
 import hashlib
 import os
@@ -13,6 +13,58 @@ from utils.corpora.manifest import Utterance
 # Classes become folders and ids become files, on any system.
 SAFE_NAME_RULE = "letters, digits, and inside the name also space . _ + -"
 MAX_ID_BYTES = 200  # file systems allow 255, and `_<k>.wav` follows
+
+
+def normal(name: str) -> str:
+    """A name in Unicode's normal form C: some systems and keyboards write `é` as two
+    characters, which look the same but compare as different.
+    """
+    return unicodedata.normalize("NFC", name)
+
+
+def find_spelled(folder: Path, relative: str) -> Path:
+    """A path as the disk spells it, in whatever normal form.
+
+    Args:
+        folder: Where the path starts.
+        relative: With `/` between the parts.
+
+    Returns:
+        `folder / relative`, or the existing path that differs in normal form only.
+    """
+    path = folder / relative
+    if relative.isascii() or path.exists():
+        return path
+    path = folder
+    for part in Path(relative).parts:
+        spellings = [path / part, path / normal(part)]
+        if path.is_dir() and not any(spelling.exists() for spelling in spellings):
+            spellings = [p for p in path.iterdir() if normal(p.name) == normal(part)]
+        path = next((p for p in spellings if p.exists()), path / part)
+    return path
+
+
+def alike_lines(corpus: str, column: str, values: Iterable[str]) -> tuple[str, ...]:
+    """A warning per group of values that may mean the same, such as `1`, `01`, `1.0`.
+
+    Args:
+        corpus: Name for the lines.
+        column: What the values are, such as `speaker`.
+        values: All values of the column; repeated ones count once.
+    """
+    groups: dict[str, list[str]] = {}
+    for value in sorted(set(values)):
+        plain = unicodedata.normalize("NFKC", value).casefold()
+        plain = re.sub(r"(?<=\d)[.,]0+$", "", plain)  # 1.0
+        plain = re.sub(r"(?<![\d.,])0+(?=\d)", "", plain)  # 01
+        plain = re.sub(r"[\s_-]+", " ", plain)
+        groups.setdefault(plain, []).append(value)
+    return tuple(
+        f"{corpus}: {column} {', '.join(map(repr, group))} may mean the same but count "
+        "as different; write each in one way"
+        for group in groups.values()
+        if len(group) > 1
+    )
 
 
 def is_safe_name(name: object) -> bool:
@@ -106,7 +158,8 @@ def unique_ids(relative_paths: Iterable[str]) -> dict[str, str]:
         too long for a file name, digits of the path's hash are appended.
     """
     plain = {
-        path: re.sub(r"[^\w.+-]+", "_", os.path.splitext(path)[0]).strip("._-") or "_"
+        path: re.sub(r"[^\w.+-]+", "_", normal(os.path.splitext(path)[0])).strip("._-")
+        or "_"
         for path in relative_paths
     }
     taken = Counter(name.casefold() for name in plain.values())

@@ -19,7 +19,9 @@ from utils.corpora.reading import (
     SAFE_NAME_RULE,
     check_classes,
     count_line,
+    find_spelled,
     is_safe_name,
+    normal,
     unique_ids,
 )
 
@@ -38,7 +40,7 @@ def find_corpus(name: str, data_dir: Path, manifest_path: Path | None = None) ->
     """
     if manifest_path is not None:
         return manifest_corpus(name, manifest_path)
-    if name not in MODULES and (data_dir / name).is_dir():
+    if name not in MODULES and find_spelled(data_dir, name).is_dir():
         return folder_corpus(name)
     try:
         return corpus_by_name(name)
@@ -101,9 +103,10 @@ def read_class_folders(folder: Path, name: str) -> Manifest:
             with an unusable name.
     """
     entries = [path for path in folder.iterdir() if not is_hidden(path.name)]
-    classes = sorted(path.name for path in entries if path.is_dir())
+    folders = sorted(path for path in entries if path.is_dir())
+    classes = sorted({normal(path.name) for path in folders})
     check_classes(f"{name}: {folder}", classes)
-    found = [(name, path) for name in classes for path in visible_files(folder / name)]
+    found = [(normal(f.name), path) for f in folders for path in visible_files(f)]
     files = [(label, path) for label, path in found if is_recording(path)]
     others = [path for _, path in found if not is_recording(path)]
     others += [path for path in entries if not path.is_dir()]
