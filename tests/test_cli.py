@@ -36,6 +36,8 @@ def program(monkeypatch: pytest.MonkeyPatch) -> None:
         (OSError(errno.EACCES, "Not allowed", "a.wav"), 2, "error: a.wav: Not allowed"),
         (OSError(errno.ENOSPC, "No space left"), 2, "error: No space left"),
         (OSError("odd"), 2, "error: odd"),
+        (InputError("a\x1b[2J.wav:\n\u202ebad"), 2, r"error: a\x1b[2J.wav: \u202ebad"),
+        (OSError(errno.EIO, "bad", "\x1b.wav"), 2, r"error: \x1b.wav: bad"),
         (KeyboardInterrupt(), 130, "stopped"),
     ],
 )

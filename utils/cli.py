@@ -122,14 +122,14 @@ def program_name() -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """An error's message without line breaks."""
-    return " ".join(str(error).split())
+    """An error's message without line breaks; control characters are escaped."""
+    return printable(" ".join(str(error).split()))
 
 
 def describe(error: OSError) -> str:
     """An operating-system error as `file: reason`."""
     reason = error.strerror or one_line(error)
-    return f"{error.filename}: {reason}" if error.filename else reason
+    return f"{printable(error.filename)}: {reason}" if error.filename else reason
 
 
 def terminal_bar(items: Iterable[Any], **options: Any) -> Iterable[Any]:
