@@ -16,7 +16,7 @@ from utils.audio.features import compute_features
 from utils.audio.prepare import from_pcm16, prepare
 from utils.audio.wav import PCM16_SCALE
 from utils.export.c_front_end import write_front_end
-from utils.model_files.tflite import quantise
+from utils.model_files.interpreter import quantise
 
 C_SOURCES = Path(__file__).parent / "c"
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic")

@@ -23,8 +23,9 @@ from utils.export.microcontroller import (
     smallest_arena_bytes,
 )
 from utils.export.tile_choice import choose_tiling
+from utils.model_files.interpreter import quantise
 from utils.model_files.metadata import without_metadata
-from utils.model_files.tflite import TILED, file_name, model_inputs, quantise
+from utils.model_files.tflite import TILED, file_name, model_inputs
 
 CLASSES = test_export.CLASSES
 

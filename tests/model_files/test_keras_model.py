@@ -1,45 +1,62 @@
-"""A run's .keras file predicts like its exported model."""
+"""A run's .keras file predicts like its exported model; odd ones are one line."""
 
+import io
 import json
+import zipfile
+from typing import Any
 
 import numpy as np
 import pytest
 from small_models import CLASSES, RATE_HZ, babble, classify_json, error_of, write
 
-from hyperparameters import FrontEnd
+from hyperparameters import FrontEnd, InputError
 from utils.audio.features import compute_features
 from utils.audio.prepare import from_pcm16, prepare
 from utils.audio.wav import read_wav
 from utils.model_files.keras_model import load_keras_model
 
 pytest_plugins = ["inference_fixtures"]
-
-
-@pytest.mark.filterwarnings(  # from Keras itself, in its TensorFlow backend
+# from Keras itself, in its TensorFlow backend
+pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"
 )
-def test_a_keras_model_of_a_run_answers(models_dir, tmp_path, capsys):
+FRONT_END = FrontEnd(duration_s=1.0)
+LABELS = ",".join(CLASSES)
+CONFIG = {
+    "classes": list(CLASSES),
+    "settings": {"duration_s": 1.0},
+    "corpus": {"name": "TOYS"},
+    "num_folds": 1,
+    "hash": "0123abcd",
+}
+
+
+def small_keras(activation: str = "softmax", front_end: FrontEnd = FRONT_END) -> Any:
+    """The mean of the features and one dense layer."""
     import keras
 
-    front_end = FrontEnd(duration_s=1.0)
     inputs = keras.Input(front_end.input_shape)
     pooled = keras.layers.GlobalAveragePooling2D()(inputs)
-    model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(pooled))
+    outputs = keras.layers.Dense(3, activation=activation, name="last")(pooled)
+    return keras.Model(inputs, outputs)
+
+
+@pytest.fixture
+def fold(tmp_path):
+    """The folder of a fold, in a run with a configuration."""
     fold = tmp_path / "run" / "folds" / "fold_00"
     fold.mkdir(parents=True)
+    (tmp_path / "run" / "config.json").write_text(json.dumps(CONFIG))
+    return fold
+
+
+def test_a_keras_model_of_a_run_answers(models_dir, fold, tmp_path, capsys):
+    model = small_keras()
     model.save(fold / "weights.keras")
-    config = {
-        "classes": list(CLASSES),
-        "settings": {"duration_s": 1.0},
-        "corpus": {"name": "TOYS"},
-        "num_folds": 1,
-        "hash": "0123abcd",
-    }
-    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
     path = write(tmp_path / "a.wav", babble(1.4))
     [answer] = classify_json(capsys, "-fn", path, "--model", fold / "weights.keras")
-    segments = from_pcm16(prepare(read_wav(path, RATE_HZ), front_end))
-    expected = model.predict(compute_features(segments, front_end), verbose=0)[0]
+    segments = from_pcm16(prepare(read_wav(path, RATE_HZ), FRONT_END))
+    expected = model.predict(compute_features(segments, FRONT_END), verbose=0)[0]
     np.testing.assert_allclose(
         list(answer["probabilities"].values()), expected, atol=1e-6
     )
@@ -50,7 +67,101 @@ def test_a_keras_model_of_a_run_answers(models_dir, tmp_path, capsys):
     (tmp_path / "config.json").write_text(json.dumps(foreign))
     message = error_of(capsys, "-fn", path, "--model", alone)
     assert "does not name its classes" in message
-    alone.write_bytes(alone.read_bytes()[:1000])
-    assert "cannot be loaded by Keras" in error_of(
-        capsys, "-fn", path, "--model", alone
-    )
+
+
+@pytest.mark.parametrize("activation", ["linear", "log_softmax", "sigmoid", "NaN"])
+def test_outputs_that_are_no_probabilities_are_refused(fold, activation):
+    model = small_keras("softmax" if activation == "NaN" else activation)
+    if activation == "NaN":
+        kernel, bias = model.get_layer("last").get_weights()
+        model.get_layer("last").set_weights([kernel * np.nan, bias])
+    path = fold / "weights.keras"
+    model.save(path)
+    loaded = load_keras_model(path)
+    batch = np.random.RandomState(0).normal(0, 3, (2, *FRONT_END.input_shape))
+    with pytest.raises(InputError, match=r"weights\.keras: returns "):
+        loaded.predict(batch.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        (["a", "\x1b[2J", "c"], "printable text"),
+        (["a", "b", "B"], "each class once"),
+        (["a", "b", 3], "must list its classes"),
+    ],
+)
+def test_classes_of_a_run_are_checked(fold, tmp_path, classes, message):
+    small_keras().save(fold / "weights.keras")
+    changed = json.dumps(CONFIG | {"classes": classes})
+    (tmp_path / "run" / "config.json").write_text(changed)
+    with pytest.raises(InputError, match=message) as caught:
+        load_keras_model(fold / "weights.keras")
+    assert str(caught.value).isprintable()
+
+
+def repacked(path, **changes: bytes) -> bytes:
+    """A `.keras` file with other members; names without their dots."""
+    buffer = io.BytesIO()
+    with (
+        zipfile.ZipFile(path) as old,
+        zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as new,
+    ):
+        for name in old.namelist():
+            key = name.replace(".", "_")
+            new.writestr(name, changes.get(key, old.read(name)))
+    return buffer.getvalue()
+
+
+def with_layers(path, **values: Any) -> bytes:
+    """A `.keras` file whose dense layer has other values."""
+    with zipfile.ZipFile(path) as archive:
+        config = json.loads(archive.read("config.json"))
+    config["config"]["layers"][-1]["config"].update(values)
+    return repacked(path, config_json=json.dumps(config).encode())
+
+
+def huge_weights(path) -> bytes:
+    """A `.keras` file whose weights claim 40 GB."""
+    import h5py
+
+    with zipfile.ZipFile(path) as archive:
+        buffer = io.BytesIO(archive.read("model.weights.h5"))
+    with h5py.File(buffer, "a") as file:
+        file.create_dataset("more", (10**10,), "f4", chunks=(1000,))
+    return repacked(path, model_weights_h5=buffer.getvalue())
+
+
+def of_many_files(path) -> bytes:
+    buffer = io.BytesIO(path.read_bytes())
+    with zipfile.ZipFile(buffer, "a") as archive:
+        for number in range(50):
+            archive.writestr(f"{number}", b"")
+    return buffer.getvalue()
+
+
+SPOILT = {
+    "cut": lambda path: path.read_bytes()[:1000],
+    "empty": lambda path: b"",
+    "no ZIP": lambda path: b"RIFF" * 300,
+    "a billion units": lambda path: with_layers(path, units=10**9),
+    "a strange unit": lambda path: with_layers(path, units="\x1b[2J"),
+    "half the layer": lambda path: with_layers(path, units=None),
+    "huge configuration": lambda path: repacked(path, config_json=b" " * (2**20 + 1)),
+    "no JSON": lambda path: repacked(path, config_json=b"{"),
+    "deep JSON": lambda path: repacked(path, config_json=b"[" * 500_000),
+    "another object": lambda path: repacked(path, config_json=b"[1]"),
+    "huge weights": huge_weights,
+    "no weights": lambda path: repacked(path, model_weights_h5=b"\x89HDF"),
+    "many files": of_many_files,
+}
+
+
+@pytest.mark.parametrize("kind", SPOILT)
+def test_a_damaged_or_hostile_file_is_one_line(tmp_path, kind):
+    path = tmp_path / "m.keras"
+    small_keras().save(path)
+    path.write_bytes(SPOILT[kind](path))
+    with pytest.raises(InputError, match=r"m\.keras: ") as caught:
+        load_keras_model(path, LABELS)
+    assert str(caught.value).isprintable()

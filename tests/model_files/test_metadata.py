@@ -1,6 +1,8 @@
 """The description inside a model file: written, read, and refused if wrong."""
 
+import contextlib
 import io
+import itertools
 import json
 import tracemalloc
 import zipfile
@@ -84,6 +86,10 @@ def test_limit_counts_the_whole_zip():
         ({"classes": ["a", "\u202eb"]}, "in printable text"),
         ({"classes": ["a", ""]}, "in printable text"),
         ({"classes": ["a", "a"]}, "each class once"),
+        ({"classes": ["a", "A"]}, "each class once"),
+        ({"classes": ["é", "e\u0301"]}, "each class once"),
+        ({"corpus": {"name": "\x1b[2J"}}, "its corpus in printable text"),
+        ({"corpus": {"name": ["EMO-DB"]}}, "its corpus in printable text"),
         ({"input": "video"}, "features or audio"),
         ({"front_end": {"x": 1}}, "front_end"),
         ({"front_end": {"\x1b[2J": 1}}, "front_end"),
@@ -129,6 +135,25 @@ def test_a_changed_byte_is_noticed(tmp_path):
     described[described.index(b"tristeza")] ^= 1
     with pytest.raises(InputError, match="damaged"):
         read_metadata(write(tmp_path, bytes(described)))
+
+
+def test_archives_of_others_are_not_listed(tmp_path):
+    """A million entries take half a minute; a directory past the end is no error."""
+    file = io.BytesIO(MODEL)
+    with zipfile.ZipFile(file, "a") as archive:
+        for number in range(2_000):
+            archive.writestr(f"{number}.txt", b"")
+        archive.writestr(METADATA_NAME, json.dumps(METADATA))
+    assert read_metadata(write(tmp_path, file.getvalue())) is None
+    described = bytearray(attach_metadata(MODEL, METADATA))
+    end = described.rindex(b"PK\5\6")
+    for place, value in itertools.product((8, 10, 12, 16), (0, 2**16 - 1, 2**31)):
+        changed = bytearray(described)
+        size = 2 if place < 12 else 4
+        number = (value % 2 ** (8 * size)).to_bytes(size, "little")
+        changed[end + place : end + place + size] = number
+        with contextlib.suppress(InputError):
+            assert read_metadata(write(tmp_path, bytes(changed))) in (None, METADATA)
 
 
 def test_a_cut_file_has_none_and_a_missing_one_is_refused(tmp_path):

@@ -379,5 +379,5 @@ def test_tensorflow_is_not_imported(run: ToyRun) -> None:
 
 
 def test_failed_measurement_tells_why(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="No such file"):
+    with pytest.raises(InputError, match=r"^\S*absent\.tflite: No such file"):
         evaluation.footprint(tmp_path / "absent.tflite")

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from utils.model_files.tflite import dequantise, quantise
+from utils.model_files.interpreter import dequantise, quantise
 
 Float32Array = npt.NDArray[np.float32]
 BIAS_INPUT = 2  # inputs of a fully connected layer: values, weights, bias

@@ -20,8 +20,9 @@ from hyperparameters import InputError
 from utils.audio.wav import read_wav
 from utils.cli import Parser, run_main
 from utils.export.c_source import CModel, write_c_files
+from utils.model_files.interpreter import quantise
 from utils.model_files.metadata import without_metadata
-from utils.model_files.tflite import LiteModel, load_model, model_inputs, quantise
+from utils.model_files.tflite import LiteModel, load_model, model_inputs
 from utils.processes import capture_stderr
 
 LARGEST_ARENA_BYTES = 2**26

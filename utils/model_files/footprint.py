@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from utils.cli import Parser, run_main
+from hyperparameters import InputError
+from utils.cli import EXIT_USER_ERROR, Parser, run_main
 from utils.files import PROJECT
-from utils.model_files.tflite import invoke, load_interpreter
+from utils.model_files.interpreter import invoke, load_interpreter
 
 WARM_UP_RUNS = 10
 RUNS = 200
@@ -31,7 +32,8 @@ def footprint(path: Path) -> dict[str, Any]:
         it; `bytes`, size of the file.
 
     Raises:
-        RuntimeError: The process failed; the message is its stderr.
+        InputError: The file is no model that this runtime can run.
+        RuntimeError: The process failed otherwise; the message is its stderr.
     """
     done = subprocess.run(
         [sys.executable, "-m", "utils.model_files.footprint", str(path.resolve())],
@@ -40,6 +42,8 @@ def footprint(path: Path) -> dict[str, Any]:
         text=True,
         check=False,
     )
+    if done.returncode == EXIT_USER_ERROR:
+        raise InputError(done.stderr.strip().partition(": error: ")[2])
     if done.returncode:
         raise RuntimeError(f"measuring {path} failed: {done.stderr.strip()}")
     measured: dict[str, Any] = json.loads(done.stdout)
@@ -57,7 +61,7 @@ def measure(path: Path) -> dict[str, Any]:
     times_s = []
     for _ in range(WARM_UP_RUNS + RUNS):
         started = time.perf_counter()
-        invoke(interpreter, batch)
+        invoke(interpreter, batch, path)
         times_s.append(time.perf_counter() - started)
     p50_ms, p95_ms = 1e3 * np.percentile(times_s[WARM_UP_RUNS:], [50, 95])
     after = peak_memory_bytes()

@@ -1,5 +1,8 @@
 """A run's `.keras` file as a classifier; imports Keras."""
 
+import io
+import json
+import math
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +13,20 @@ import numpy.typing as npt
 
 from hyperparameters import FrontEnd, InputError
 from utils.audio.scale import Moments, Scale, Voices
-from utils.model_files.metadata import named_classes, voices_in
+from utils.cli import printable
+from utils.model_files.class_names import check_class_names, named_classes
+from utils.model_files.interpreter import check_probabilities
+from utils.model_files.metadata import MOST_MODEL_BYTES, check_model_file, voices_in
 from utils.runs.folder import CONFIG_NAME, read_config, settings_of
 from utils.runs.json_files import CONFIG, read_object
 
+# Limits for files from elsewhere; the published network needs a hundredth of each.
+MOST_NUMBERS = 10**8  # weights, and activations of one segment
+MOST_CONFIG_BYTES = 2**20
+MOST_FILES = 16
+END_BYTES = 2**16
+ZIP64 = b"PK\6\7"  # an archive too large for the plain format
+COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 FOLDERS_SEARCHED = 3  # <run>/folds/fold_00/weights.keras
 
 
@@ -22,6 +35,7 @@ class KerasModel:
     """A loaded `.keras` file; implements `utils.model_files.tflite.Classifier`.
 
     Attributes:
+        path: The file.
         model: Keras model from features to probabilities.
         classes: Class names in the order of the outputs.
         front_end: Settings that turn samples into features.
@@ -32,6 +46,7 @@ class KerasModel:
         voice: Recordings of the voice to be classified; None if it is not known.
     """
 
+    path: Path
     model: Any
     classes: tuple[str, ...]
     front_end: FrontEnd
@@ -46,11 +61,17 @@ class KerasModel:
         return None if self.voices is None else self.voices.scale_of(self.voice)
 
     def predict(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Class probabilities, (n, classes), of features, (n, *input_shape)."""
+        """Class probabilities, (n, classes), of features, (n, *input_shape).
+
+        Raises:
+            InputError: The outputs are no probabilities.
+        """
         import keras
 
         outputs = self.model(batch, training=False)
-        return np.asarray(keras.ops.convert_to_numpy(outputs), np.float32)
+        probabilities = np.asarray(keras.ops.convert_to_numpy(outputs), np.float32)
+        check_probabilities(self.path, probabilities)
+        return probabilities
 
 
 def load_keras_model(path: Path, labels: str | None = None) -> KerasModel:
@@ -67,6 +88,8 @@ def load_keras_model(path: Path, labels: str | None = None) -> KerasModel:
     """
     model = read_keras(path)
     config = _run_config(path)
+    if config:
+        check_class_names(f"{path}: {CONFIG_NAME} of its run", config["classes"])
     classes = named_classes(path, tuple(config["classes"]) if config else None, labels)
     front_end = settings_of(config).front_end if config else FrontEnd()
     shapes = (tuple(model.input_shape[1:]), model.output_shape[-1])
@@ -76,6 +99,7 @@ def load_keras_model(path: Path, labels: str | None = None) -> KerasModel:
             f"{front_end.input_shape} from its front-end and {len(classes)} classes"
         )
     return KerasModel(
+        path=path,
         model=model,
         classes=classes,
         front_end=front_end,
@@ -116,11 +140,67 @@ def read_keras(path: Path) -> Any:
             f"{path}: a .keras model needs Keras and a backend; install them, or use "
             "a .tflite model"
         ) from error
+    check_model_file(path)
     try:
+        _check_size(path)
+        keras.backend.clear_session()  # the names of tensors count from 0 again
         return keras.saving.load_model(path, compile=False)
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except InputError:
+        raise
+    except Exception as error:  # Keras passes on whatever a wrong configuration causes
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: cannot be loaded by Keras ({reason})") from error
+        raise InputError(
+            f"{path}: cannot be loaded by Keras ({printable(reason)})"
+        ) from error
+
+
+def _check_size(path: Path) -> None:
+    """Check what a `.keras` file would unpack and allocate, before Keras does.
+
+    Raises:
+        InputError: It is not a ZIP archive of a few files of normal size, or has more
+            weights or larger activations than `MOST_NUMBERS`.
+        Exception: Whatever Keras raises for a wrong configuration.
+    """
+    import h5py
+    import keras
+
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - END_BYTES))
+        end = file.read()
+    # a ZIP's last record: its number of files, and the size of their directory
+    found = end.rfind(b"PK\5\6")
+    count = int.from_bytes(end[found + 10 : found + 12], "little")
+    listed = int.from_bytes(end[found + 12 : found + 16], "little")
+    if found < 0 or count > MOST_FILES or listed > END_BYTES or ZIP64 in end:
+        raise InputError(
+            f"{path}: cannot be loaded by Keras (it is no ZIP archive of a few files)"
+        )
+    with zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            is_config = info.filename.endswith(".json")
+            most = MOST_CONFIG_BYTES if is_config else MOST_MODEL_BYTES
+            if info.file_size > most or info.compress_type not in COMPRESSIONS:
+                raise InputError(
+                    f"{path}: its {printable(info.filename)} would unpack to "
+                    f"{info.file_size} bytes; at most {most} are allowed"
+                )
+        config = json.loads(archive.read("config.json"))
+        weights = archive.read("model.weights.h5")
+    sizes: list[int] = []
+    with h5py.File(io.BytesIO(weights)) as store:
+        store.visititems(lambda _, item: sizes.append(getattr(item, "size", 0)))
+    with keras.StatelessScope(initialize_variables=False):  # allocates no weights
+        model = keras.saving.deserialize_keras_object(config)
+    shapes = [weight.shape for weight in model.weights]
+    for layer in model.layers:
+        shapes += [output.shape for output in keras.tree.flatten(layer.output)]
+    numbers = [math.prod(size or 1 for size in shape) for shape in shapes]
+    if max(sum(sizes), sum(numbers)) > MOST_NUMBERS:
+        raise InputError(
+            f"{path}: has {max(sum(sizes), sum(numbers))} weights and activations; at "
+            f"most {MOST_NUMBERS} are allowed"
+        )
 
 
 def _run_config(path: Path) -> dict[str, Any] | None:

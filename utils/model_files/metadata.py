@@ -6,6 +6,7 @@ the format carries associated files; every runtime ignores it.
 
 import io
 import json
+import stat
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,12 +15,34 @@ from typing import Any
 from hyperparameters import FrontEnd, InputError
 from utils.audio.scale import Voices
 from utils.cli import printable
+from utils.model_files.class_names import check_class_names, is_printable
 
 METADATA_NAME = "light_sernet.json"
 METADATA_FORMAT = 1
+MOST_MODEL_BYTES = 2**28  # the published network has 1.8 MB
 MAX_METADATA_BYTES = 16_384  # the whole ZIP archive
 IDENTIFIER = b"TFL3"  # at byte 4 of every .tflite
 INPUT_KINDS = ("features", "audio")
+BAD_ZIP = (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, OverflowError)
+
+
+def check_model_file(path: Path) -> None:
+    """Check that a path is a regular file of at most 256 MiB, without opening it.
+
+    Raises:
+        InputError: There is no such file, it is a folder, pipe or device, or larger.
+    """
+    try:
+        found = path.stat()
+    except (OSError, ValueError) as error:  # ValueError: \0 in the path
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: {reason}") from error
+    if not stat.S_ISREG(found.st_mode):
+        raise InputError(f"{path}: is a directory, pipe or device, not a model file")
+    if found.st_size > MOST_MODEL_BYTES:
+        raise InputError(
+            f"{path}: has {found.st_size} bytes; a model may have {MOST_MODEL_BYTES}"
+        )
 
 
 def attach_metadata(model: bytes, metadata: dict[str, Any]) -> bytes:
@@ -58,7 +81,7 @@ def without_metadata(model: bytes) -> bytes:
     try:
         with zipfile.ZipFile(io.BytesIO(model)) as archive:
             starts = [info.header_offset for info in archive.infolist()]
-    except zipfile.BadZipFile:
+    except BAD_ZIP:
         return model
     return model[: min(starts, default=len(model))]
 
@@ -76,27 +99,35 @@ def read_metadata(path: Path) -> dict[str, Any] | None:
         InputError: The file cannot be read, or its description is damaged, too long
             or in another format.
     """
+    check_model_file(path)
     try:
-        text = _read_member(path)
+        with path.open("rb") as file:
+            file.seek(0, io.SEEK_END)
+            file.seek(max(0, file.tell() - MAX_METADATA_BYTES))
+            text = _read_member(file.read())
         metadata = None if text is None else json.loads(text)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from error
-    except (zipfile.BadZipFile, ValueError, RuntimeError) as error:
+    except (*BAD_ZIP, RuntimeError) as error:  # RuntimeError: encrypted
         raise InputError(f"{path}: its {METADATA_NAME} is damaged ({error})") from error
     if metadata is not None:
         _check(metadata, f"{path}: its {METADATA_NAME}")
     return metadata
 
 
-def _read_member(path: Path) -> bytes | None:
+def _read_member(tail: bytes) -> bytes | None:
     """Content of `light_sernet.json`, or None if it or the archive is missing.
 
+    Args:
+        tail: The last 16,384 bytes of a file: the archive may not be longer, and a
+            longer one of another project may take minutes to list.
+
     Raises:
-        BadZipFile, ValueError, RuntimeError: It is present but cannot be read.
+        BAD_ZIP, RuntimeError: It is present but cannot be read.
     """
     try:
-        archive = zipfile.ZipFile(path)
-    except zipfile.BadZipFile:
+        archive = zipfile.ZipFile(io.BytesIO(tail))
+    except BAD_ZIP:
         return None
     with archive:
         if METADATA_NAME not in archive.namelist():
@@ -116,23 +147,20 @@ def _check(metadata: Any, name: str) -> None:
         raise InputError(
             f"{name} must have format {METADATA_FORMAT}; export the model again"
         )
-    classes = metadata.get("classes")
-    if not isinstance(classes, list) or not all(isinstance(c, str) for c in classes):
-        raise InputError(f"{name} must list its classes, got {classes!r}")
+    check_class_names(name, metadata.get("classes"))
     if metadata.get("input") not in INPUT_KINDS:
         raise InputError(
             f"{name} must have input {' or '.join(INPUT_KINDS)}, got "
             f"{metadata.get('input')!r}"
         )
-    if not isinstance(metadata.get("corpus") or {}, dict):
+    corpus = metadata.get("corpus") or {}
+    if not isinstance(corpus, dict):
         raise InputError(f"{name} must describe its corpus in an object")
-    # class names are printed to terminals and written to C sources
-    if not all(c.isprintable() and c.strip() for c in classes):
+    corpus_name = corpus.get("name")
+    if corpus_name is not None and not is_printable(corpus_name):
         raise InputError(
-            f"{name} must name its classes in printable text, got {classes!r}"
+            f"{name} must name its corpus in printable text, got {corpus_name!r}"
         )
-    if len(set(classes)) < len(classes):
-        raise InputError(f"{name} must name each class once, got {classes!r}")
     try:
         front_end = FrontEnd(**metadata["front_end"])
     except (KeyError, TypeError, ValueError, OverflowError) as error:
@@ -157,55 +185,3 @@ def voices_in(metadata: Mapping[str, Any], front_end: FrontEnd) -> Voices | None
     """
     values = metadata.get("voices")
     return values and Voices.from_dict(values, front_end.num_features)
-
-
-def named_classes(
-    path: Path, stored: tuple[str, ...] | None, labels: str | None
-) -> tuple[str, ...]:
-    """Class names of a model: the user's if given, else those stored with the model.
-
-    Args:
-        path: Model file, for the message.
-        stored: Names stored with the model, if any.
-        labels: Value of `--labels`: other words for the same outputs.
-
-    Raises:
-        InputError: There are no names, or `labels` has the stored names in another
-            order, which would give wrong answers without any error.
-    """
-    if labels is None and stored is None:
-        raise InputError(
-            f"{path}: does not name its classes; give them with --labels (a file with "
-            "one name per line, or comma-separated names)"
-        )
-    given = stored or () if labels is None else parse_labels(labels)
-    if stored and given != stored and set(given) == set(stored):
-        raise InputError(
-            f"--labels lists the classes of {path} in another order than the model "
-            f"itself ({', '.join(stored)}); omit --labels"
-        )
-    return given
-
-
-def parse_labels(labels: str) -> tuple[str, ...]:
-    """Class names from the value of `--labels`.
-
-    Args:
-        labels: Path of a text file with one name per line, or comma-separated names.
-
-    Raises:
-        InputError: The file cannot be read, or names are missing or repeated.
-    """
-    parts = labels.split(",")
-    if len(parts) == 1:
-        try:
-            parts = Path(labels).read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, ValueError) as error:  # ValueError: not UTF-8
-            raise InputError(
-                "--labels must be a text file with one class per line, or "
-                f"comma-separated names, got {labels!r}"
-            ) from error
-    names = tuple(part.strip() for part in parts if part.strip())
-    if not names or len(set(names)) != len(names):
-        raise InputError(f"--labels must name each class once, got {labels!r}")
-    return names

@@ -13,15 +13,17 @@ from hyperparameters import INPUT_TYPES, FrontEnd, InputError
 from utils.audio.features import compute_features
 from utils.audio.prepare import cut, from_pcm16, pad, prepare
 from utils.audio.scale import Moments, Scale, Voices
-from utils.model_files.metadata import (
-    IDENTIFIER,
-    named_classes,
-    read_metadata,
-    voices_in,
+from utils.model_files.class_names import named_classes
+from utils.model_files.interpreter import (
+    Float32Array,
+    check_probabilities,
+    invoke,
+    load_interpreter,
+    shape_of,
 )
+from utils.model_files.metadata import read_metadata, voices_in
 
 FloatArray = npt.NDArray[np.floating]
-Float32Array = npt.NDArray[np.float32]
 COUNTED_ZERO = 1e-30  # marks a recording's own zeros as not padding; rounds to 0
 PRECISIONS = ("float32", "float16", "dynamic", "int8")
 FUSED = "fuse_"  # prefix of the precision in names of models that take audio
@@ -103,7 +105,7 @@ class LiteModel:
     @property
     def input_shape(self) -> tuple[int, ...]:
         """(1, frames, features, 1), or (1, samples)."""
-        return _shape(self.interpreter.get_input_details())
+        return shape_of(self.interpreter.get_input_details())
 
     @property
     def trained_on(self) -> str | None:
@@ -122,62 +124,26 @@ class LiteModel:
             (n, classes), float32.
 
         Raises:
-            InputError: A probability is not finite.
+            InputError: The outputs are no probabilities.
             ValueError: `batch` has the wrong shape.
         """
         if batch.shape[1:] != self.input_shape[1:]:
             raise ValueError(f"batch must be {self.input_shape}, got {batch.shape}")
-        probabilities = invoke(self.interpreter, batch)
-        if not np.isfinite(probabilities).all():
-            raise InputError(
-                f"{self.path}: returns NaN or infinite probabilities; use another model"
-            )
+        probabilities = invoke(self.interpreter, batch, self.path)
+        check_probabilities(self.path, probabilities)
         return probabilities
 
 
-def invoke(interpreter: Any, batch: Float32Array) -> Float32Array:
-    """Outputs of an interpreter, (n, outputs), of inputs, (n, *input_shape)."""
-    [source] = interpreter.get_input_details()
-    [result] = interpreter.get_output_details()
-    outputs = np.empty((len(batch), result["shape"][-1]), result["dtype"])
-    for row, value in zip(outputs, quantise(batch, source), strict=True):
-        interpreter.set_tensor(source["index"], value[None])
-        interpreter.invoke()
-        row[:] = interpreter.get_tensor(result["index"])[0]
-    return dequantise(outputs, result)
-
-
-def _shape(details: list[dict[str, Any]]) -> tuple[int, ...]:
-    """Shape of a model's single input or output."""
-    return tuple(int(size) for size in details[0]["shape"])
-
-
-def quantise(values: Float32Array, details: dict[str, Any]) -> npt.NDArray[Any]:
-    """Convert real numbers to a tensor's type; integers are rounded and clipped."""
-    dtype = details["dtype"]
-    if np.issubdtype(dtype, np.floating):
-        return values.astype(dtype)
-    scale, zero_point = details["quantization"]
-    limits = np.iinfo(dtype)
-    steps = np.rint(values / np.float32(scale)) + zero_point
-    return np.clip(steps, limits.min, limits.max).astype(dtype)
-
-
-def dequantise(values: npt.NDArray[Any], details: dict[str, Any]) -> Float32Array:
-    """Convert a tensor's values to real numbers."""
-    if np.issubdtype(values.dtype, np.floating):
-        return values.astype(np.float32)
-    scale, zero_point = details["quantization"]
-    return (values.astype(np.float32) - zero_point) * np.float32(scale)
-
-
-def load_model(path: Path, labels: str | None = None) -> LiteModel:
+def load_model(
+    path: Path, labels: str | None = None, *, is_trusted: bool = False
+) -> LiteModel:
     """Load a `.tflite` file.
 
     Args:
         path: `.tflite` file of this or another project.
         labels: Value of `--labels`: path of a text file with one class per line, or
             comma-separated names; required if the file does not name its classes.
+        is_trusted: As for `load_interpreter`.
 
     Returns:
         The model. If the file has no metadata, input type and duration are inferred
@@ -187,9 +153,9 @@ def load_model(path: Path, labels: str | None = None) -> LiteModel:
         InputError: The file is not a TFLite model that this runtime can run, or its
             classes are unknown or do not match the number of outputs.
     """
-    interpreter = load_interpreter(path)
-    shape = _shape(interpreter.get_input_details())
-    num_outputs = _shape(interpreter.get_output_details())[-1]
+    interpreter = load_interpreter(path, is_trusted=is_trusted)
+    shape = shape_of(interpreter.get_input_details())
+    num_outputs = shape_of(interpreter.get_output_details())[-1]
     metadata = read_metadata(path)
     stored = tuple(metadata["classes"]) if metadata else None
     classes = named_classes(path, stored, labels)
@@ -219,47 +185,6 @@ def load_model(path: Path, labels: str | None = None) -> LiteModel:
         metadata=metadata,
         voices=voices,
     )
-
-
-def load_interpreter(path: Path) -> Any:
-    """A LiteRT interpreter with allocated tensors; input and output are checked.
-
-    Raises:
-        InputError: The file cannot be read or is no model that this runtime can run.
-    """
-    from ai_edge_litert.interpreter import Interpreter
-
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from error
-    if content[4:8] != IDENTIFIER:
-        raise InputError(f"{path}: is not a TensorFlow Lite model")
-    try:
-        interpreter = Interpreter(model_content=content, num_threads=1)
-        interpreter.allocate_tensors()
-    except (ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path}: cannot be loaded ({reason})") from error
-    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-    if len(inputs) != 1 or len(outputs) != 1:
-        raise InputError(
-            f"{path}: must have one input and one output, got {len(inputs)} and "
-            f"{len(outputs)}"
-        )
-    if len(_shape(outputs)) != 2 or _shape(outputs)[0] != 1:
-        raise InputError(
-            f"{path}: must have output shape (1, classes), one probability per class, "
-            f"got {_shape(outputs)}"
-        )
-    for end in (*inputs, *outputs):
-        is_integer = not np.issubdtype(end["dtype"], np.floating)
-        if is_integer and not end["quantization"][0] > 0:
-            raise InputError(
-                f"{path}: its {end['dtype'].__name__} tensor {end['name']!r} has no "
-                "quantisation scale, so its values have no meaning"
-            )
-    return interpreter
 
 
 def _guess_front_end(shape: tuple[int, ...], path: Path) -> FrontEnd:

@@ -1,0 +1,312 @@
+"""Damaged and hostile model files: one line each, in bounded time and memory."""
+
+import faulthandler
+import io
+import json
+import os
+import resource
+import struct
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import flatbuffers
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from small_models import CLASSES, small_model
+from toy_tflite import toy_model
+
+from hyperparameters import FrontEnd, InputError
+from utils.files import PROJECT
+from utils.model_files import trial
+from utils.model_files.metadata import METADATA_NAME, read_metadata
+from utils.model_files.tflite import load_model
+
+FRONT_END = FrontEnd(duration_s=0.1)  # 3 frames
+SHAPE = (1, *FRONT_END.input_shape)
+FUSED = PROJECT / "inference_tests/EMO-DB_3.0s_Segmented_cross_entropy_fuse_int8.tflite"
+LABELS = ",".join(CLASSES)
+
+
+def changed(change: Callable[[schema.ModelT], object]) -> bytes:
+    """A small model with a changed flatbuffer."""
+    model = schema.ModelT.InitFromPackedBuf(small_model(SHAPE, CLASSES))
+    change(model)
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def ends_with(operator: int | None) -> bytes:
+    """The small model with another last operator, or with none."""
+
+    def change(model: schema.ModelT) -> None:
+        graph = model.subgraphs[0]
+        if operator is None:
+            graph.outputs = [graph.operators.pop().inputs[0]]
+            return
+        code = model.operatorCodes[1]
+        code.builtinCode = code.deprecatedBuiltinCode = operator
+        code.version = 1
+        graph.operators[1].builtinOptions = None
+        graph.operators[1].builtinOptionsType = 0
+
+    return changed(change)
+
+
+def leave_open(*signature: int) -> Callable[[schema.ModelT], None]:
+    """Sizes of the input that are known only when the model runs: -1."""
+
+    def change(model: schema.ModelT) -> None:
+        tensor = model.subgraphs[0].tensors[0]
+        tensor.shapeSignature = list(signature)
+
+    return change
+
+
+OPEN = {(1, -1, 40, 1): False, (-1, -1, 40, 1): False, (1, 3, -1, 1): False}
+OPEN |= {(-1, 3, 40, 1): True, (1, 3, 40, 1): True}
+
+
+@pytest.mark.parametrize(("signature", "is_used"), OPEN.items())
+def test_a_model_of_unknown_length_is_refused(tmp_path, signature, is_used):
+    path = tmp_path / "m.tflite"
+    path.write_bytes(changed(leave_open(*signature)))
+    if is_used:
+        assert load_model(path, LABELS).input_shape == SHAPE
+        return
+    with pytest.raises(InputError, match="leaves a size open"):
+        load_model(path, LABELS)
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [
+        None,
+        schema.BuiltinOperator.LOG_SOFTMAX,
+        schema.BuiltinOperator.LOGISTIC,
+        schema.BuiltinOperator.RELU,
+        schema.BuiltinOperator.TANH,
+    ],
+)
+def test_outputs_that_are_no_probabilities_are_refused(tmp_path, operator):
+    path = tmp_path / "m.tflite"
+    path.write_bytes(ends_with(operator))
+    model = load_model(path, LABELS)
+    batch = np.random.RandomState(0).normal(0, 3, SHAPE).astype(np.float32)
+    with pytest.raises(InputError, match=r"m\.tflite: returns \[.*with a softmax"):
+        model.predict(batch)
+
+
+def huge(model: schema.ModelT) -> None:
+    """Tensors of 4 GB between input and output."""
+    graph = model.subgraphs[0]
+    for name in (0, 2, 3):
+        graph.tensors[name].shape = [2**20, 2**10]
+
+
+def one_op_of(code: int) -> Callable[[schema.ModelT], None]:
+    def change(model: schema.ModelT) -> None:
+        model.operatorCodes[0].builtinCode = code
+
+    return change
+
+
+def not_utf_8(model: schema.ModelT) -> None:
+    """Names of tensors that are no text."""
+    for tensor in model.subgraphs[0].tensors:
+        tensor.name = "NAME"
+
+
+BAD = {  # the interpreter itself refuses all but the one that kills it
+    "huge tensors": changed(huge),
+    "an operator that does not exist": changed(one_op_of(100_000)),
+    "an input from nowhere": changed(
+        lambda m: setattr(m.subgraphs[0], "inputs", [10_000])
+    ),
+    "an operator on nothing": changed(
+        lambda m: setattr(m.subgraphs[0].operators[0], "inputs", [7777, 1, -1])
+    ),
+    "negative sizes": changed(
+        lambda m: setattr(m.subgraphs[0].tensors[2], "shape", [-5, -7])
+    ),
+    "no graph": changed(lambda m: setattr(m, "subgraphs", [])),
+    "no buffers": changed(lambda m: setattr(m, "buffers", [])),
+    "names that are no UTF-8": changed(not_utf_8).replace(b"NAME", b"\xff\xfe\xfd\xfc"),
+    "a crash": toy_model(SHAPE, 3)[:18] + b"\0" + toy_model(SHAPE, 3)[19:],
+    "a table beyond the end": b"\xff\xff\xff\x7fTFL3" + bytes(64),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_hostile_model_is_one_line(tmp_path, kind):
+    path = tmp_path / "m.tflite"
+    path.write_bytes(BAD[kind])
+    started = time.process_time()
+    with pytest.raises(InputError) as caught:
+        load_model(path, LABELS)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert ("it ends the interpreter" in str(caught.value)) == (kind == "a crash")
+    assert str(caught.value).isprintable()
+    assert time.process_time() - started < 1.0
+
+
+def special(kind: str, path: Path) -> None:
+    """A path that must not be read to its end."""
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.touch()
+        os.truncate(path, 50 * 2**30)  # sparse
+
+
+@pytest.mark.parametrize("suffix", [".tflite", ".keras"])
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "50 GB"])
+def test_what_is_no_file_of_normal_size_is_never_opened(tmp_path, kind, suffix):
+    from utils.model_files.keras_model import load_keras_model
+
+    path = tmp_path / f"m{suffix}"
+    special(kind, path)
+    for read in (load_model, load_keras_model, read_metadata):
+        with pytest.raises(InputError, match=r"not a model file|a model may have"):
+            read(path)
+
+
+def test_a_crash_of_the_interpreter_is_one_line(tmp_path, monkeypatch):
+    """In the child process; whatever ends it: a signal, memory or time."""
+    path = tmp_path / "m.tflite"
+    path.write_bytes(small_model(SHAPE, CLASSES))
+    starts = []
+    run = trial.subprocess.run
+
+    def crash(command, **options):
+        starts.append(command)
+        code = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
+        return run([command[0], "-c", code], **options)
+
+    monkeypatch.setattr(trial, "_FAILURES", {})
+    monkeypatch.setattr(trial.subprocess, "run", crash)
+    for _ in range(2):
+        with pytest.raises(InputError, match=r"m\.tflite: cannot be loaded \(it ends"):
+            load_model(path, LABELS)
+    assert len(starts) == 1  # once per content
+    load_model(path, LABELS, is_trusted=True)
+    load_model(FUSED)  # comes with the program: not tried
+    assert len(starts) == 1
+
+
+def fork_trial(content: bytes) -> str:
+    """As `trial._failure`, in a forked child: a hundred times faster."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        faulthandler.disable()  # a crash is expected and reported by its status
+        silent = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(silent, 2)
+        os.write(writing, trial.run_once(content).encode()[:1000])
+        os._exit(0)
+    os.close(writing)
+    with open(reading, "rb") as pipe:
+        reason = pipe.read().decode()
+    _, status = os.waitpid(child, 0)
+    return reason if status == 0 else "it ends the interpreter"
+
+
+def test_memory_is_limited(monkeypatch):
+    content = toy_model((1, 2000, 4000, 1), 2, is_int8=True)  # an input of 8 MB
+    assert fork_trial(content) == ""
+    monkeypatch.setattr(trial, "MOST_MEMORY_BYTES", 2**20)
+    assert fork_trial(content) != ""
+
+
+NUMBERS = (0, 1, 2, 0x7F, 0xFF, 2**16, 2**31 - 1, 2**31, 2**32 - 1, 2**32 - 8)
+
+
+def damaged(content: bytes, random: np.random.RandomState) -> bytes:
+    """A file with a few odd numbers, cut, or with a part twice."""
+    kind, changed = random.randint(8), bytearray(content)
+    if kind == 0:
+        return content[: random.randint(len(content))]
+    if kind == 1:
+        start, length = random.randint(len(content)), random.randint(1, 400)
+        return content[:start] + content[start : start + length] + content[start:]
+    for _ in range(random.randint(1, 4)):
+        if kind < 5:  # where the numbers of a flatbuffer and a ZIP are
+            number = NUMBERS[random.randint(len(NUMBERS))]
+            at = 4 * random.randint(len(content) // 4)
+            changed[at : at + 4] = struct.pack("<I", number)
+        else:
+            changed[random.randint(len(changed))] = random.randint(256)
+    return bytes(changed)
+
+
+ODD = (None, True, -1, 10**400, 1e308, "", "x" * 5000, "\x1b[2J", [], {}, [[]], "NaN")
+
+
+def described(random: np.random.RandomState) -> bytes:
+    """A ZIP of metadata with odd values in it, or damaged."""
+    front_end = {"duration_s": 0.1, "input_type": "mfcc", "sample_rate_hz": 16_000}
+    metadata = {
+        "format": 1,
+        "classes": list(CLASSES),
+        "front_end": front_end,
+        "input": "features",
+        "corpus": {"name": "TOY"},
+    }
+    for _ in range(random.randint(1, 3)):
+        place = (metadata, front_end, metadata["corpus"])[random.randint(3)]
+        key = sorted(place)[random.randint(len(place))]
+        if isinstance(place, dict):
+            place[key] = ODD[random.randint(len(ODD))]
+        if not isinstance(metadata["corpus"], dict):
+            break
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(METADATA_NAME, json.dumps(metadata))
+    content = buffer.getvalue()
+    return damaged(content, random) if random.randint(2) else content
+
+
+def inputs(count: int) -> Iterator[bytes]:
+    """Damaged models, whole models with damaged metadata, and both."""
+    random = np.random.RandomState(11)
+    toy, fused = toy_model(SHAPE, len(CLASSES)), FUSED.read_bytes()
+    int8 = toy_model(SHAPE, len(CLASSES), is_int8=True)
+    small = small_model(SHAPE, CLASSES)
+    for number in range(count):
+        if number % 10 < 3:
+            yield toy + described(random)
+        elif number % 10 == 9:
+            yield damaged(fused, random)
+        else:
+            yield damaged((toy, int8, small)[number % 3], random)
+
+
+@pytest.mark.parametrize("count", [60, pytest.param(10_000, marks=pytest.mark.proof)])
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # from Python 3.12 on
+def test_damaged_models_answer_or_are_one_line(tmp_path, monkeypatch, count):
+    monkeypatch.setattr(trial, "_failure", fork_trial)
+    monkeypatch.setattr(trial, "_FAILURES", {})
+    path, batch = tmp_path / "m.tflite", np.ones(SHAPE, np.float32)
+    messages = []
+    for content in inputs(count):
+        path.write_bytes(content)
+        started = time.process_time()
+        try:
+            model = load_model(path, LABELS)
+            if model.input_shape == SHAPE:
+                model.predict(batch)
+        except InputError as error:
+            messages.append(str(error))
+        assert time.process_time() - started < 2.0
+    assert count / 4 < len(messages) < count
+    assert [line for line in messages if not line.isprintable()] == []
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    assert peak < 2**30
