@@ -5,7 +5,6 @@ import io
 import json
 import os
 import resource
-import struct
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ import flatbuffers
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from damage import damaged, put_odd_value
 from small_models import CLASSES, small_model
 from toy_tflite import toy_model
 
@@ -226,47 +226,21 @@ def test_memory_is_limited(monkeypatch):
     assert fork_trial(content) != ""
 
 
-NUMBERS = (0, 1, 2, 0x7F, 0xFF, 2**16, 2**31 - 1, 2**31, 2**32 - 1, 2**32 - 8)
-
-
-def damaged(content: bytes, random: np.random.RandomState) -> bytes:
-    """A file with a few odd numbers, cut, or with a part twice."""
-    kind, changed = random.randint(8), bytearray(content)
-    if kind == 0:
-        return content[: random.randint(len(content))]
-    if kind == 1:
-        start, length = random.randint(len(content)), random.randint(1, 400)
-        return content[:start] + content[start : start + length] + content[start:]
-    for _ in range(random.randint(1, 4)):
-        if kind < 5:  # where the numbers of a flatbuffer and a ZIP are
-            number = NUMBERS[random.randint(len(NUMBERS))]
-            at = 4 * random.randint(len(content) // 4)
-            changed[at : at + 4] = struct.pack("<I", number)
-        else:
-            changed[random.randint(len(changed))] = random.randint(256)
-    return bytes(changed)
-
-
-ODD = (None, True, -1, 10**400, 1e308, "", "x" * 5000, "\x1b[2J", [], {}, [[]], "NaN")
-
-
 def described(random: np.random.RandomState) -> bytes:
     """A ZIP of metadata with odd values in it, or damaged."""
-    front_end = {"duration_s": 0.1, "input_type": "mfcc", "sample_rate_hz": 16_000}
     metadata = {
         "format": 1,
         "classes": list(CLASSES),
-        "front_end": front_end,
+        "front_end": {
+            "duration_s": 0.1,
+            "input_type": "mfcc",
+            "sample_rate_hz": 16_000,
+        },
         "input": "features",
         "corpus": {"name": "TOY"},
     }
     for _ in range(random.randint(1, 3)):
-        place = (metadata, front_end, metadata["corpus"])[random.randint(3)]
-        key = sorted(place)[random.randint(len(place))]
-        if isinstance(place, dict):
-            place[key] = ODD[random.randint(len(ODD))]
-        if not isinstance(metadata["corpus"], dict):
-            break
+        put_odd_value(metadata, random)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr(METADATA_NAME, json.dumps(metadata))

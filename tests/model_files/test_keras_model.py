@@ -2,11 +2,13 @@
 
 import io
 import json
+import time
 import zipfile
 from typing import Any
 
 import numpy as np
 import pytest
+from damage import damaged, put_odd_value
 from small_models import CLASSES, RATE_HZ, babble, classify_json, error_of, write
 
 from hyperparameters import FrontEnd, InputError
@@ -160,8 +162,38 @@ SPOILT = {
 @pytest.mark.parametrize("kind", SPOILT)
 def test_a_damaged_or_hostile_file_is_one_line(tmp_path, kind):
     path = tmp_path / "m.keras"
-    small_keras().save(path)
+    small_keras(front_end=FrontEnd()).save(path)
+    assert load_keras_model(path, LABELS).classes == CLASSES
     path.write_bytes(SPOILT[kind](path))
     with pytest.raises(InputError, match=r"m\.keras: ") as caught:
         load_keras_model(path, LABELS)
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("count", [12, pytest.param(1_000, marks=pytest.mark.proof)])
+def test_damaged_files_answer_or_are_one_line(tmp_path, count):
+    random, messages = np.random.RandomState(5), []
+    whole, path = tmp_path / "whole.keras", tmp_path / "m.keras"
+    small_keras(front_end=FrontEnd()).save(whole)
+    with zipfile.ZipFile(whole) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    batch = np.ones((1, *FrontEnd().input_shape), np.float32)
+    for number in range(count):
+        changes = {}
+        if number % 2:
+            config = json.loads(members["config.json"])
+            put_odd_value(config, random)
+            changes["config_json"] = json.dumps(config).encode()
+        elif number % 4:
+            weights = damaged(members["model.weights.h5"], random)
+            changes["model_weights_h5"] = weights
+        content = repacked(whole, **changes)
+        path.write_bytes(content if changes else damaged(content, random))
+        started = time.process_time()
+        try:
+            load_keras_model(path, LABELS).predict(batch)
+        except InputError as error:
+            messages.append(str(error))
+        assert time.process_time() - started < 2.0
+    assert count / 4 < len(messages) < count
+    assert [line for line in messages if not line.isprintable()] == []
