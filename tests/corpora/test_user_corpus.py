@@ -92,7 +92,8 @@ def test_declared_classes_keep_their_order(four, first):
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 @pytest.mark.parametrize(
-    ("encoding", "ending"), [("utf-8", "\n"), ("utf-8-sig", "\r\n")]
+    ("encoding", "ending"),
+    [("utf-8", "\n"), ("utf-8-sig", "\r\n"), ("utf-16", "\r\n")],
 )
 def test_what_spreadsheets_write_is_read(four, delimiter, encoding, ending):
     lines = [["path", "label"], ["a.wav", "Ärger"], ["c.mp3", "sad"], ["", ""]]

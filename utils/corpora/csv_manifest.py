@@ -6,6 +6,7 @@ of the network's outputs, is the order of their first occurrence, or the one tha
 first line declares: `# classes: anger,calm`.
 """
 
+import codecs
 import csv
 import io
 import itertools
@@ -33,6 +34,7 @@ REQUIRED = ("path", "label")
 OPTIONAL = ("speaker", "session", "part", "sentence")
 CLASSES_LINE = re.compile(r"#\s*classes\s*:(?P<names>.*)", re.IGNORECASE)
 DELIMITERS = ",;\t"  # spreadsheets of some languages write semicolons
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # Excel's `Unicode Text`
 MOST_BYTES = 2**26
 MOST_ROWS = 200_000
 
@@ -98,7 +100,7 @@ def _read_lines(path: Path) -> list[str]:
         raise InputError(f"{path}: may have {MOST_BYTES} bytes, has {size}; split it")
     data = path.read_bytes()
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode("utf-16" if data[:2] in UTF_16 else "utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise InputError(
