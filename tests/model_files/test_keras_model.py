@@ -88,9 +88,9 @@ def test_outputs_that_are_no_probabilities_are_refused(fold, activation):
 @pytest.mark.parametrize(
     ("classes", "message"),
     [
-        (["a", "\x1b[2J", "c"], "printable text"),
+        (["a", "\x1b[2J", "c"], "must be printable"),
         (["a", "b", "B"], "each class once"),
-        (["a", "b", 3], "must list its classes"),
+        (["a", "b", 3], "'classes' must be a list"),
     ],
 )
 def test_classes_of_a_run_are_checked(fold, tmp_path, classes, message):
