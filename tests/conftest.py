@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import soundfile
+from project_copy import project  # noqa: F401
 from training_runs import fold_worker, trained_demo  # noqa: F401
 
 from utils.files import PROJECT
