@@ -25,6 +25,27 @@ def test_labels_come_from_names(name, expected):
     assert read_label(name, ("fear", "anxiety_fear", "anger")) == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Anger_me.m4a", ("anger", "me")),
+        ("angry_Phone_2.mp3", ("anger", "Phone")),
+        ("fear_x.wav", ("anxiety_fear", "x")),
+        ("AFRAID_x_1.wav", ("anxiety_fear", "x")),
+        ("HAPPY_a_b_2.wav", ("Happiness", "a_b")),
+        ("a\u0308rger_x.wav", ("\u00e4rger", "x")),
+        *((name, None) for name in ("angryness_x.wav", "calm_x.wav", "angry_2.wav")),
+    ],
+)
+def test_case_and_common_synonyms_count(name, expected):
+    classes = ("Happiness", "anxiety_fear", "anger", "\u00e4rger")
+    assert read_label(name, classes) == expected
+
+
+def test_a_synonym_of_two_classes_is_no_label():
+    assert read_label("afraid_x.wav", ("fear", "anxiety_fear", "anger")) is None
+
+
 def test_labelled_files_are_scored_by_origin(models_dir, tmp_path, capsys):
     """Predicts the classes, then names the files, one of them wrongly."""
     paths = [write(tmp_path / f"{n}.wav", babble(1.0, n)) for n in range(3)]
@@ -40,6 +61,11 @@ def test_labelled_files_are_scored_by_origin(models_dir, tmp_path, capsys):
     assert rows[names[2]] == ["phone", wrong, found[2], "✗"]
     counts = ["phone: 1 of 2 right", "rec: 1 of 1 right"]
     assert lines[start + 4 : start + 6] == counts
+    assert not any("no class in the name" in line for line in lines)
+    write(tmp_path / "clip.wav", babble(1.0))
+    line = "no class in the name (<class>_<origin>.wav): 1 of 4"
+    assert line in classify(capsys, "-fn", tmp_path).splitlines()
+    (tmp_path / "clip.wav").unlink()
     content = json.loads(classify(capsys, "-fn", tmp_path, "--json"))
     assert content["right_of_origin"] == {
         "phone": {"right": 1, "recordings": 2},

@@ -4,12 +4,14 @@ Recordings named `<class>_<origin>[_n].wav` are also scored, as in Table 2 of th
 by G. Panici (2022) on recordings such as `sadness_external_2.wav`.
 """
 
+import functools
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any, NamedTuple
+from unicodedata import normalize
 
 import numpy as np
 import numpy.typing as npt
@@ -45,22 +47,42 @@ class Row(NamedTuple):
 
 
 def read_label(name: str, classes: Sequence[str]) -> Label | None:
-    """Class and origin from a file name.
+    """Class and origin from a file name, in upper or lower case.
 
     Args:
         name: File name such as `anxiety_fear_phone_2.wav`, with or without folders.
-        classes: The model's classes; the longest match wins.
+        classes: The model's classes. Their own names come first, then synonyms such as
+            `angry` for `anger`; the longest match wins.
 
     Returns:
         The label, or None if the name does not begin with a class and an origin.
     """
-    stem = PurePath(name).stem
-    for class_name in sorted(classes, key=len, reverse=True):
-        rest = stem.removeprefix(f"{class_name}_")
-        origin = re.sub(r"_\d+$", "", rest)
-        if rest != stem and re.search(r"[^\W\d_]", origin):
-            return Label(class_name, origin)
+    stem = normalize("NFC", PurePath(name).stem)
+    if "_" not in stem:
+        return None
+    return _match(stem, {c: c for c in classes}) or _match(stem, _synonyms(*classes))
+
+
+def _match(stem: str, spellings: Mapping[str, str]) -> Label | None:
+    """The label in `<spelling>_<origin>[_n]`, whose origin holds a letter."""
+    for spelling in sorted(spellings, key=len, reverse=True):
+        start = re.escape(normalize("NFC", spelling))
+        found = re.fullmatch(rf"{start}_(.*?)(_\d+)?", stem, re.IGNORECASE)
+        if found and re.search(r"[^\W\d_]", found[1]):
+            return Label(spellings[spelling], found[1])
     return None
+
+
+@functools.cache
+def _synonyms(*classes: str) -> dict[str, str]:
+    """Class by synonym, unless several classes have it."""
+    from utils.corpora.class_map import class_map  # few names need it
+
+    common = class_map()
+    named = [(common.get(c.casefold(), c.casefold()), c) for c in classes]
+    counts = Counter(name for name, _ in named)
+    by_common = {name: c for name, c in named if counts[name] == 1}
+    return {s: by_common[name] for s, name in common.items() if name in by_common}
 
 
 def labelled_rows(answers: Sequence[Answer], classes: Sequence[str]) -> list[Row]:
@@ -167,6 +189,10 @@ def many_as_text(
         lines.append("; ".join([line, *answer.notes]))
     if rows := labelled_rows(answers, classes):
         lines += ["", *label_table(rows)]
+        if unnamed := len(answers) - len(rows):
+            pattern = "<class>_<origin>.wav"
+            of_all = f"{unnamed} of {len(answers)}"
+            lines.append(f"no class in the name ({pattern}): {of_all}")
     counts = ", ".join(f"{c} {found.count(c)}" for c in classes if c in found)
     refused = len(results) - len(answers)
     summary = f"{len(answers)} classified: {counts}" if answers else "none classified"
