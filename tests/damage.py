@@ -1,5 +1,6 @@
 """Damage for structured fuzzing: odd numbers, odd values, cut and doubled parts."""
 
+import copy
 import struct
 from typing import Any
 
@@ -37,6 +38,6 @@ def put_odd_value(content: Any, random: np.random.RandomState) -> None:
         key = keys[random.randint(len(keys))]
         is_deeper = isinstance(place[key], dict | list) and place[key]
         if not is_deeper or random.randint(6) == 0:
-            place[key] = ODD[random.randint(len(ODD))]
+            place[key] = copy.deepcopy(ODD[random.randint(len(ODD))])
             return
         place = place[key]
