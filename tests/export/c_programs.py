@@ -1,4 +1,4 @@
-"""Compile and run the C front-end in tests."""
+"""Compile and run the C code in tests."""
 
 import shutil
 import struct
@@ -10,20 +10,22 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pytest
+import soundfile
 
 from hyperparameters import FrontEnd
 from utils.audio.features import compute_features
 from utils.audio.prepare import from_pcm16, prepare
 from utils.audio.wav import PCM16_SCALE
 from utils.export.c_front_end import write_front_end
+from utils.export.firmware import CORTEX_M4F
 from utils.model_files.interpreter import quantise
 
 C_SOURCES = Path(__file__).parent / "c"
-WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic")
-# of the published int8 models; the tests need no model
+WARNINGS = ("-Wall", "-Wextra", "-Werror", "-pedantic")
+# of the shipped int8 model
 QUANTISATION = (0.0784313753247261, -1)
 BOARD = C_SOURCES / "mps2_an386"  # a Cortex-M4 with FPU
-CORTEX_M4F = ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16")
+PACKAGES = {"arm-none-eabi-gcc": "gcc-arm-none-eabi libnewlib-arm-none-eabi"}
 Samples = npt.NDArray[np.int16]
 Rows = npt.NDArray[np.int8]
 
@@ -35,45 +37,26 @@ class Results(NamedTuple):
     rows: Rows
 
 
-def tool(name: str, package: str) -> str:
+def tool(name: str) -> str:
     """The path of an optional program; skips the test if it is not installed."""
     found = shutil.which(name)
     if found is None:
-        pytest.skip(f"needs {name}: apt-get install {package}")
+        pytest.skip(f"needs {name}: apt-get install {PACKAGES.get(name, name)}")
     return found
-
-
-def compiler(name: str) -> str:
-    """The path of a C compiler."""
-    packages = {"arm-none-eabi-gcc": "gcc-arm-none-eabi libnewlib-arm-none-eabi"}
-    return tool(name, packages.get(name, name))
 
 
 def arm_compiler() -> list[str]:
     """The command that compiles for the emulated board, with its files."""
-    gcc = compiler("arm-none-eabi-gcc")
     board = ["--specs=rdimon.specs", "-T", BOARD / "memory.ld", BOARD / "startup.c"]
-    return [gcc, "-O2", *CORTEX_M4F, *map(str, board)]
+    return [tool("arm-none-eabi-gcc"), "-O2", *CORTEX_M4F, *map(str, board)]
 
 
 def emulator(*options: str) -> list[str]:
     """The command that runs a program, named after it, on the emulated board."""
-    qemu = tool("qemu-system-arm", "qemu-system-arm")
     silent = ["-display", "none", "-monitor", "none", "-serial", "none"]
     files = ["-semihosting-config", "enable=on,target=native"]
+    qemu = tool("qemu-system-arm")
     return [qemu, "-M", "mps2-an386", *silent, *files, *options, "-kernel"]
-
-
-def object_sizes(folder: Path, source: str) -> tuple[int, int]:
-    """Bytes of flash and of static RAM of a C file at -O2 on a Cortex-M4F."""
-    target = folder / "object.o"
-    flags = ["-O2", *CORTEX_M4F, *WARNINGS, f"-I{folder}", "-c", "-o", target]
-    gcc = compiler("arm-none-eabi-gcc")
-    subprocess.run([gcc, *flags, folder / source], check=True)
-    size = tool("arm-none-eabi-size", "binutils-arm-none-eabi")
-    shown = subprocess.run([size, target], capture_output=True, text=True, check=True)
-    text, data, bss = map(int, shown.stdout.splitlines()[1].split()[:3])
-    return text + data, data + bss
 
 
 def build(
@@ -83,24 +66,22 @@ def build(
     written = write_front_end(front_end, QUANTISATION, folder)
     sources = [C_SOURCES / main, *(path for path in written if path.suffix == ".c")]
     program = folder / "program"
-    flags = [*WARNINGS, f"-I{folder}", "-o", program]
+    flags = ["-std=c99", *WARNINGS, f"-I{folder}", "-o", program]
     subprocess.run([*command, *flags, *sources, "-lm"], check=True)
     return program
 
 
-def run_driver(
+def run_on(
     command: Sequence[str | Path],
     folder: Path,
-    front_end: FrontEnd,
     recordings: Sequence[Samples],
     hop: int = 0,
-) -> Results:
-    """Run `driver.c` on recordings.
+) -> str:
+    """Run a program that reads `input.bin`; return what it prints.
 
     Args:
         command: The program, with an emulator before it if needed.
-        folder: Receives `input.bin` and `output.bin`.
-        front_end: Gives the shape of the rows.
+        folder: Receives `input.bin`.
         recordings: Segments, or consecutive blocks of a stream.
         hop: Samples from one window to the next; 0 for segments.
     """
@@ -117,18 +98,43 @@ def run_driver(
         timeout=300,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    output = np.fromfile(folder / "output.bin", np.int8)
+    return done.stdout
+
+
+def run_driver(
+    command: Sequence[str | Path],
+    folder: Path,
+    front_end: FrontEnd,
+    recordings: Sequence[Samples],
+    hop: int = 0,
+) -> Results:
+    """Run `driver.c`; arguments as in `run_on`, the settings give the rows' shape."""
+    run_on(command, folder, recordings, hop)
     shape = front_end.input_shape[:2]
+    output = np.fromfile(folder / "output.bin", np.int8)
     records = output.reshape(-1, 1 + shape[0] * shape[1])
     return Results(records[:, 0] != 0, records[:, 1:].reshape(-1, *shape))
 
 
-def expected_rows(front_end: FrontEnd, samples: Samples) -> Rows:
-    """The rows of `utils`, (frames, features), for 16-bit samples."""
-    segments = prepare(samples / PCM16_SCALE, front_end)
-    features = compute_features(from_pcm16(segments), front_end)
+def read_recordings(paths: Sequence[Path]) -> list[Samples]:
+    """16-bit samples of WAV files."""
+    return [soundfile.read(path, dtype="int16")[0] for path in paths]
+
+
+def speech_like(num_samples: int, seed: int = 0) -> Samples:
+    """Noise under a slow envelope, (num_samples,), int16."""
+    generator = np.random.default_rng(seed)
+    envelope = np.abs(np.sin(np.arange(num_samples) / 2000.0)) ** 3
+    noise = 6000.0 * generator.standard_normal(num_samples) * envelope
+    return noise.clip(-32768, 32767).astype(np.int16)
+
+
+def expected_rows(front_end: FrontEnd, recordings: Sequence[Samples]) -> Rows:
+    """The rows of `utils.audio`, (n, frames, features)."""
+    segments = [prepare(samples / PCM16_SCALE, front_end) for samples in recordings]
+    features = compute_features(from_pcm16(np.concatenate(segments)), front_end)
     details = {"dtype": np.int8, "quantization": QUANTISATION}
-    return quantise(features, details)[0, :, :, 0]
+    return quantise(features, details)[..., 0]
 
 
 def assert_near(got: Rows, expected: Rows, equal_share: float = 0.999) -> None:

@@ -5,9 +5,9 @@ The C code in `templates/front_end/` computes in float32 what `utils.audio.prepa
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from hyperparameters import FrontEnd, InputError
 from utils.audio.features import dct_matrix, mel_matrix, window
@@ -18,11 +18,12 @@ from utils.audio.windows import (
     SPEECH_LEVEL_PERCENTILE,
     SPEECH_RANGE_DB,
 )
-from utils.export.c_source import TEMPLATES, fill_templates
+from utils.export.c_source import TEMPLATES, array, fill_templates, numbers
 
 FRONT_END_TEMPLATES = TEMPLATES / "front_end"
-NUMBERS_PER_LINE = 6
-FLOAT_BYTES, INDEX_BYTES = 4, 2
+FLOAT_BYTES, INDEX_BYTES, SAMPLE_BYTES = 4, 2, 2
+STREAM_FIELDS_BYTES = 24  # of an ls_stream besides its two arrays, on a 32-bit device
+HISTOGRAM_BYTES = 4 * 256
 
 
 def write_front_end(
@@ -42,19 +43,27 @@ def write_front_end(
         InputError: The FFT size is not a power of two.
         OSError: The files cannot be written.
     """
+    return fill_templates(
+        FRONT_END_TEMPLATES, front_end_values(front_end, input_quantisation), folder
+    )
+
+
+def front_end_values(
+    front_end: FrontEnd, input_quantisation: tuple[float, int]
+) -> dict[str, Any]:
+    """The value of every placeholder of a front-end; arguments as above."""
     size = front_end.fft_size
     if size < 4 or size & (size - 1):
         raise InputError(
             f"the front-end in C needs an fft_size that is a power of two, at least 4, "
             f"got {size}; train with another --fft_size"
         )
-    values = {**_settings(front_end, input_quantisation), **_tables(front_end)}
-    return fill_templates(FRONT_END_TEMPLATES, values, folder)
+    return {**_settings(front_end, input_quantisation), **_tables(front_end)}
 
 
 def _settings(
     front_end: FrontEnd, input_quantisation: tuple[float, int]
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """The text of the placeholders that stand for one number."""
     scale, zero_point = input_quantisation
     return {
@@ -75,6 +84,9 @@ def _settings(
         "input_scale": np.float32(scale),
         "input_zero_point": zero_point,
         "levels_kept": LEVELS_KEPT,
+        "stream_bytes": _stream_bytes(front_end),
+        "scratch_bytes": HISTOGRAM_BYTES
+        + FLOAT_BYTES * (2 * front_end.fft_size + front_end.num_mel_bins),
         "room_db": f"{ROOM_DB:g}",
         "room_power": np.float32(10.0 ** (ROOM_DB / 10.0)),
         "speech_range_db": f"{SPEECH_RANGE_DB:g}",
@@ -84,7 +96,13 @@ def _settings(
     }
 
 
-def _tables(front_end: FrontEnd) -> dict[str, object]:
+def _stream_bytes(front_end: FrontEnd) -> int:
+    """Bytes of an `ls_stream` on a 32-bit device."""
+    ring = SAMPLE_BYTES * (front_end.duration_samples + front_end.duration_samples % 2)
+    return ring + FLOAT_BYTES * LEVELS_KEPT + STREAM_FIELDS_BYTES
+
+
+def _tables(front_end: FrontEnd) -> dict[str, Any]:
     """The text of the arrays, and the bytes that they take."""
     size = front_end.fft_size
     turns = np.arange(size // 2) / size
@@ -128,17 +146,3 @@ def _dct_table(front_end: FrontEnd) -> tuple[str, int]:
     name = "ls_dct[LS_NUM_FEATURES * LS_NUM_MEL_BANDS]"
     text = "\n/* LS_NUM_MEL_BANDS weights for each coefficient. */\n"
     return text + array("float", name, numbers(matrix, "f")), FLOAT_BYTES * matrix.size
-
-
-def array(c_type: str, declarator: str, body: str) -> str:
-    """The definition of a constant C array."""
-    return f"static const {c_type} {declarator} = {{\n{body}\n}};\n"
-
-
-def numbers(values: npt.NDArray[np.generic], suffix: str = "") -> str:
-    """The body of a C array of integers or, with suffix `f`, of float32."""
-    flat = values.ravel().astype(np.float32) if suffix else values.ravel()
-    texts = [f"{value!s}{suffix}," for value in flat]
-    starts = range(0, len(texts), NUMBERS_PER_LINE)
-    rows = (texts[start : start + NUMBERS_PER_LINE] for start in starts)
-    return "\n".join("    " + " ".join(row) for row in rows)

@@ -1,5 +1,6 @@
 """Edit and write the flatbuffer of a `.tflite` file with the schema's classes."""
 
+import math
 from typing import Any
 
 import flatbuffers
@@ -44,6 +45,42 @@ def code_index(model: Any, code: OperatorCode) -> int:
     added.deprecatedBuiltinCode = min(code[0], 127)  # for old readers
     model.operatorCodes.append(added)
     return len(model.operatorCodes) - 1
+
+
+def operators_of(content: bytes) -> list[str]:
+    """The operators of a model in order of execution, with repetitions.
+
+    Args:
+        content: `.tflite` file.
+
+    Returns:
+        Names from the schema; `CUSTOM:name` for custom operators, Flex included.
+    """
+    names = {number: name for name, number in vars(schema.BuiltinOperator).items()}
+    model, found = unpack(content), []
+    for operator in (o for graph in model.subgraphs for o in graph.operators):
+        name = names[code_of(model, operator)[0]]
+        custom = (model.operatorCodes[operator.opcodeIndex].customCode or b"").decode()
+        found.append(f"{name}:{custom}" if custom else name)
+    return found
+
+
+def multiply_accumulates(content: bytes) -> int:
+    """Multiply-accumulates of all convolutions and dense layers for one segment.
+
+    Args:
+        content: `.tflite` file with one subgraph.
+    """
+    model = unpack(content)
+    [graph] = model.subgraphs
+    kinds = schema.BuiltinOperator.CONV_2D, schema.BuiltinOperator.FULLY_CONNECTED
+    total = 0
+    for operator in graph.operators:
+        if code_of(model, operator)[0] in kinds:
+            weights = graph.tensors[operator.inputs[1]].shape  # (outputs, ...)
+            outputs = graph.tensors[operator.outputs[0]].shape
+            total += math.prod(map(int, weights[1:])) * math.prod(map(int, outputs))
+    return total
 
 
 class Shared:

@@ -1,8 +1,8 @@
-"""Run the full-int8 network as a microcontroller would, and write it as C source.
+"""Run the full-int8 network as a microcontroller would, and write the device's folder.
 
-`python -m utils.export.microcontroller FILE_int8.tflite RECORDING.wav ...` runs the
-model on the kernels of TensorFlow Lite Micro (Linux on x86-64), compares every answer
-with LiteRT, finds the smallest arena, and writes C files.
+`python -m utils.export.microcontroller FILE_int8.tflite --output_dir firmware` computes
+the model in time tiles, runs it on the kernels of TensorFlow Lite Micro (Linux on
+x86-64), finds the smallest arena, compares answers with LiteRT, and writes a folder.
 """
 
 import argparse
@@ -14,15 +14,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from ai_edge_litert import schema_py_generated as schema
 
 from hyperparameters import InputError
 from utils.audio.wav import read_wav
 from utils.cli import Parser, run_main
-from utils.export.c_source import CModel, write_c_files
+from utils.export.firmware import CModel, write_firmware
+from utils.export.tiling import tile
+from utils.files import PROJECT
 from utils.model_files.interpreter import quantise
-from utils.model_files.metadata import without_metadata
-from utils.model_files.tflite import LiteModel, load_model, model_inputs
+from utils.model_files.metadata import read_metadata, without_metadata
+from utils.model_files.tflite import TILED, LiteModel, load_model, model_inputs
 from utils.processes import capture_stderr
 
 LARGEST_ARENA_BYTES = 2**26
@@ -147,80 +148,85 @@ def load_int8(path: Path) -> LiteModel:
     return model
 
 
-def operators_of(model: bytes) -> list[str]:
-    """The operators of a model in order of execution, with repetitions.
+def describe(
+    model: LiteModel, content: bytes, arena_bytes: int, comparison: str
+) -> CModel:
+    """Collect what the C files state about a model.
 
     Args:
-        model: Content of a `.tflite` file.
-
-    Returns:
-        Names from the schema; `CUSTOM:name` for custom operators, Flex included.
+        model: From `load_int8`.
+        content: Its `.tflite` file without metadata.
+        arena_bytes: From `smallest_arena_bytes`.
+        comparison: A line for the README.
     """
-    names = {number: name for name, number in vars(schema.BuiltinOperator).items()}
-    content = schema.ModelT.InitFromPackedBuf(model, 0)
-    found = []
-    for operator in (o for graph in content.subgraphs for o in graph.operators):
-        code = content.operatorCodes[operator.opcodeIndex]
-        name = names[max(code.builtinCode, code.deprecatedBuiltinCode)]
-        custom = (code.customCode or b"").decode()
-        found.append(f"{name}:{custom}" if custom else name)
-    return found
-
-
-def describe(model: LiteModel, content: bytes, arena_bytes: int) -> CModel:
-    """Collect what the C files state about a model."""
     [source] = model.interpreter.get_input_details()
     [result] = model.interpreter.get_output_details()
     return CModel(
         content=content,
         classes=model.classes,
-        operators=tuple(sorted(set(operators_of(content)))),
-        arena_bytes=arena_bytes,
-        input_shape=model.input_shape,
+        front_end=model.front_end,
         input_quantisation=source["quantization"],
         output_quantisation=result["quantization"],
+        arena_bytes=arena_bytes,
+        comparison=comparison,
     )
 
 
-def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Options of `python -m utils.export.microcontroller`."""
+def compare(
+    model: LiteModel, content: bytes, recordings: Sequence[Path], arena_bytes: int
+) -> str:
+    """Compare the answers of TensorFlow Lite Micro with those of LiteRT; one line.
+
+    Raises:
+        InputError: A recording cannot be read.
+    """
+    rate_hz = model.front_end.sample_rate_hz
+    batch = np.concatenate(
+        [model_inputs(model, read_wav(path, rate_hz)) for path in recordings]
+    )
+    inputs = quantise(batch, model.interpreter.get_input_details()[0])
+    micro = micro_answers(content, inputs, arena_bytes).astype(int)
+    steps = np.abs(micro - litert_answers(content, inputs)).max()
+    return (
+        f"Largest difference between TensorFlow Lite Micro and LiteRT on {len(batch)} "
+        f"segments: {steps} int8 steps."
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Find the arena, compare answers and write the folder."""
     parser = Parser(
         prog="python -m utils.export.microcontroller",
-        description="Run the full-int8 model on TensorFlow Lite Micro, find the memory "
-        "it needs, and write it as C source.",
+        description="Write a folder that classifies samples on a microcontroller: the "
+        "full-int8 model in time tiles, its front-end, and functions in C. The model "
+        "runs on TensorFlow Lite Micro to find the memory that it needs.",
     )
     parser.add_argument("file", type=Path, help="…_int8.tflite or …_int8_tiled.tflite")
     parser.add_argument(
-        "recordings", nargs="+", type=Path, help="WAV files to compare answers on"
+        "recordings",
+        nargs="*",
+        type=Path,
+        default=sorted((PROJECT / "inference_tests").glob("*_demo.wav")),
+        help="WAV files to compare answers on [the demo recordings]",
     )
     parser.add_argument(
         "--output_dir",
         type=Path,
+        default=Path("firmware"),
         metavar="DIR",
-        help="folder for the C files [the model's folder]",
+        help="folder for the files [firmware]",
     )
-    return parser.parse_args(argv)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Compare answers, find the arena and write the C files."""
-    args = parse_args(argv)
+    args: argparse.Namespace = parser.parse_args(argv)
     model = load_int8(args.file)
     content = without_metadata(args.file.read_bytes())
-    c_model = describe(model, content, smallest_arena_bytes(content))
-    rate_hz = model.front_end.sample_rate_hz
-    batch = np.concatenate(
-        [model_inputs(model, read_wav(path, rate_hz)) for path in args.recordings]
-    )
-    inputs = quantise(batch, model.interpreter.get_input_details()[0])
-    micro = micro_answers(content, inputs, c_model.arena_bytes).astype(int)
-    steps = np.abs(micro - litert_answers(content, inputs)).max()
-    written = write_c_files(c_model, args.output_dir or args.file.parent)
-    print(f"smallest arena: {c_model.arena_bytes:,} bytes")
-    print(f"operators: {', '.join(c_model.operators)}")
-    print(
-        f"largest difference from LiteRT on {len(batch)} segments: {steps} int8 steps"
-    )
+    if (read_metadata(args.file) or {}).get("precision") != TILED:
+        content = tile(content)
+    arena_bytes = smallest_arena_bytes(content)
+    comparison = compare(model, content, args.recordings, arena_bytes)
+    c_model = describe(model, content, arena_bytes, comparison)
+    written = write_firmware(c_model, args.output_dir)
+    print(f"smallest arena: {arena_bytes:,} bytes")
+    print(comparison)
     print("\n".join(str(path) for path in written))
     return 0
 

@@ -1,14 +1,4 @@
-// Classifies the features of one segment with TensorFlow Lite Micro.
-//
-// Call LightSernetSetUp once, then LightSernetClassify for each segment. The features
-// are LIGHT_SERNET_NUM_FRAMES rows, one after the other, as computed by
-// `utils.audio.prepare.prepare` (centre, level, padding) and
-// `utils.audio.features.compute_features`; port these two.
-
-#include "light_sernet_model.h"
-
-#include <cmath>
-#include <cstdint>
+#include "light_sernet.h"
 
 #include "tensorflow/lite/micro/micro_interpreter.h"
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
@@ -17,35 +7,18 @@
 namespace {
 alignas(16) uint8_t arena[LIGHT_SERNET_ARENA_BYTES];
 tflite::MicroMutableOpResolver<LIGHT_SERNET_NUM_OPERATORS> resolver;
-tflite::MicroInterpreter *interpreter = nullptr;
+tflite::MicroInterpreter *interpreter = nullptr;  // once its tensors are allocated
+ls_stream stream;
 
 bool RegisterOperators() {
   return $registered;
 }
-}  // namespace
 
-// Returns false if an operator or memory is missing.
-bool LightSernetSetUp() {
-  if (!RegisterOperators()) return false;
-  static tflite::MicroInterpreter only(tflite::GetModel(light_sernet_model),
-                                       resolver, arena, sizeof(arena));
-  interpreter = &only;
-  return interpreter->AllocateTensors() == kTfLiteOk;
-}
+// The network's input; the front-end writes its rows there.
+int8_t *Rows() { return interpreter->input(0)->data.int8; }
 
-// Fills `probabilities`, one per class. Returns the index of the most probable class
-// in light_sernet_classes, or -1 if the network failed.
-int LightSernetClassify(const float *features, float *probabilities) {
-  int8_t *input = interpreter->input(0)->data.int8;
-  const int size = LIGHT_SERNET_NUM_FRAMES * LIGHT_SERNET_NUM_FEATURES;
-  for (int i = 0; i < size; ++i) {
-    // round, then clip: a cast alone would truncate and wrap around
-    float step = std::nearbyint(features[i] / LIGHT_SERNET_INPUT_SCALE) +
-                 LIGHT_SERNET_INPUT_ZERO_POINT;
-    step = step < -128 ? -128 : step > 127 ? 127 : step;
-    input[i] = static_cast<int8_t>(step);
-  }
-  if (interpreter->Invoke() != kTfLiteOk) return -1;
+int ClassifyRows(float *probabilities) {
+  if (interpreter->Invoke() != kTfLiteOk) return LIGHT_SERNET_FAILED;
   const int8_t *output = interpreter->output(0)->data.int8;
   int best = 0;
   for (int i = 0; i < LIGHT_SERNET_NUM_CLASSES; ++i) {
@@ -54,4 +27,37 @@ int LightSernetClassify(const float *features, float *probabilities) {
     if (output[i] > output[best]) best = i;
   }
   return best;
+}
+}  // namespace
+
+bool light_sernet_set_up(size_t every) {
+  ls_stream_reset(&stream, every);
+  if (interpreter != nullptr) return true;
+  if (!RegisterOperators()) return false;
+  static tflite::MicroInterpreter only(tflite::GetModel(light_sernet_model), resolver,
+                                       arena, sizeof(arena));
+  if (only.AllocateTensors() != kTfLiteOk) return false;
+  interpreter = &only;
+  return true;
+}
+
+size_t light_sernet_push(const int16_t *samples, size_t num_samples) {
+  return ls_stream_push(&stream, samples, num_samples);
+}
+
+int light_sernet_classify(float *probabilities) {
+  if (interpreter == nullptr) return LIGHT_SERNET_FAILED;
+  if (!ls_stream_has_window(&stream)) return LIGHT_SERNET_NO_WINDOW;
+  if (!ls_is_speech(&stream)) return LIGHT_SERNET_NO_SPEECH;
+  ls_features_from_stream(&stream, Rows());
+  return ClassifyRows(probabilities);
+}
+
+int light_sernet_classify_recording(const int16_t *samples, size_t num_samples,
+                                    float *probabilities) {
+  if (interpreter == nullptr) return LIGHT_SERNET_FAILED;
+  if (!ls_features_from_segment(samples, num_samples, Rows())) {
+    return LIGHT_SERNET_NO_SPEECH;
+  }
+  return ClassifyRows(probabilities);
 }

@@ -1,18 +1,14 @@
 #ifndef LIGHT_SERNET_MODEL_H_
 #define LIGHT_SERNET_MODEL_H_
 
-/* Light-SERNet, full int8: speech features to class probabilities. */
+/* Light-SERNet, full int8: from the rows of light_sernet_front_end.h to classes. */
 
 #define LIGHT_SERNET_MODEL_BYTES $model_bytes
 /* Smallest tensor arena, measured with 64-bit pointers; align it to 16 bytes. */
 #define LIGHT_SERNET_ARENA_BYTES $arena_bytes
-#define LIGHT_SERNET_NUM_FRAMES $num_frames
-#define LIGHT_SERNET_NUM_FEATURES $num_features
 #define LIGHT_SERNET_NUM_CLASSES $num_classes
 
 /* real = scale * (int8 - zero point) */
-#define LIGHT_SERNET_INPUT_SCALE ${input_scale}f
-#define LIGHT_SERNET_INPUT_ZERO_POINT ($input_zero_point)
 #define LIGHT_SERNET_OUTPUT_SCALE ${output_scale}f
 #define LIGHT_SERNET_OUTPUT_ZERO_POINT ($output_zero_point)
 
@@ -28,10 +24,6 @@ extern const char *const light_sernet_classes[LIGHT_SERNET_NUM_CLASSES];
 
 #ifdef __cplusplus
 }
-
-/* light_sernet_classify.cc: set up once, then classify each segment. */
-bool LightSernetSetUp();
-int LightSernetClassify(const float *features, float *probabilities);
 #endif
 
 #endif

@@ -22,8 +22,9 @@
 /* Windows whose levels decide what is loud enough to be speech. */
 #define LS_LEVELS_KEPT $levels_kept
 
-/* Static memory of the functions, and the tables in flash. */
-#define LS_SCRATCH_BYTES (4 * (2 * LS_FFT_SIZE + LS_NUM_MEL_BANDS + 256))
+/* Static memory of the functions, an ls_stream on a 32-bit device, tables in flash. */
+#define LS_SCRATCH_BYTES $scratch_bytes
+#define LS_STREAM_BYTES $stream_bytes
 #define LS_TABLE_BYTES $table_bytes
 
 #ifdef __cplusplus
