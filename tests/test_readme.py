@@ -102,6 +102,8 @@ def test_commands_and_python_of_readme_and_docs_run(project: Path) -> None:
         assert bool(record["test"]) == (protocol != "all")
         assert len(record["probabilities"]["int8"]) == len(record["test"])
     assert (project / "timeline.png").is_file()
+    [scores] = project.glob("result/DEMO_*_published_*/*_TFLite.json")
+    assert '"model": "int8_tiled"' in scores.read_text()
 
 
 def test_commands_and_python_of_contributing_run(project: Path) -> None:
