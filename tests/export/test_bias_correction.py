@@ -1,14 +1,13 @@
 """int8 logits agree with float32 on average after the correction."""
 
-import flatbuffers
 import numpy as np
 import pytest
 import test_export
-from ai_edge_litert import schema_py_generated as schema
 from toy_tflite import toy_model
 
 from utils.export import convert
 from utils.export.bias_correction import correct_bias, logits
+from utils.export.flatbuffer import pack, unpack
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +61,7 @@ def test_network_without_bias_does_not_change() -> None:
 
 
 def test_network_that_ends_differently_is_refused() -> None:
-    model = schema.ModelT.InitFromPackedBuf(toy_model((1, 8), 3), 0)
+    model = unpack(toy_model((1, 8), 3))
     model.subgraphs[0].operators.reverse()
-    builder = flatbuffers.Builder(1024)
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     with pytest.raises(ValueError, match="must end in a fully connected layer"):
-        logits(bytes(builder.Output()), np.zeros((1, 8), np.float32))
+        logits(pack(model), np.zeros((1, 8), np.float32))

@@ -142,7 +142,7 @@ def test_work_size_and_tiles_of_the_published_network(mfcc: bytes) -> None:
         assert other.arena_bytes >= chosen.arena_bytes
 
 
-def test_same_arguments_give_the_same_bytes(mfcc: bytes) -> None:
+def test_bytes_depend_on_the_arguments_only(mfcc: bytes) -> None:
     assert tile(mfcc) == tile(mfcc)
     assert tile(mfcc) != tile(mfcc, 3)
 
