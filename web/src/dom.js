@@ -1,4 +1,4 @@
-/** Elements, by id and made anew. Texts go in as text, never as HTML. */
+/** Find and create elements. Texts go in as text, never as HTML. */
 
 export function byId(id) {
   return document.getElementById(id);

@@ -101,7 +101,7 @@ export class Engine {
 
   #receive({ id, progress, result, stopped, refused, message }) {
     if (progress) {
-      // A listening job goes on after its answer; only the newest job is of interest.
+      // A listening job reports after its answer, too; only the newest job counts.
       if (id === this.#newest.id) this.#newest.onProgress(progress);
       return;
     }

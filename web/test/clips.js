@@ -50,7 +50,7 @@ export async function demoClips() {
   return names.sort().map((name) => join(MODELS, name));
 }
 
-/** Spread over the corpus; none where the corpus is not there. */
+/** Recordings spread over EMO-DB; none if the corpus is not there. */
 export async function corpusClips(count) {
   const folder = join(process.env.SER_CORPORA ?? "", "EMO-DB", "wav");
   if (!process.env.SER_CORPORA || !existsSync(folder)) return [];
