@@ -26,7 +26,11 @@ from utils.export.microcontroller import (
 from utils.export.tile_choice import choose_tiling
 from utils.export.tiling import tile, tile_file
 from utils.files import PROJECT
-from utils.model_files.metadata import without_metadata
+from utils.model_files.metadata import (
+    attach_metadata,
+    read_metadata,
+    without_metadata,
+)
 
 SHIPPED = PROJECT / "inference_tests"
 INT8 = SHIPPED / "EMO-DB_3.0s_Segmented_cross_entropy_int8.tflite"
@@ -102,6 +106,16 @@ def logits_of(content: bytes) -> bytes:
 def test_model_of_another_kind_is_refused(kind: str) -> None:
     with pytest.raises(InputError, match="must take features and be int8"):
         load_int8(INT8.with_name(INT8.name.replace("int8", kind)))
+
+
+def test_scaled_features_are_refused(tmp_path: Path) -> None:
+    content, metadata = INT8.read_bytes(), read_metadata(INT8) or {}
+    ones = {name: [1.0] * 40 for name in ("mean", "deviation", "recordings_needed")}
+    path = tmp_path / INT8.name
+    described = metadata | {"voices": ones}
+    path.write_bytes(attach_metadata(without_metadata(content), described))
+    with pytest.raises(InputError, match="--feature_scaling none"):
+        load_int8(path)
 
 
 def test_missing_operator_is_one_line(plain: bytes) -> None:

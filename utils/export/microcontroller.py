@@ -134,7 +134,8 @@ def load_int8(path: Path) -> LiteModel:
     """Load a model that a microcontroller can run.
 
     Raises:
-        InputError: Its input or output is not int8, or it takes audio.
+        InputError: Its input or output is not int8, it takes audio, or its features
+            are scaled.
     """
     with capture_stderr():
         model = load_model(path)
@@ -144,6 +145,11 @@ def load_int8(path: Path) -> LiteModel:
         raise InputError(
             f"{path}: must take features and be int8 at both ends; use the "
             "…_int8.tflite without fuse in its name"
+        )
+    if model.voices is not None:
+        raise InputError(
+            f"{path}: its features are scaled, which the front-end in C does not do; "
+            "train with --feature_scaling none"
         )
     return model
 
