@@ -281,18 +281,20 @@ def cache_functionals(
 
 
 def _check_speakers(manifest: Manifest, settings: Settings) -> None:
-    """Refuse scaling by voice if the corpus does not name its speakers.
+    """Refuse what needs speakers if the corpus does not name them.
 
     Raises:
         InputError: An utterance has no speaker.
     """
-    if settings.inputs.feature_scaling != "voice":
+    is_scaled = settings.inputs.feature_scaling == "voice"
+    if not is_scaled and settings.training.teacher == "none":
         return
+    option = "--feature_scaling voice" if is_scaled else "--teacher"
     unknown = [u.id for u in manifest.utterances if u.speaker is None]
     if unknown:
         raise InputError(
-            f"--feature_scaling voice needs the speaker of every utterance, and "
-            f"{manifest.corpus} does not give that of {unknown[0]}: use corpus"
+            f"{option} needs the speaker of every utterance, and {manifest.corpus} "
+            f"does not name that of {unknown[0]}"
         )
 
 

@@ -20,6 +20,7 @@ from training_runs import (
 import train
 from dataio import training_batches
 from hyperparameters import RECIPES, InputError, Settings, from_flat, to_flat
+from utils.audio.wav import to_pcm16, write_wav
 from utils.runs.records import load_run
 from utils.scores.known_voice import known_voice_table
 from utils.training.examples import Examples
@@ -77,6 +78,22 @@ def test_the_published_recipe_is_the_published_settings() -> None:
 def test_settings_that_contradict_each_other(values: dict[str, Any], text: str) -> None:
     with pytest.raises(InputError, match=text):
         from_flat(values)
+
+
+@pytest.mark.parametrize(
+    "words", [["--feature_scaling", "voice"], ["--teacher", "functionals"]]
+)
+def test_speakers_must_be_known(tmp_path: Path, words: list[str]) -> None:
+    folder = tmp_path / "MINE"
+    for label in ("calm", "loud"):
+        for number in range(3):
+            path = folder / label / f"{number}.wav"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            noise = np.random.default_rng(number).uniform(-0.5, 0.5, 16_000)
+            write_wav(path, to_pcm16(noise), 16_000)
+    paths = ["--data_dir", str(tmp_path), "--derived_dir", str(tmp_path / "derived")]
+    with pytest.raises(InputError, match=f"{words[0]}.* needs the speaker of every"):
+        train.main(["-dn", "MINE", *paths, *words])
 
 
 def test_averaged_weights_need_the_last_epoch() -> None:
