@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from hyperparameters import AUDIO_TYPES, InputError
 from utils import options
@@ -155,7 +156,9 @@ def evaluate_model(args: argparse.Namespace) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Score the run or the model of the command line."""
     args = parse_args(argv)
-    return evaluate_run(args) if args.run else evaluate_model(args)
+    # threads of the matrix library would wait for each other on busy cores
+    with threadpool_limits(1):
+        return evaluate_run(args) if args.run else evaluate_model(args)
 
 
 if __name__ == "__main__":
