@@ -39,9 +39,9 @@ NOT_FOUND = f"no such file, here or in {catalog.MODELS_DIR.name}/"
 HOP_S = 1.0
 PLOT_FORMATS = ("png", "pdf", "svg")
 EXAMPLES = """examples:
-  inference_single_file.py -fn clip.wav             or a name in inference_tests/
-  inference_single_file.py -fn recordings/ --csv    a folder and its subfolders
-  inference_single_file.py -fn talk.mp3 --windows --plot talk.png
+  inference_single_file.py clip.wav                 or a name in inference_tests/
+  inference_single_file.py recordings/ --csv        a folder and its subfolders
+  inference_single_file.py talk.mp3 --windows --plot talk.png
   inference_single_file.py --mic                    live, until Ctrl-C
   inference_single_file.py --calibrate anna/ --voice anna.json
 """
@@ -52,14 +52,15 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = Parser(
         description="Recognise emotions in recordings: any audio or video file.",
         epilog=EXAMPLES,
-        usage="%(prog)s (-fn FILE ... | --mic | --calibrate FILE ...) [options]",
+        usage="%(prog)s (FILE ... | --mic | --calibrate FILE ...) [options]",
     )
+    parser.add_argument("files", nargs="*", help=argparse.SUPPRESS)
     add = parser.add_argument_group("recordings").add_argument
     add(
         *("-fn", "--file_name"),
         nargs="+",
         metavar="FILE",
-        help="files, folders, @list.txt, or - for standard input",
+        help="files, folders, @list.txt, - (standard input); -fn is optional",
     )
     add("--mic", action="store_true", help="listen to the microphone")
     add("--device", help="which microphone: its number or part of its name")
@@ -103,6 +104,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     group.add_argument("--jobs", type=int, metavar="N", help="threads [all cores]")
     arguments = parser.parse_args(argv)
+    if arguments.files:
+        arguments.file_name = [*arguments.files, *(arguments.file_name or ())]
     _check_combination(arguments)
     return arguments
 
@@ -111,7 +114,7 @@ def _check_combination(arguments: argparse.Namespace) -> None:
     """Raise InputError for options that exclude each other."""
     sources = (arguments.file_name, arguments.calibrate, arguments.mic or None)
     if sum(source is not None for source in sources) != 1:
-        raise InputError("give recordings with one of -fn, --mic and --calibrate")
+        raise InputError("give recordings: files, --mic or --calibrate, one of them")
     if arguments.calibrate and arguments.voice is None:
         raise InputError("--calibrate writes a voice: name its file with --voice FILE")
     if "" in (*(arguments.file_name or ()), arguments.model):

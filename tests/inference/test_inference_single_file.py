@@ -138,8 +138,8 @@ def test_a_bad_file_among_many_does_not_stop_the_rest(models_dir, tmp_path, caps
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "give recordings with one of -fn, --mic"),
-        (["-fn", "x", "--mic"], "give recordings with one of -fn, --mic"),
+        ([], "give recordings: files, --mic"),
+        (["-fn", "x", "--mic"], "give recordings: files, --mic"),
         (["--mic", "--json"], "--mic prints live"),
         (["--mic", "--jobs", "2"], "--mic classifies one window at a time"),
         (["-fn", ""], "need a name"),
@@ -156,6 +156,9 @@ def test_a_bad_file_among_many_does_not_stop_the_rest(models_dir, tmp_path, caps
         (["-fn", "x", "--model", "y", "-it", "mfcc"], "omit them with --model"),
         (["-fn", "x", "--model", "y"], "y: No such file"),
         (["-fn", "x"], "x: no such file"),
+        (["x"], "x: no such file"),
+        (["x", "--mic"], "give recordings: files, --mic"),
+        (["x", "--windows", "-fn", "y", "--plot", "a.png"], "--plot draws one"),
         (["-fn", "a\nb"], "a\\nb: no such file"),
     ],
 )

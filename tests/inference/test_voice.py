@@ -192,8 +192,11 @@ def test_models_without_scale_say_so(capsys: pytest.CaptureFixture[str]) -> None
     ("words", "text"),
     [
         (["--calibrate", "x"], "name its file with --voice"),
-        (["--calibrate", "x", "-fn", "y", "--voice", "v"], "one of -fn, --mic"),
-        (["--voice", "v"], "one of -fn, --mic"),
+        (
+            ["--calibrate", "x", "-fn", "y", "--voice", "v"],
+            "give recordings: files, --mic",
+        ),
+        (["--voice", "v"], "give recordings: files, --mic"),
     ],
 )
 def test_options_that_do_not_fit(words: list[str], text: str) -> None:
