@@ -42,7 +42,8 @@ def recipe_tables(runs: Sequence[Run]) -> str:
         if name is None or run.protocol not in ("speaker", "session"):
             continue
         for recordings, system, ua, wa, _ in known_voice_rows(run):
-            start = (f"`{name}`", run.settings["seed"])
+            part = "" if run.is_complete else f", **{run.progress}**"
+            start = (f"`{name}`{part}", run.settings["seed"])
             if recordings == NOTHING_KNOWN:
                 unknown.append((*start, system, ua, wa))
             else:
