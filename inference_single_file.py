@@ -182,7 +182,7 @@ def calibrate(arguments: argparse.Namespace, load: Callable[[], Classifier]) -> 
     save_voice(arguments.voice, voice)
     print(
         f"{printable(arguments.voice)}: the voice of {len(sources)} recordings, "
-        f"{voice.speech_s:.1f} s of speech; more than 30 s help little"
+        f"{voice.speech_s:.1f} s of speech"
     )
     return 0
 
