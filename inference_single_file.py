@@ -170,7 +170,8 @@ def model_loader(path: Path, labels: str | None) -> Callable[[], Classifier]:
 
 def calibrate(arguments: argparse.Namespace, load: Callable[[], Classifier]) -> int:
     """Learn a voice and write its file."""
-    from utils.inference.voice import learn_voice, save_voice
+    from utils.inference.voice import learn_voice
+    from utils.model_files.voice_file import save_voice
 
     with open_sources(arguments.calibrate, catalog.MODELS_DIR) as sources:
         for source in sources:
@@ -191,7 +192,7 @@ def calibrated_loader(load: Callable[[], Classifier], path: Path | None) -> Any:
     """A function that loads the model, calibrated to the voice of a file."""
     if path is None:
         return load
-    from utils.inference.voice import load_voice, with_voice
+    from utils.model_files.voice_file import load_voice, with_voice
 
     voice = load_voice(path, load())
     return lambda: with_voice(load(), voice)

@@ -17,15 +17,9 @@ from utils.audio.scale import Moments, Voices, add, learn_voices, measure
 from utils.audio.wav import read_any
 from utils.corpora.demo import FOLDER
 from utils.inference.classify import Answer
-from utils.inference.voice import (
-    Voice,
-    add_notes,
-    learn_voice,
-    load_voice,
-    save_voice,
-    with_voice,
-)
+from utils.inference.voice import add_notes, learn_voice
 from utils.model_files.tflite import LiteModel, model_inputs
+from utils.model_files.voice_file import Voice, load_voice, save_voice, with_voice
 
 FRONT_END = FrontEnd(duration_s=1.5)
 RATE_HZ = FRONT_END.sample_rate_hz
