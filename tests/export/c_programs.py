@@ -15,6 +15,7 @@ import soundfile
 from hyperparameters import FrontEnd
 from utils.audio.features import compute_features
 from utils.audio.prepare import from_pcm16, prepare
+from utils.audio.scale import Scale
 from utils.audio.wav import PCM16_SCALE
 from utils.export.c_front_end import write_front_end
 from utils.export.firmware import CORTEX_M4F
@@ -60,10 +61,14 @@ def emulator(*options: str) -> list[str]:
 
 
 def build(
-    folder: Path, front_end: FrontEnd, command: Sequence[str], main: str = "driver.c"
+    folder: Path,
+    front_end: FrontEnd,
+    command: Sequence[str],
+    main: str = "driver.c",
+    scale: Scale | None = None,
 ) -> Path:
     """Write the front-end and compile it with a program, warnings being errors."""
-    written = write_front_end(front_end, QUANTISATION, folder)
+    written = write_front_end(front_end, QUANTISATION, folder, scale)
     sources = [C_SOURCES / main, *(path for path in written if path.suffix == ".c")]
     program = folder / "program"
     flags = ["-std=c99", *WARNINGS, f"-I{folder}", "-o", program]
@@ -129,10 +134,15 @@ def speech_like(num_samples: int, seed: int = 0) -> Samples:
     return noise.clip(-32768, 32767).astype(np.int16)
 
 
-def expected_rows(front_end: FrontEnd, recordings: Sequence[Samples]) -> Rows:
+def expected_rows(
+    front_end: FrontEnd, recordings: Sequence[Samples], scale: Scale | None = None
+) -> Rows:
     """The rows of `utils.audio`, (n, frames, features)."""
     segments = [prepare(samples / PCM16_SCALE, front_end) for samples in recordings]
-    features = compute_features(from_pcm16(np.concatenate(segments)), front_end)
+    samples = from_pcm16(np.concatenate(segments))
+    features = compute_features(samples, front_end, clipped=scale is None)
+    if scale is not None:
+        features = scale.apply(features, front_end)
     details = {"dtype": np.int8, "quantization": QUANTISATION}
     return quantise(features, details)[..., 0]
 

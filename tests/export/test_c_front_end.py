@@ -24,6 +24,7 @@ from c_programs import (
 )
 
 from hyperparameters import FrontEnd, InputError
+from utils.audio.scale import Scale
 from utils.audio.wav import PCM16_SCALE
 from utils.audio.windows import (
     LEVELS_KEPT,
@@ -83,6 +84,25 @@ def test_other_settings_and_lengths(changes: dict[str, object], tmp_path: Path) 
     got = run_driver([program], tmp_path, front_end, recordings)
     assert got.flags.all()
     assert_near(got.rows, expected_rows(front_end, recordings))
+
+
+@pytest.mark.parametrize("input_type", ["mfcc", "mel_spectrogram"])
+@pytest.mark.parametrize("flags", [[], ["-DOTHER_VOICE"]], ids=["typical", "other"])
+def test_features_scaled_to_a_voice(
+    input_type: str, flags: list[str], tmp_path: Path
+) -> None:
+    front_end = dataclasses.replace(SHORT, input_type=input_type)
+    index = np.arange(float(front_end.num_features))
+    written, other = (
+        Scale(-index / 9, 2.0 + index / 9),
+        Scale(index, np.full_like(index, 5.0)),
+    )
+    program = build(tmp_path, front_end, [tool("gcc"), *flags], scale=written)
+    recordings = [speech_like(length) for length in (900, 3200, 5001)]
+    got = run_driver([program], tmp_path, front_end, recordings)
+    expected = expected_rows(front_end, recordings, other if flags else written)
+    assert expected.std() > 20
+    assert_near(got.rows, expected)
 
 
 STREAMS = {  # samples of each push, samples from one window to the next

@@ -1,5 +1,6 @@
 """The int8 network on TensorFlow Lite Micro: memory, answers, the command."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from c_programs import (
 )
 
 from hyperparameters import FrontEnd, InputError
+from utils.audio.scale import Moments
 from utils.export import microcontroller
 from utils.export.flatbuffer import pack, unpack
 from utils.export.microcontroller import (
@@ -31,8 +33,11 @@ from utils.model_files.metadata import (
     read_metadata,
     without_metadata,
 )
+from utils.model_files.tflite import TILED
+from utils.model_files.voice_file import Voice, save_voice
 
 SHIPPED = PROJECT / "inference_tests"
+FRONT_END_HEADER = "light_sernet_front_end.h"
 INT8 = SHIPPED / "EMO-DB_3.0s_Segmented_cross_entropy_int8.tflite"
 LARGEST_ARENA_BYTES = 2**17
 ENOUGH_BYTES = 500_000
@@ -108,16 +113,6 @@ def test_model_of_another_kind_is_refused(kind: str) -> None:
         load_int8(INT8.with_name(INT8.name.replace("int8", kind)))
 
 
-def test_scaled_features_are_refused(tmp_path: Path) -> None:
-    content, metadata = INT8.read_bytes(), read_metadata(INT8) or {}
-    ones = {name: [1.0] * 40 for name in ("mean", "deviation", "recordings_needed")}
-    path = tmp_path / INT8.name
-    described = metadata | {"voices": ones}
-    path.write_bytes(attach_metadata(without_metadata(content), described))
-    with pytest.raises(InputError, match="--feature_scaling none"):
-        load_int8(path)
-
-
 def test_missing_operator_is_one_line(plain: bytes) -> None:
     fused = INT8.with_name(INT8.name.replace("int8", "fuse_int8"))
     with pytest.raises(InputError, match="does not support all operators"):
@@ -139,6 +134,7 @@ def test_command_writes_the_tiled_network(
     recordings = [str(tone_wav)] if is_tiled else []
     options = ["--output_dir", str(folder)]
     assert microcontroller.main([str(source), *recordings, *options]) == 0
+    assert "#define LS_IS_SCALED 0" in (folder / FRONT_END_HEADER).read_text()
     arena_bytes = smallest_arena_bytes(tiled)
     shown = capsys.readouterr().out
     assert f"smallest arena: {arena_bytes:,} bytes" in shown
@@ -148,6 +144,31 @@ def test_command_writes_the_tiled_network(
     assert f"#define LIGHT_SERNET_MODEL_BYTES {len(tiled)}\n" in header
     for text in (shown, (folder / "README.md").read_text()):
         assert compared in text
+
+
+def test_command_scales_features_to_a_voice(
+    tiled: bytes, tmp_path: Path, tone_wav: Path
+) -> None:
+    scales = {"mean": [1.5] * 40, "deviation": [3.0] * 40}
+    described = (read_metadata(INT8) or {}) | {
+        "precision": TILED,
+        "voices": scales | {"recordings_needed": [1.0] * 40},
+    }
+    path, folder, voice = tmp_path / INT8.name, tmp_path / "out", tmp_path / "anna.json"
+    path.write_bytes(attach_metadata(tiled, described))
+    moments = Moments(1, 1, np.full(40, 8.5), np.full(40, 8.5**2))
+    save_voice(voice, Voice(front_end=FrontEnd(), moments=moments))
+    command = [str(path), str(tone_wav), "--output_dir", str(folder)]
+    tables = folder / "light_sernet_front_end_tables.h"
+    for options, mean, text in (
+        ([], "1.5f", "a typical voice"),
+        (["--voice", str(voice)], "5.0f", "scale of anna"),  # half of both
+    ):
+        assert microcontroller.main(command + options) == 0
+        assert "#define LS_IS_SCALED 1" in (folder / FRONT_END_HEADER).read_text()
+        [first] = re.findall(r"ls_means\[.*\] = {\s+([^,]+),", tables.read_text())
+        assert first == mean
+        assert text in (folder / "README.md").read_text()
 
 
 def test_without_tflite_micro_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from hyperparameters import FrontEnd, InputError
 from utils.audio.features import dct_matrix, mel_matrix, window
+from utils.audio.scale import Scale
 from utils.audio.wav import PCM16_SCALE
 from utils.audio.windows import (
     LEVELS_KEPT,
@@ -27,7 +28,10 @@ HISTOGRAM_BYTES = 4 * 256
 
 
 def write_front_end(
-    front_end: FrontEnd, input_quantisation: tuple[float, int], folder: Path
+    front_end: FrontEnd,
+    input_quantisation: tuple[float, int],
+    folder: Path,
+    scale: Scale | None = None,
 ) -> list[Path]:
     """Write the C files of a front-end.
 
@@ -35,6 +39,7 @@ def write_front_end(
         front_end: The model's settings.
         input_quantisation: Scale and zero point of the model's int8 input.
         folder: Receives the files; created if missing.
+        scale: Standardises the features; None if the model's are not scaled.
 
     Returns:
         The files written, in alphabetical order.
@@ -43,13 +48,14 @@ def write_front_end(
         InputError: The FFT size is not a power of two.
         OSError: The files cannot be written.
     """
-    return fill_templates(
-        FRONT_END_TEMPLATES, front_end_values(front_end, input_quantisation), folder
-    )
+    values = front_end_values(front_end, input_quantisation, scale)
+    return fill_templates(FRONT_END_TEMPLATES, values, folder)
 
 
 def front_end_values(
-    front_end: FrontEnd, input_quantisation: tuple[float, int]
+    front_end: FrontEnd,
+    input_quantisation: tuple[float, int],
+    scale: Scale | None = None,
 ) -> dict[str, Any]:
     """The value of every placeholder of a front-end; arguments as above."""
     size = front_end.fft_size
@@ -58,7 +64,11 @@ def front_end_values(
             f"the front-end in C needs an fft_size that is a power of two, at least 4, "
             f"got {size}; train with another --fft_size"
         )
-    return {**_settings(front_end, input_quantisation), **_tables(front_end)}
+    return {
+        **_settings(front_end, input_quantisation),
+        "is_scaled": int(scale is not None),
+        **_tables(front_end, scale),
+    }
 
 
 def _settings(
@@ -102,7 +112,7 @@ def _stream_bytes(front_end: FrontEnd) -> int:
     return ring + FLOAT_BYTES * LEVELS_KEPT + STREAM_FIELDS_BYTES
 
 
-def _tables(front_end: FrontEnd) -> dict[str, Any]:
+def _tables(front_end: FrontEnd, scale: Scale | None) -> dict[str, Any]:
     """The text of the arrays, and the bytes that they take."""
     size = front_end.fft_size
     turns = np.arange(size // 2) / size
@@ -110,13 +120,19 @@ def _tables(front_end: FrontEnd) -> dict[str, Any]:
     twiddles = np.stack([np.cos(angles), np.sin(angles)], axis=1).ravel()
     mel_text, mel_bytes = _mel_tables(front_end)
     dct_text, dct_bytes = _dct_table(front_end)
+    scale_text, scale_bytes = _scale_tables(scale)
     frame_bytes = FLOAT_BYTES * front_end.frame_length_samples
     return {
         "window": numbers(window(front_end) / PCM16_SCALE, "f"),
         "twiddles": numbers(twiddles, "f"),
         "mel_tables": mel_text,
         "dct_table": dct_text,
-        "table_bytes": frame_bytes + FLOAT_BYTES * size + mel_bytes + dct_bytes,
+        "scale_tables": scale_text,
+        "table_bytes": frame_bytes
+        + FLOAT_BYTES * size
+        + mel_bytes
+        + dct_bytes
+        + scale_bytes,
     }
 
 
@@ -146,3 +162,15 @@ def _dct_table(front_end: FrontEnd) -> tuple[str, int]:
     name = "ls_dct[LS_NUM_FEATURES * LS_NUM_MEL_BANDS]"
     text = "\n/* LS_NUM_MEL_BANDS weights for each coefficient. */\n"
     return text + array("float", name, numbers(matrix, "f")), FLOAT_BYTES * matrix.size
+
+
+def _scale_tables(scale: Scale | None) -> tuple[str, int]:
+    """Mean and standard deviation of each feature; text and bytes."""
+    if scale is None:
+        return "", 0
+    values = {"ls_means": scale.mean, "ls_deviations": scale.deviation}
+    text = "\n/* The voice that ls_set_scale(NULL, NULL) chooses. */\n" + "".join(
+        array("float", f"{name}[LS_NUM_FEATURES]", numbers(row, "f"))
+        for name, row in values.items()
+    )
+    return text, 2 * FLOAT_BYTES * len(scale.mean)

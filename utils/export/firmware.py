@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperparameters import FrontEnd
+from utils.audio.scale import Scale
 from utils.export.c_front_end import FRONT_END_TEMPLATES, front_end_values
 from utils.export.c_source import TEMPLATES, c_bytes, fill_templates
 from utils.export.flatbuffer import multiply_accumulates, operators_of
@@ -32,6 +33,8 @@ class CModel:
         output_quantisation: Scale and zero point.
         arena_bytes: The smallest arena in which it runs.
         comparison: One line for the README: how its answers were compared.
+        scale: Standardises the features; None if they are not scaled.
+        voice: Name of the voice that `scale` belongs to, for the README.
     """
 
     content: bytes
@@ -41,6 +44,8 @@ class CModel:
     output_quantisation: tuple[float, int]
     arena_bytes: int
     comparison: str
+    scale: Scale | None = None
+    voice: str = "a typical voice of the training corpus"
 
 
 def write_firmware(model: CModel, folder: Path) -> list[Path]:
@@ -57,7 +62,7 @@ def write_firmware(model: CModel, folder: Path) -> list[Path]:
         InputError: The FFT size of the front-end is not a power of two.
         OSError: The files cannot be written.
     """
-    values = front_end_values(model.front_end, model.input_quantisation)
+    values = front_end_values(model.front_end, model.input_quantisation, model.scale)
     written = fill_templates(FRONT_END_TEMPLATES, values, folder)
     values |= _network_values(model) | _figures(model, values, folder)
     return written + fill_templates(TEMPLATES, values, folder)
@@ -101,6 +106,10 @@ def _figures(model: CModel, front_end: dict[str, Any], folder: Path) -> dict[str
         if code_bytes is None
         else f"`{ARM}size`, after `{ARM}gcc -std=c99 -O2` for a Cortex-M4F",
         "comparison": model.comparison,
+        "scaling": ""
+        if model.scale is None
+        else f"\nFeatures are standardised by the scale of {model.voice}; "
+        "`ls_set_scale` takes that of another voice.\n",
     }
 
 

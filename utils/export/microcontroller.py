@@ -7,6 +7,7 @@ x86-64), finds the smallest arena, compares answers with LiteRT, and writes a fo
 
 import argparse
 import bisect
+import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,13 +18,14 @@ import numpy.typing as npt
 
 from hyperparameters import InputError
 from utils.audio.wav import read_wav
-from utils.cli import Parser, run_main
+from utils.cli import Parser, printable, run_main
 from utils.export.firmware import CModel, write_firmware
 from utils.export.tiling import tile
 from utils.files import PROJECT
 from utils.model_files.interpreter import quantise
 from utils.model_files.metadata import read_metadata, without_metadata
 from utils.model_files.tflite import TILED, LiteModel, load_model, model_inputs
+from utils.model_files.voice_file import load_voice, with_voice
 from utils.processes import capture_stderr
 
 LARGEST_ARENA_BYTES = 2**26
@@ -134,8 +136,7 @@ def load_int8(path: Path) -> LiteModel:
     """Load a model that a microcontroller can run.
 
     Raises:
-        InputError: Its input or output is not int8, it takes audio, or its features
-            are scaled.
+        InputError: Its input or output is not int8, or it takes audio.
     """
     with capture_stderr():
         model = load_model(path)
@@ -145,11 +146,6 @@ def load_int8(path: Path) -> LiteModel:
         raise InputError(
             f"{path}: must take features and be int8 at both ends; use the "
             "…_int8.tflite without fuse in its name"
-        )
-    if model.voices is not None:
-        raise InputError(
-            f"{path}: its features are scaled, which the front-end in C does not do; "
-            "train with --feature_scaling none"
         )
     return model
 
@@ -175,6 +171,7 @@ def describe(
         output_quantisation=result["quantization"],
         arena_bytes=arena_bytes,
         comparison=comparison,
+        scale=model.scale,
     )
 
 
@@ -222,14 +219,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="DIR",
         help="folder for the files [firmware]",
     )
+    parser.add_argument(
+        "--voice",
+        type=Path,
+        metavar="JSON",
+        help="scale features to this voice, from `inference_single_file.py "
+        "--calibrate` [a typical voice of the training corpus]",
+    )
     args: argparse.Namespace = parser.parse_args(argv)
     model = load_int8(args.file)
+    if args.voice:
+        model = with_voice(model, load_voice(args.voice, model))
     content = without_metadata(args.file.read_bytes())
     if (read_metadata(args.file) or {}).get("precision") != TILED:
         content = tile(content)
     arena_bytes = smallest_arena_bytes(content)
     comparison = compare(model, content, args.recordings, arena_bytes)
     c_model = describe(model, content, arena_bytes, comparison)
+    if args.voice:
+        c_model = dataclasses.replace(c_model, voice=printable(args.voice.stem))
     written = write_firmware(c_model, args.output_dir)
     print(f"smallest arena: {arena_bytes:,} bytes")
     print(comparison)

@@ -4,7 +4,7 @@ import dataclasses
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from utils.files import write_json
 from utils.model_files.tflite import Classifier
 
 FORMAT = 1
+ModelT = TypeVar("ModelT", bound=Classifier)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +129,6 @@ def _check(voice: Voice) -> None:
         raise ValueError
 
 
-def with_voice(model: Classifier, voice: Voice) -> Classifier:
+def with_voice(model: ModelT, voice: Voice) -> ModelT:
     """The same model, calibrated to a voice."""
-    calibrated: Classifier = dataclasses.replace(model, voice=voice.moments)  # type: ignore[type-var]
-    return calibrated
+    return dataclasses.replace(model, voice=voice.moments)  # type: ignore[type-var]

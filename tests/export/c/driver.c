@@ -14,6 +14,18 @@ static int16_t samples[LONGEST];
 static int8_t rows[LS_ROWS_BYTES];
 static ls_stream stream;
 
+#ifdef OTHER_VOICE
+/* Means 0, 1, 2 ... and a standard deviation of 5. */
+static void set_other_voice(void) {
+  static float means[LS_NUM_FEATURES], deviations[LS_NUM_FEATURES];
+  for (size_t i = 0; i < LS_NUM_FEATURES; ++i) {
+    means[i] = (float)i;
+    deviations[i] = 5.0f;
+  }
+  ls_set_scale(means, deviations);
+}
+#endif
+
 static void put(FILE *output, bool flag) {
   fputc(flag, output);
   fwrite(rows, 1, sizeof rows, output);
@@ -39,6 +51,9 @@ int main(void) {
   if (input == NULL || output == NULL) return 1;
   if (fread(&hop, sizeof hop, 1, input) != 1) return 2;
   ls_stream_reset(&stream, (size_t)hop);
+#ifdef OTHER_VOICE
+  set_other_voice();
+#endif
   while (fread(&length, sizeof length, 1, input) == 1) {
     const size_t num_samples = (size_t)length;
     if (num_samples > LONGEST) return 3;

@@ -27,6 +27,15 @@ static uint32_t counts[BYTE_VALUES];
 #if !LS_TAKES_SPECTROGRAM
 static float log_mel[LS_NUM_MEL_BANDS];
 #endif
+#if LS_IS_SCALED
+static const float *scale_means = ls_means;
+static const float *scale_deviations = ls_deviations;
+
+void ls_set_scale(const float *means, const float *deviations) {
+  scale_means = means != NULL ? means : ls_means;
+  scale_deviations = deviations != NULL ? deviations : ls_deviations;
+}
+#endif
 
 static int16_t sample_at(const view *segment, size_t index) {
   size_t position = segment->start + index;
@@ -215,6 +224,15 @@ static void take_log_mel(void) {
 }
 #endif
 
+static float standardised(float value, size_t index) {
+#if LS_IS_SCALED
+  return (value - scale_means[index]) / scale_deviations[index];
+#else
+  (void)index;
+  return value;
+#endif
+}
+
 static float feature_at(size_t index) {
 #if LS_TAKES_MFCC
   const float *weights = ls_dct + index * LS_NUM_MEL_BANDS;
@@ -222,11 +240,11 @@ static float feature_at(size_t index) {
   for (size_t band = 0; band < LS_NUM_MEL_BANDS; ++band) {
     sum += weights[band] * log_mel[band];
   }
-  return clip(sum, LS_MFCC_LIMIT);
+  return clip(standardised(sum, index), LS_MFCC_LIMIT);
 #elif LS_TAKES_SPECTROGRAM
-  return frame[index];
+  return standardised(frame[index], index);
 #else
-  return log_mel[index];
+  return standardised(log_mel[index], index);
 #endif
 }
 

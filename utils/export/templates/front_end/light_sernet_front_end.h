@@ -19,6 +19,9 @@
 #define LS_NUM_FEATURES $num_features
 #define LS_ROWS_BYTES (LS_NUM_FRAMES * LS_NUM_FEATURES)
 
+/* 1 if the network expects standardised features. */
+#define LS_IS_SCALED $is_scaled
+
 /* Windows whose levels decide what is loud enough to be speech. */
 #define LS_LEVELS_KEPT $levels_kept
 
@@ -51,6 +54,16 @@ typedef struct {
  * answer is then "no speech", though the rows are filled. */
 bool ls_features_from_segment(const int16_t *samples, size_t num_samples,
                               int8_t *rows);
+
+#if LS_IS_SCALED
+/* Standardises features by the mean and standard deviation of a voice: from each feature
+ * LS_NUM_FEATURES means are subtracted, and it is divided by its standard deviation.
+ *
+ * `python -m utils.export.microcontroller --voice` writes both for a calibrated voice.
+ * The arrays must stay where they are. NULL for both: the voice that the files were
+ * written for. */
+void ls_set_scale(const float *means, const float *deviations);
+#endif
 
 /* Empties a stream; it will have a window every `every` samples (at least 1). */
 void ls_stream_reset(ls_stream *stream, size_t every);

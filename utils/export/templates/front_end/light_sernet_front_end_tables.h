@@ -32,5 +32,5 @@ $window
 static const float ls_twiddles[LS_FFT_SIZE] = {
 $twiddles
 };
-$mel_tables$dct_table
+$mel_tables$dct_table$scale_tables
 #endif
