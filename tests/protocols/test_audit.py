@@ -138,6 +138,15 @@ def test_what_the_verdict_does_not_say_is_noted(
     assert any(line.startswith(note) for line in audited(manifest, *choice)["notes"])
 
 
+@pytest.mark.parametrize("protocol", ["published", "paper", "random"])
+def test_dialogue_partners_are_noted_only_if_speakers_are_held_out(
+    protocol: str,
+) -> None:
+    """Elsewhere, test and validation have the speakers themselves in common."""
+    notes = audited(toy_manifest(), protocol)["notes"]
+    assert not any("partners" in note for note in notes)
+
+
 def test_unknown_speakers_are_assumed_to_be_shared() -> None:
     findings = audited(toy_manifest(lambda _: NOBODY), "random")
     verdict = findings["verdict"]
@@ -187,7 +196,11 @@ def test_the_command_on_the_real_corpus(emo_db_dir: Path, tmp_path: Path) -> Non
     assert (done.returncode, done.stderr) == (0, "")
     assert f"Verdict: {VERDICTS['published', 'best']}" in done.stdout
     assert "the corpus has 10 sentences" in done.stdout
-    tested = [int(line.split()[3]) for line in done.stdout.splitlines()[5:15]]
+    lines = done.stdout.splitlines()
+    assert " ".join(lines[2].split()) == "03 5 7 7 4 1 11 14 49"
+    assert " ".join(lines[12].split()) == "all 81 62 71 69 46 79 127 535"
+    start = next(n for n, line in enumerate(lines) if line.startswith("fold  train"))
+    tested = [int(line.split()[3]) for line in lines[start + 1 : start + 11]]
     assert sum(tested) == 535
     assert sorted(emo_db_dir.iterdir()) == before
     assert list(tmp_path.iterdir()) == []
@@ -199,5 +212,6 @@ def test_the_command_prints_every_seed_and_the_corpus_note(
     assert main(["--seed", "1,2", "--derived_dir", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert printed.count("Verdict: speaker-dependent; the test fold chose") == 2
-    assert printed.count("Note: DEMO is synthetic speech") == 2
+    assert printed.count("Note: DEMO is synthetic speech") == 1
+    assert printed.count("DEMO: 140 utterances") == 1
     assert list(tmp_path.iterdir()) == []

@@ -1,6 +1,5 @@
 """Common names of emotions, to score a model of one corpus on another corpus."""
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -56,6 +55,35 @@ def common_names(classes: Sequence[str]) -> list[str]:
     return [common.get(label, label) for label in plain]
 
 
+def same_meaning(classes: Sequence[str]) -> dict[str, list[str]]:
+    """Groups of classes with one common name, such as `angry` and `anger`.
+
+    Returns:
+        The classes of each group by their common name.
+    """
+    groups: dict[str, list[str]] = {}
+    for label, name in zip(classes, common_names(classes), strict=True):
+        groups.setdefault(name, []).append(label)
+    return {name: group for name, group in groups.items() if len(group) > 1}
+
+
+def check_meanings(place: str, classes: Sequence[str], remedy: str) -> None:
+    """Refuse classes that mean the same, such as `angry` and `anger`.
+
+    Args:
+        place: File or folder, for the message.
+        classes: In any order.
+        remedy: What to do, for the message.
+
+    Raises:
+        InputError: Two classes have one common name.
+    """
+    for name, same in same_meaning(classes).items():
+        raise InputError(
+            f"{place}: classes {', '.join(same)} mean the same ({name}); {remedy}"
+        )
+
+
 def shared_classes(
     model_classes: Sequence[str], corpus_classes: Sequence[str]
 ) -> SharedClasses:
@@ -90,11 +118,8 @@ def shared_classes(
 
 def _by_common_name(classes: Sequence[str], owner: str) -> dict[str, str]:
     """Each class by its common name."""
-    names = common_names(classes)
-    name, count = Counter(names).most_common(1)[0]
-    if count > 1:
-        same = [c for c, n in zip(classes, names, strict=True) if n == name]
+    for name, same in same_meaning(classes).items():
         raise InputError(
             f"classes {', '.join(same)} of {owner} all mean {name}; only one may"
         )
-    return dict(zip(names, classes, strict=True))
+    return dict(zip(common_names(classes), classes, strict=True))

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hyperparameters import AUDIO_TYPES, InputError
+from utils.corpora.class_map import check_meanings
 from utils.corpora.manifest import Manifest, Utterance
 from utils.corpora.reading import (
     SAFE_NAME_RULE,
@@ -67,6 +68,13 @@ def read_csv(folder: Path, *, file_name: str, name: str) -> Manifest:
     _check_rows(path, rows, classes)
     classes = classes or list(dict.fromkeys(row.fields["label"] for row in rows))
     check_classes(f"{path}, line {1 if declared else rows[-1].line}", classes)
+    if not declared:
+        check_meanings(
+            str(path),
+            classes,
+            "write one name for them, or make the first line "
+            f"`# classes: {','.join(classes)}` if they differ",
+        )
     ids = unique_ids(row.fields["path"] for row in rows)
     utterances = [
         Utterance(

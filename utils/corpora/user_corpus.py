@@ -1,7 +1,9 @@
 """A user's own recordings: a CSV manifest, or a folder of class folders."""
 
 import functools
-from collections.abc import Callable
+import shlex
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hyperparameters import InputError
@@ -13,6 +15,7 @@ from utils.audio.find import (
 )
 from utils.audio.native import format_of
 from utils.corpora import MODULES, Corpus, corpus_by_name
+from utils.corpora.class_map import check_meanings
 from utils.corpora.csv_manifest import read_csv
 from utils.corpora.manifest import Manifest, Utterance
 from utils.corpora.reading import (
@@ -24,6 +27,7 @@ from utils.corpora.reading import (
     normal,
     unique_ids,
 )
+from utils.corpora.templates import guess_template
 
 
 def find_corpus(name: str, data_dir: Path, manifest_path: Path | None = None) -> Corpus:
@@ -99,13 +103,16 @@ def read_class_folders(folder: Path, name: str) -> Manifest:
         name: Name of the manifest.
 
     Raises:
-        InputError: There are fewer than two classes, or one without recordings or
-            with an unusable name.
+        InputError: There are fewer than two classes, one without recordings or with
+            an unusable name, two of one meaning, or folders that may be speakers.
     """
     entries = [path for path in folder.iterdir() if not is_hidden(path.name)]
     folders = sorted(path for path in entries if path.is_dir())
     classes = sorted({normal(path.name) for path in folders})
     check_classes(f"{name}: {folder}", classes)
+    _check_levels(name, folder, folders)
+    remedy = "put their recordings into one folder, or type " + _maker(folder)
+    check_meanings(f"{name}: {folder}", classes, remedy)
     found = [(normal(f.name), path) for f in folders for path in visible_files(f)]
     files = [(label, path) for label, path in found if is_recording(path)]
     others = [path for _, path in found if not is_recording(path)]
@@ -126,6 +133,38 @@ def read_class_folders(folder: Path, name: str) -> Manifest:
         info=(count_line(name, classes, utterances),),
         warnings=passed_over_line(name, others, "no recording in a class folder"),
     )
+
+
+def _check_levels(name: str, folder: Path, folders: Sequence[Path]) -> None:
+    """Refuse a tree whose first level may be speakers: it must not name the classes.
+
+    Raises:
+        InputError: Emotions are named elsewhere, or several first-level folders hold
+            folders of the same names.
+    """
+    paths = [p for f in folders for p in visible_files(f) if is_recording(p)]
+    names = [path.relative_to(folder).as_posix() for path in paths]
+    guess = guess_template(names) if names else None
+    if guess is not None and not guess.startswith("{label}/"):
+        raise InputError(
+            f"{name}: the folders in {folder} do not name the classes: its files look "
+            f"like {guess}; type {_maker(folder)}"
+        )
+    below = {tuple(n.split("/")[:2]) for n in names if n.count("/") > 1}
+    repeated = [low for low, n in Counter(low for _, low in below).items() if n > 1]
+    if guess is None and repeated:
+        raise InputError(
+            f"{name}: folders named {min(repeated)} lie in several folders of "
+            f"{folder}: which level names the classes? Type "
+            f"{_maker(folder, '{speaker}/{label}/*')} or "
+            f"{_maker(folder, '{label}/{speaker}/*')}"
+        )
+
+
+def _maker(folder: Path, template: str = "") -> str:
+    """The command that writes a folder's manifest."""
+    words = ["python", "-m", "utils.corpora.make_manifest", str(folder)]
+    return shlex.join([*words, *(["--template", template] if template else [])])
 
 
 def conversion_line(manifest: Manifest, sample_rate_hz: int) -> str:

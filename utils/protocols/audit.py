@@ -13,9 +13,11 @@ from typing import Any
 from hyperparameters import Settings
 from utils import options
 from utils.cli import Parser, run_main
+from utils.corpora.counts import count_lines
 from utils.corpora.load import read_corpus, select_part
 from utils.corpora.manifest import Manifest, Utterance
 from utils.protocols.folds import PROTOCOLS, Fold, make_folds
+from utils.runs.checks import SPEAKER_PROTOCOLS
 
 ABOUT_SCORES = {
     "test": "the test fold chose the epoch: optimistic",
@@ -133,7 +135,8 @@ def _notes(
         notes.append(
             f"test sets overlap: {len(tested)} rows are {len(set(tested))} utterances"
         )
-    if any(_shares_session(fold, by_id) for fold in folds):
+    by_speaker = data.protocol in SPEAKER_PROTOCOLS
+    if by_speaker and any(_shares_session(fold, by_id) for fold in folds):
         notes.append(
             "validation speakers are dialogue partners of the test speakers, in the "
             "same recordings"
@@ -222,14 +225,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print the audit of each seed's folds; return the exit status."""
     args = parse_args(sys.argv[1:] if argv is None else argv)
     data_paths = options.data_paths_from(args)
-    for settings in options.settings_from(args):
-        _, whole = read_corpus(settings.data.dataset_name, data_paths)
-        manifest = select_part(whole, settings.data.audio_type)
+    several = options.settings_from(args)  # one per seed
+    data = several[0].data
+    _, whole = read_corpus(data.dataset_name, data_paths)
+    manifest = select_part(whole, data.audio_type)
+    lines = [*whole.info, *count_lines(manifest), *manifest.warnings]
+    for settings in several:
         folds = make_folds(manifest.utterances, settings)
-        findings = audit(manifest, folds, settings, manifest.content_hashes)
-        print("\n".join([*manifest.warnings, *findings["lines"]]))
-        if manifest.note:
-            print(f"Note: {manifest.note}")
+        lines += [
+            "",
+            *audit(manifest, folds, settings, manifest.content_hashes)["lines"],
+        ]
+    if manifest.note:
+        lines.append(f"Note: {manifest.note}")
+    print("\n".join(lines))
     return 0
 
 
