@@ -16,11 +16,11 @@ ROWS = [[(f"{s}{n}", s, n, 0) for n in range(3)] for s in ("anna", "ben")]
 RIGHT = [one_hot(n) for n in range(3)]
 WRONG = [one_hot((n + 1) % 3) for n in range(3)]
 KNOWN_VOICE = {
-    "all": {"keras": RIGHT},
+    "all": {"keras": RIGHT, "functionals": RIGHT},
     # the second of two draws used the first utterance
-    "draws": {"1": [[0, 1, 0], [-1, 1, 2]]},
+    "draws": {"1": {"keras": [[0, 1, 0], [-1, 1, 2]]}},
 }
-FUNCTIONALS = {"none": WRONG, "all": RIGHT}
+FUNCTIONALS = {"none": WRONG}
 
 
 @pytest.fixture
@@ -70,11 +70,11 @@ def test_tables_never_mix_what_was_known(folder: Path) -> None:
     [
         {"known_voice": {"all": {"keras": RIGHT[:2]}, "draws": {}}},
         {"known_voice": {"all": {"keras": "x"}, "draws": {}}},
-        {"known_voice": KNOWN_VOICE | {"draws": {"1": [[0, 1]]}}},
+        {"known_voice": KNOWN_VOICE | {"draws": {"1": {"keras": [[0, 1]]}}}},
         {"known_voice": {}},
         {"known_voice": 7},
-        {"known_voice": KNOWN_VOICE | {"draws": {"1": [[0, 1, "x"]]}}},
-        {"functionals": {"all": RIGHT}},
+        {"known_voice": KNOWN_VOICE | {"draws": {"1": {"keras": [[0, 1, "x"]]}}}},
+        {"functionals": {"other": RIGHT}},
     ],
 )
 def test_damaged_records_are_one_line(folder: Path, changes: dict[str, Any]) -> None:

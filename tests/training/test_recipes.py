@@ -25,7 +25,8 @@ from utils.runs.records import load_run
 from utils.scores.known_voice import known_voice_table
 from utils.training.examples import Examples
 from utils.training.job import FoldJob
-from utils.training.teacher import fit_linear, soft_labels
+from utils.training.linear_model import fit_linear, fit_linear_model
+from utils.training.teacher import soft_labels
 
 VARIED = {"feature_scaling": "voice", "speeds": "0.84,1.19", "shift_frames": 2}
 EVERYTHING: dict[str, Any] = {
@@ -120,12 +121,14 @@ def test_an_interrupted_fold_is_bit_equal(
     assert found == expected
     test = [np.array(found["probabilities"][n]) for n in ("keras", "float32")]
     np.testing.assert_allclose(*test, atol=1e-5)
-    assert set(found["functionals"]) == {"none", "all"}
+    assert set(found["functionals"]) == {"none"}
     assert set(found["known_voice"]["draws"]) >= {"1", "3", "5", "10"}
-    [first, *_] = found["known_voice"]["draws"]["10"]
-    assert first.count(-1) == 10 * len(set(found["speakers"]))
+    drawn = found["known_voice"]["draws"]["10"]
+    assert set(drawn) == {"keras", "functionals", "pair"}
+    for [first, *_] in drawn.values():
+        assert first.count(-1) == 10 * len(set(found["speakers"]))
     lines = known_voice_table(load_run(cut.folder))
-    assert [line.split(" | ")[0] for line in lines[-3:]] == ["| all"] * 3
+    assert [line.split(" | ")[0] for line in lines[-4:]] == ["| all"] * 4
 
 
 def test_plain_settings_give_the_published_batches(make: Make) -> None:
@@ -189,6 +192,30 @@ def test_the_linear_model_is_scikit_learns() -> None:
     missing = fit_linear(values[labels != 1], labels[labels != 1], 3)(values)
     assert np.all(missing[:, 1] == 0.0)
     np.testing.assert_allclose(missing.sum(axis=1), 1.0)
+
+
+def test_a_linear_model_uses_what_is_known_of_a_voice() -> None:
+    """Voices differ by an offset that is as large as the classes differ."""
+    random = np.random.default_rng(2)
+    speakers, labels = np.repeat(np.arange(20), 30), np.tile([0, 1, 2], 200)
+    voices = np.repeat(random.normal(size=(20, 20)) * 3, 30, axis=0)
+    noise = random.normal(size=(600, 20)) * 2
+    units = 10.0 ** np.arange(-10, 10)  # as different as functionals are
+    values = (random.normal(size=(3, 20))[labels] + voices + noise) * units
+    train = speakers >= 8
+    names = [str(speaker) for speaker in speakers[train]]
+    model = fit_linear_model(values[None, train], names, labels[train], 3)
+    of_voice = [values[speakers == speaker] for speaker in range(8)]
+    right = [
+        np.mean(
+            [model.predict(v, v[:known]).argmax(1) == labels[:30] for v in of_voice]
+        )
+        for known in (0, 6, 30)
+    ]
+    assert right[0] < 0.75 < right[1] < right[2]
+    test = of_voice[0]
+    alone = model.predict(test[:1], test)
+    np.testing.assert_allclose(alone, model.predict(test, test)[:1])
 
 
 def test_the_teacher_knows_nothing_of_test_speakers(make: Make) -> None:

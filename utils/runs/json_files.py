@@ -41,7 +41,7 @@ OPTIONAL: dict[str, Kind] = {
     "history": {str: [float]},
     "voices": {str: [float]},
     "functionals": {str: [[float]]},
-    "known_voice": {"all": {str: [[float]]}, "draws": {str: [[int]]}},
+    "known_voice": {"all": {str: [[float]]}, "draws": {str: {str: [[int]]}}},
     "epoch_kept": (int, None),
     "threads": (int, None),
     "seconds": float,

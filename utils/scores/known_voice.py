@@ -7,7 +7,7 @@ last row, where all of a voice's test recordings do both.
 """
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,12 @@ HEADS = ("recordings that set the scale", "system", "UA %", "WA %", "n")
 NOTHING_KNOWN = "none"
 DAMAGED = "`known_voice` or `functionals` is damaged; train these folds again"
 NETWORK, LINEAR, PAIR = "network", "functionals", "mean of both"
+SYSTEMS = {
+    "keras": NETWORK,
+    "int8": f"{NETWORK}, int8",
+    "functionals": LINEAR,
+    "pair": PAIR,
+}
 
 
 def known_voice_table(run: Run) -> list[str]:
@@ -68,24 +74,45 @@ def known_voice_rows(run: Run) -> list[tuple[str, str, str, str, int]]:
 
 def _systems(run: Run) -> Iterator[tuple[str, str, Rows]]:
     """Which recordings, which system, and its rows."""
-    rows, has_int8 = run.rows(), "int8" in run.sources
+    rows = run.rows()
     yield NOTHING_KNOWN, NETWORK, rows
-    if has_int8:
-        yield NOTHING_KNOWN, f"{NETWORK}, int8", run.rows("int8")
-    yield from _with_functionals(run, rows, NOTHING_KNOWN)
-    if not all("known_voice" in record for record in run.records):
-        return
-    for name in run.records[0]["known_voice"]["draws"]:
-        if all(name in record["known_voice"]["draws"] for record in run.records):
+    if "int8" in run.sources:
+        yield NOTHING_KNOWN, SYSTEMS["int8"], run.rows("int8")
+    if all("functionals" in record for record in run.records):
+        linear = _with(rows, [r["functionals"]["none"] for r in run.records])
+        yield NOTHING_KNOWN, LINEAR, linear
+        yield NOTHING_KNOWN, PAIR, _mean(rows, linear)
+    if all("known_voice" in record for record in run.records):
+        yield from known_voice_systems(rows, [r["known_voice"] for r in run.records])
+
+
+def known_voice_systems(
+    rows: Rows, found: Sequence[Mapping[str, Any]]
+) -> Iterator[tuple[str, str, Rows]]:
+    """What is scored if some recordings of the test voice set the scale.
+
+    Args:
+        rows: All test utterances.
+        found: `known_voice` of each fold's record.
+
+    Returns:
+        Which recordings, which system, and its rows.
+    """
+    draws = [of_fold["draws"] for of_fold in found]
+    for name in draws[0]:
+        if all(name in of_fold for of_fold in draws):
             label = "3 neutral" if name == "neutral" else name
-            yield label, NETWORK, _drawn(run, rows, name)
-    known = [record["known_voice"]["all"] for record in run.records]
-    of_all = _with(rows, [table["keras"] for table in known])
-    yield "all", NETWORK, of_all
-    if has_int8:
-        int8 = _with(rows, [table["int8"] for table in known])
-        yield "all", f"{NETWORK}, int8", int8
-    yield from _with_functionals(run, of_all, "all")
+            for system in draws[0][name]:
+                drawn = [of_fold[name][system] for of_fold in draws]
+                yield label, SYSTEMS[system], _drawn(rows, drawn)
+    tables = [of_fold["all"] for of_fold in found]
+    of_all = {
+        system: _with(rows, [table[system] for table in tables]) for system in tables[0]
+    }
+    for system, of_system in of_all.items():
+        yield "all", SYSTEMS[system], of_system
+    if "keras" in of_all and "functionals" in of_all:
+        yield "all", PAIR, _mean(of_all["keras"], of_all["functionals"])
 
 
 def _with(rows: Rows, tables: Sequence[Any]) -> Rows:
@@ -111,23 +138,20 @@ def _checked(tables: Sequence[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
     return values
 
 
-def _with_functionals(
-    run: Run, network: Rows, scale: str
-) -> Iterator[tuple[str, str, Rows]]:
-    """The linear model on functionals, and its mean with the network."""
-    if all("functionals" in record for record in run.records):
-        linear = _with(network, [r["functionals"][scale] for r in run.records])
-        yield scale, LINEAR, linear
-        mean = (linear.probabilities + network.probabilities) / 2
-        yield scale, PAIR, _with(network, [mean])
+def _mean(network: Rows, linear: Rows) -> Rows:
+    """The mean of two systems' probabilities."""
+    return _with(network, [(network.probabilities + linear.probabilities) / 2])
 
 
-def _drawn(run: Run, rows: Rows, name: str) -> Rows:
+def _drawn(rows: Rows, tables: Sequence[Any]) -> Rows:
     """The rows of all draws of one number of recordings, without those that were used.
 
     The recorded classes become probabilities of 1.
+
+    Args:
+        rows: All test utterances.
+        tables: By fold, for each draw, the class of each utterance, or −1.
     """
-    tables = [record["known_voice"]["draws"][name] for record in run.records]
     parts = []
     for draw in range(min(map(len, tables))):
         predicted = _checked([table[draw] for table in tables], (len(rows),))

@@ -14,12 +14,8 @@ from utils.model_files.keras_model import read_keras
 from utils.model_files.tflite import load_model, predict_recordings
 from utils.random_streams import Stream, random_state
 from utils.runs.folder import WEIGHTS_NAME, file_stem
+from utils.training import known_voice
 from utils.training.job import FoldJob, has_audio_models
-from utils.training.known_voice import (
-    keras_predictor,
-    predict_functionals,
-    predict_known_voice,
-)
 
 CALIBRATION_UTTERANCES = 128
 # Backends and processors round differently; other weights differ by tenths.
@@ -75,13 +71,19 @@ def _with_known_voice(
     found: dict[str, Any] = {}
     if not job.fold.test:
         return found
+    systems: dict[str, known_voice.Predict] = {}
     if job.dataset.functionals is not None:
-        found["functionals"] = predict_functionals(job.dataset, job.fold)
+        systems["functionals"] = known_voice.functionals(job.dataset, job.fold)
+        [nothing_known] = systems["functionals"]([{}])
+        found["functionals"] = {"none": nothing_known.round(6).tolist()}
     if job.settings.inputs.feature_scaling == "voice":
-        models = {"keras": keras_predictor(model)}
+        systems["keras"] = known_voice.network(job, known_voice.keras_predictor(model))
         if "int8" in paths:
-            models["int8"] = load_model(paths["int8"]).predict
-        found["known_voice"] = predict_known_voice(job, models)
+            int8 = load_model(paths["int8"]).predict
+            systems["int8"] = known_voice.network(job, int8)
+        found["known_voice"] = known_voice.predict_known_voice(
+            job.dataset, job.fold, systems
+        )
     return found
 
 

@@ -1,11 +1,11 @@
-"""A fold's predictions when some recordings of the test voice set the scale.
+"""A fold's predictions by how much is known of the test voice.
 
-The recordings are not labelled, and those that set the scale are not scored, except
-where all of them do both. Kept in the record apart from the other predictions: a score
-from them says that it used the test speaker's recordings.
+The recordings that set the scale are not labelled, and those that do are not scored,
+except if all of them do both. Kept in the record apart from the other predictions: a
+score from them says that it used the test speaker's recordings.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -17,65 +17,70 @@ from utils.audio.scale import Moments, Scale, add
 from utils.protocols.folds import Fold
 from utils.random_streams import Stream, random_state
 from utils.training.job import FoldJob
-from utils.training.teacher import (
-    fit_linear,
-    standardise,
-    standardise_by_voice,
-)
+from utils.training.linear_model import fit_linear_model
 
 COUNTS = (1, 3, 5, 10, 20)
 DRAWS = 4  # sets of recordings per count
 NEUTRAL, NEUTRAL_COUNT = "neutral", 3
 NOT_SCORED = -1
-Probabilities = npt.NDArray[np.float32]
+Probabilities = npt.NDArray[np.floating]
+Chosen = dict[str, list[str]]  # by speaker: the recordings that set the scale
+Predict = Callable[[Sequence[Chosen]], list[Probabilities]]
 
 
-def predict_known_voice(job: FoldJob, models: dict[str, Any]) -> dict[str, Any]:
+def predict_known_voice(
+    dataset: Dataset, fold: Fold, systems: dict[str, Predict]
+) -> dict[str, Any]:
     """Predict the test utterances with scales of their own voice.
 
     Args:
-        job: The fold, with feature scaling by voice and at least one test utterance.
-        models: Functions from features (n, frames, features, 1) to probabilities, by
-            name; `keras` is one of them.
+        dataset: Utterances and settings.
+        fold: Has at least one test utterance.
+        systems: By name, from plans (which recordings set each speaker's scale) to the
+            probabilities of all test utterances by plan, (utterances, classes) each.
 
     Returns:
-        `all`: by name of the model, (utterances, classes), if all of a voice's test
-        recordings set its scale. `draws`: by number of recordings (`1`, `3`, ... or
-        `neutral`), for each draw the class that `keras` predicts for each utterance, −1
-        for those that set the scale.
+        `all`: by system, (utterances, classes), if all of a voice's test recordings set
+        its scale. `draws`: by number of recordings (`1`, `3`, ... or `neutral`), by
+        system and for each draw, the class predicted for each utterance, −1 for those
+        that set the scale. `pair` is the mean of `keras` and `functionals`.
     """
-    every = _by_speaker(job, job.fold.test)
-    plans = list(_draws(job))
-    known = {
-        name: _predict(job, predict, [every])[0].tolist()
-        for name, predict in models.items()
-    }
-    draws: dict[str, list[list[int]]] = {}
-    tables = _predict(job, models["keras"], [chosen for _, chosen in plans])
-    for (name, chosen), table in zip(plans, tables, strict=True):
-        used = {utterance for names in chosen.values() for utterance in names}
-        is_used = np.array([utterance in used for utterance in job.fold.test])
-        predicted = np.where(is_used, NOT_SCORED, table.argmax(axis=1))
-        draws.setdefault(name, []).append(predicted.astype(int).tolist())
+    plans = list(_draws(dataset, fold))
+    every = _by_speaker(dataset, fold.test)
+    chosen = [every, *(found for _, found in plans)]
+    tables = {name: predict(chosen) for name, predict in systems.items()}
+    known = {name: found[0].round(6).tolist() for name, found in tables.items()}
+    tables.pop("int8", None)
+    if "functionals" in tables and "keras" in tables:
+        both = zip(tables["keras"], tables["functionals"], strict=True)
+        tables["pair"] = [(network + linear) / 2 for network, linear in both]
+    draws: dict[str, dict[str, list[list[int]]]] = {}
+    for number, (name, found) in enumerate(plans, 1):
+        used = {utterance for names in found.values() for utterance in names}
+        is_used = np.array([utterance in used for utterance in fold.test])
+        for system, values in tables.items():
+            classes = np.where(is_used, NOT_SCORED, values[number].argmax(axis=1))
+            of_system = draws.setdefault(name, {}).setdefault(system, [])
+            of_system.append(classes.astype(int).tolist())
     return {"all": known, "draws": draws}
 
 
-def _by_speaker(job: FoldJob, names: Sequence[str]) -> dict[str, list[str]]:
+def _by_speaker(dataset: Dataset, names: Sequence[str]) -> Chosen:
     """Utterances by speaker."""
-    speaker_of = {u.id: u.speaker or u.id for u in job.dataset.manifest.utterances}
-    found: dict[str, list[str]] = {}
+    speaker_of = {u.id: u.speaker or u.id for u in dataset.manifest.utterances}
+    found: Chosen = {}
     for name in names:
         found.setdefault(speaker_of[name], []).append(name)
     return found
 
 
-def _draws(job: FoldJob) -> Iterator[tuple[str, dict[str, list[str]]]]:
+def _draws(dataset: Dataset, fold: Fold) -> Iterator[tuple[str, Chosen]]:
     """The recordings that set each test speaker's scale, draw by draw.
 
     A count is left out if a speaker would have no other recording.
     """
-    speakers = _by_speaker(job, job.fold.test)
-    labels = {u.id: u.label for u in job.dataset.manifest.utterances}
+    speakers = _by_speaker(dataset, fold.test)
+    labels = {u.id: u.label for u in dataset.manifest.utterances}
     neutral = {
         speaker: [name for name in names if labels[name] == NEUTRAL]
         for speaker, names in speakers.items()
@@ -89,7 +94,7 @@ def _draws(job: FoldJob) -> Iterator[tuple[str, dict[str, list[str]]]]:
             continue
         for draw in range(DRAWS):
             random = random_state(
-                job.settings, Stream.KNOWN_VOICE, job.fold.number, count, draw
+                dataset.settings, Stream.KNOWN_VOICE, fold.number, count, draw
             )
             yield (
                 name,
@@ -100,32 +105,31 @@ def _draws(job: FoldJob) -> Iterator[tuple[str, dict[str, list[str]]]]:
             )
 
 
-def _predict(
-    job: FoldJob, predict: Any, plans: Sequence[dict[str, list[str]]]
-) -> list[Probabilities]:
-    """Probabilities of all test utterances by plan, (utterances, classes) each.
+def network(job: FoldJob, predict: Callable[[Any], Any]) -> Predict:
+    """A network as a system of `predict_known_voice`.
 
     Args:
-        job: The fold.
-        predict: From features to probabilities; called once.
-        plans: The recordings that set each speaker's scale.
+        job: The fold, with feature scaling by voice.
+        predict: From features (n, frames, features, 1) to probabilities.
     """
-    if not plans:
-        return []
-    speakers = _by_speaker(job, job.fold.test)
-    data = [
-        job.data_of(names, scale_of(job, chosen[speaker]))
-        for chosen in plans
-        for speaker, names in speakers.items()
-    ]
-    values = predict(np.concatenate([pair[0] for pair in data if pair is not None]))
+    speakers = _by_speaker(job.dataset, job.fold.test)
     order = [name for names in speakers.values() for name in names]
     position = {name: number for number, name in enumerate(order)}
     rows = [position[name] for name in job.fold.test]
-    return [
-        job.dataset.mean_over_segments(part, order)[rows]
-        for part in np.split(values, len(plans))
-    ]
+
+    def predict_plans(plans: Sequence[Chosen]) -> list[Probabilities]:
+        data = [
+            job.data_of(names, scale_of(job, chosen[speaker]))
+            for chosen in plans
+            for speaker, names in speakers.items()
+        ]
+        values = predict(np.concatenate([pair[0] for pair in data if pair is not None]))
+        return [
+            job.dataset.mean_over_segments(part, order)[rows]
+            for part in np.split(values, len(plans))
+        ]
+
+    return predict_plans
 
 
 def scale_of(job: FoldJob, utterance_ids: Sequence[str]) -> Scale:
@@ -143,45 +147,42 @@ def scale_of(job: FoldJob, utterance_ids: Sequence[str]) -> Scale:
     return job.voices.scale_of(add(moments))
 
 
-def predict_functionals(dataset: Dataset, fold: Fold) -> dict[str, list[list[float]]]:
-    """The test utterances predicted by the linear model that also teaches.
+def functionals(dataset: Dataset, fold: Fold) -> Predict:
+    """The linear model on functionals as a system of `predict_known_voice`.
 
     Args:
         dataset: Has functionals.
         fold: Trained and tested on.
-
-    Returns:
-        `none`: (utterances, classes), functionals standardised by the training set;
-        `all`: standardised by all recordings of each voice. Both trained at all speeds.
     """
     assert dataset.functionals is not None
     at_speeds = dataset.functionals.array
-    position = {u.id: n for n, u in enumerate(dataset.manifest.utterances)}
-    train, test = (
-        np.array([position[name] for name in names])
-        for names in (fold.train, fold.test)
-    )
-    speakers = [u.speaker or u.id for u in dataset.manifest.utterances]
+    utterances = dataset.manifest.utterances
+    position = {u.id: number for number, u in enumerate(utterances)}
+    train = [position[name] for name in fold.train]
     classes = list(dataset.manifest.classes)
-    labels = np.array([classes.index(u.label) for u in dataset.manifest.utterances])
-    mean = at_speeds[0][train].mean(axis=0, dtype=np.float64)
-    deviation = at_speeds[0][train].std(axis=0, dtype=np.float64)
+    model = fit_linear_model(
+        at_speeds[:, train],
+        [utterances[i].speaker or utterances[i].id for i in train],
+        np.array([classes.index(utterances[i].label) for i in train]),
+        len(classes),
+    )
+    speakers = _by_speaker(dataset, fold.test)
 
-    def by_voice(values: Any, rows: Any) -> Any:
-        return standardise_by_voice(values[rows], [speakers[i] for i in rows])
+    def rows(names: Sequence[str]) -> npt.NDArray[np.float64]:
+        return at_speeds[0][[position[name] for name in names]].astype(np.float64)
 
-    def by_corpus(values: Any, rows: Any) -> Any:
-        return standardise(values[rows], mean, deviation)
+    def predict_plans(plans: Sequence[Chosen]) -> list[Probabilities]:
+        found: list[Probabilities] = []
+        for chosen in plans:
+            table = np.empty((len(fold.test), len(classes)))
+            for speaker, names in speakers.items():
+                known = rows(chosen.get(speaker, []))
+                where = [fold.test.index(name) for name in names]
+                table[where] = model.predict(rows(names), known)
+            found.append(table)
+        return found
 
-    found = {}
-    for name, scaled in (("none", by_corpus), ("all", by_voice)):
-        predict = fit_linear(
-            np.concatenate([scaled(values, train) for values in at_speeds]),
-            np.tile(labels[train], len(at_speeds)),
-            len(classes),
-        )
-        found[name] = predict(scaled(at_speeds[0], test)).round(6).tolist()
-    return found
+    return predict_plans
 
 
 def keras_predictor(model: keras.Model) -> Any:

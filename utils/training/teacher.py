@@ -1,89 +1,17 @@
-"""The teacher: linear discriminant analysis on functionals, as a source of soft labels.
+"""The teacher: the linear model on functionals, as a source of soft labels.
 
 A teacher must not have trained on what it labels: each training speaker is labelled by
 a teacher of the other training speakers, at all playing speeds.
 """
-
-from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from hyperparameters import InputError
 from utils.training.job import FoldJob
+from utils.training.linear_model import fit_linear, standardise_by_voice
 
-FloatArray = npt.NDArray[np.floating]
-Predict = Callable[[FloatArray], FloatArray]
-# Of 0.05, 0.1, 0.2, 0.3, 0.6 and 0.8 on EMO-DB (docs/recipes.md)
-SHRINKAGE = 0.3
-LIMIT = 5.0  # standardised functionals are clipped to ± this value
 MIN_SPEAKERS = 3
-
-
-def standardise(
-    values: FloatArray, mean: FloatArray, deviation: FloatArray
-) -> FloatArray:
-    """Scale functionals, (n, functionals), and clip outliers."""
-    scaled = (values - mean) / (deviation + np.finfo(np.float32).eps)
-    return np.clip(scaled, -LIMIT, LIMIT)
-
-
-def standardise_by_voice(values: FloatArray, speakers: Sequence[str]) -> FloatArray:
-    """Scale the functionals of each speaker by all recordings of that speaker.
-
-    Args:
-        values: (recordings, functionals).
-        speakers: The speaker of each recording.
-
-    Returns:
-        Same shape, float64, within ±5.
-    """
-    scaled, names = np.empty(values.shape), np.array(speakers)
-    for speaker in set(speakers):
-        rows = values[names == speaker].astype(np.float64)
-        scaled[names == speaker] = standardise(
-            rows, rows.mean(axis=0), rows.std(axis=0)
-        )
-    return scaled
-
-
-def fit_linear(
-    values: FloatArray, labels: npt.NDArray[np.integer], num_classes: int
-) -> Predict:
-    """Fit linear discriminant analysis with a shrunk covariance matrix.
-
-    The covariance is (1 − s) · S + s · (trace S / functionals) · I. The result is that
-    of scikit-learn's `LinearDiscriminantAnalysis(solver="lsqr", shrinkage=s)` in a
-    fifteenth of the time, because it needs no singular values.
-
-    Args:
-        values: (recordings, functionals), standardised.
-        labels: (recordings,), class indices; a class may be missing.
-        num_classes: Number of classes.
-
-    Returns:
-        Function from (n, functionals) to class probabilities, (n, classes).
-    """
-    counts = np.bincount(labels, minlength=num_classes)
-    present = np.flatnonzero(counts)
-    means = np.stack([values[labels == label].mean(axis=0) for label in present])
-    row_of = np.searchsorted(present, labels)
-    residuals = (values - means[row_of]).astype(np.float32)
-    scatter = (residuals.T @ residuals).astype(np.float64) / len(values)
-    variance = np.trace(scatter) / len(scatter)
-    covariance = (1.0 - SHRINKAGE) * scatter
-    covariance[np.diag_indices_from(covariance)] += SHRINKAGE * variance
-    weights = np.linalg.solve(covariance, means.T)
-    bias = np.log(counts[present] / len(labels)) - 0.5 * np.sum(means.T * weights, 0)
-
-    def predict(others: FloatArray) -> FloatArray:
-        scores = others @ weights + bias
-        scores = np.exp(scores - scores.max(axis=1, keepdims=True))
-        found = np.zeros((len(others), num_classes))
-        found[:, present] = scores / scores.sum(axis=1, keepdims=True)
-        return found
-
-    return predict
 
 
 def soft_labels(job: FoldJob) -> npt.NDArray[np.float32] | None:
