@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import keras
@@ -14,12 +14,18 @@ from conftest import tone
 from toy_tflite import toy_model
 
 import models
-from hyperparameters import FrontEnd, Network, Settings
+from hyperparameters import FrontEnd, InputError, Network, Settings
+from utils.audio.scale import Moments, Scale, Voices
 from utils.export import convert as export
+from utils.export.audio_front_end import convert_front_end, join
 from utils.export.convert import ExportJob, export_models
 from utils.export.flatbuffer import operators_of, pack, unpack
 from utils.files import PROJECT
-from utils.model_files.metadata import read_metadata, without_metadata
+from utils.model_files.metadata import (
+    attach_metadata,
+    read_metadata,
+    without_metadata,
+)
 from utils.model_files.tflite import (
     NAMES,
     PRECISIONS,
@@ -27,6 +33,7 @@ from utils.model_files.tflite import (
     load_model,
     predict_utterance,
 )
+from utils.model_files.voice_file import Voice, with_voice
 
 CLASSES = ("boredom", "sadness", "happiness", "anxiety_fear", "disgust", "calm", "joy")
 NETWORK_OPS = {
@@ -168,6 +175,47 @@ def test_audio_model_answers_as_the_features_model(
     tolerance = {"dynamic": 0.03, "int8": 3 / 256}.get(precision, 1e-4)
     np.testing.assert_allclose(found, expected, atol=tolerance)
     assert found.argmax() == expected.argmax()
+
+
+def test_audio_model_takes_the_scale_of_a_voice(
+    paths: dict[str, Path], tmp_path: Path
+) -> None:
+    ones = np.ones(40)
+    voices = Voices(Scale(ones, 9 * ones), ones)
+    described = replace(job(tmp_path), voices=voices)
+    front = convert_front_end(FrontEnd(), is_scaled=True)
+    network = without_metadata(paths["float32"].read_bytes())
+    for name, content in (
+        ("float32", network),
+        ("fuse_float32", join(front, network)),
+    ):
+        model = attach_metadata(content, export.describe(described, name))
+        (tmp_path / name).write_bytes(model)
+    audio = load_model(tmp_path / "fuse_float32")
+    assert "`scale`, shape (2, 40)" in (audio.metadata or {})["caller_must"]
+    voice = Voice(front_end=FrontEnd(), moments=Moments(5, 9, 90 * ones, 990 * ones))
+    plain = load_model(tmp_path / "float32")
+    samples, answers = UTTERANCES["long"], []
+    for one, other in (
+        (plain, audio),
+        (with_voice(plain, voice), with_voice(audio, voice)),
+    ):
+        expected, found = (predict_utterance(m, samples) for m in (one, other))
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+        answers.append(found)
+    assert np.abs(answers[1] - answers[0]).max() > 0.05
+
+
+def test_an_audio_model_with_other_inputs_is_refused(
+    paths: dict[str, Path], tmp_path: Path
+) -> None:
+    content = without_metadata(paths["fuse_int8"].read_bytes())
+    ones = np.ones(40)
+    described = replace(job(tmp_path), voices=Voices(Scale(ones, ones), ones))
+    path = tmp_path / "one_input.tflite"
+    path.write_bytes(attach_metadata(content, export.describe(described, "fuse_int8")))
+    with pytest.raises(InputError, match=r"besides the first must be \[\(2, 40\)\]"):
+        load_model(path)
 
 
 def test_bytes_without_metadata(paths: dict[str, Path]) -> None:

@@ -15,11 +15,11 @@ from ai_edge_litert import schema_py_generated as schema
 
 from hyperparameters import FrontEnd
 from utils.audio.features import dct_matrix, mel_matrix, window
-from utils.audio.scale import Scale
 from utils.audio.wav import PCM16_SCALE
 from utils.export.flatbuffer import code_index, code_of, pack, unpack
 
 FULL_SCALE = PCM16_SCALE - 1.0  # of `utils.audio.wav.to_pcm16`
+SCALE_INPUT = "scale"  # name of the second input, if features are standardised
 Builtin = schema.BuiltinOperator
 # QUANTIZE of float32 and DEQUANTIZE to float32, with their versions for int8
 QUANTIZE, DEQUANTIZE = (Builtin.QUANTIZE, 1), (Builtin.DEQUANTIZE, 2)
@@ -73,14 +73,15 @@ def _padding_samples(samples: tf.Tensor) -> tf.Tensor:
 
 
 def features(
-    samples: tf.Tensor, front_end: FrontEnd, scale: Scale | None = None
+    samples: tf.Tensor, front_end: FrontEnd, scale: tf.Tensor | None = None
 ) -> tf.Tensor:
     """`utils.audio.features.compute_features` in TFLite's built-in operators.
 
     Args:
         samples: (1, duration_samples), float32, normalised.
         front_end: Input type and constants.
-        scale: As `utils.audio.scale.Scale.apply` standardises; None does not.
+        scale: (2, num_features), float32: mean and standard deviation, by which
+            `utils.audio.scale.Scale.apply` standardises; None does not.
 
     Returns:
         (1, num_frames, num_features, 1), float32.
@@ -98,28 +99,33 @@ def features(
     if front_end.input_type == "mfcc":
         values = tf.matmul(values, dct_matrix(front_end).astype(np.float32))
     if scale is not None:
-        values = (values - scale.mean.astype(np.float32)) * (
-            1.0 / scale.deviation
-        ).astype(np.float32)
+        values = (values - scale[0]) / scale[1]
     if front_end.input_type == "mfcc":
         limit = front_end.mfcc_limit
         values = tf.clip_by_value(values, -limit, limit)
     return values[..., None]
 
 
-def convert_front_end(front_end: FrontEnd, scale: Scale | None = None) -> bytes:
+def convert_front_end(front_end: FrontEnd, *, is_scaled: bool = False) -> bytes:
     """The front-end alone as a `.tflite`: samples to features, float32.
 
     Args:
         front_end: Input type and constants.
-        scale: Standardises the features; None does not.
+        is_scaled: A second input standardises the features; see `features`.
     """
-    shape = (1, front_end.duration_samples)
-    module = tf.Module()
+    shapes = {"samples": (1, front_end.duration_samples)}
+    if is_scaled:
+        shapes[SCALE_INPUT] = (2, front_end.num_features)
     function = tf.function(
-        lambda samples: features(normalise(samples, front_end), front_end, scale),
-        input_signature=[tf.TensorSpec(shape, tf.float32, name="samples")],
+        lambda samples, scale=None: features(
+            normalise(samples, front_end), front_end, scale
+        ),
+        input_signature=[
+            tf.TensorSpec(shape, tf.float32, name=name)
+            for name, shape in shapes.items()
+        ],
     ).get_concrete_function()
+    module = tf.Module()
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], module)
     return bytes(converter.convert())
 
@@ -133,7 +139,8 @@ def join(front: bytes, network: bytes) -> bytes:
             int8. Its weights and operators do not change.
 
     Returns:
-        `.tflite` with one subgraph, float32 at both ends.
+        `.tflite` with one subgraph, float32 at both ends. Its inputs are those of
+        `front`, `samples` first.
     """
     joined = schema.ModelT()
     joined.version, joined.description = 3, "front-end and network"
@@ -141,9 +148,9 @@ def join(front: bytes, network: bytes) -> bytes:
     graph = schema.SubGraphT()
     graph.tensors, graph.operators = [], []
     joined.subgraphs = [graph]
-    samples, features_out = _append(joined, front)
+    inputs, features_out = _append(joined, front)
     first = len(graph.operators)
-    features_in, probabilities = _append(joined, network)
+    [features_in], probabilities = _append(joined, network)
     if graph.tensors[features_in].type == schema.TensorType.FLOAT32:
         for operator in graph.operators[first:]:
             operator.inputs = [
@@ -156,13 +163,14 @@ def join(front: bytes, network: bytes) -> bytes:
         integers, probabilities = probabilities, _add_float32(graph, probabilities)
         dequantize = _operator(joined, DEQUANTIZE, integers, probabilities)
         graph.operators.append(dequantize)
-    graph.inputs, graph.outputs = [samples], [probabilities]
-    joined.signatureDefs = [_signature(samples, probabilities)]
+    inputs.sort(key=lambda index: graph.tensors[index].shape[0])  # samples: 1
+    graph.inputs, graph.outputs = inputs, [probabilities]
+    joined.signatureDefs = [_signature(inputs, probabilities)]
     return pack(joined, len(front) + len(network))
 
 
-def _append(target: Any, content: bytes) -> tuple[int, int]:
-    """Add a model's graph; return the new indices of its input and output."""
+def _append(target: Any, content: bytes) -> tuple[list[int], int]:
+    """Add a model's graph; return the new indices of its inputs and its output."""
     source = unpack(content)
     [graph], [added] = target.subgraphs, source.subgraphs
     shift, buffers = len(graph.tensors), {0: 0}
@@ -178,7 +186,8 @@ def _append(target: Any, content: bytes) -> tuple[int, int]:
         operator.inputs = [i + shift if i >= 0 else i for i in operator.inputs]
         operator.outputs = [i + shift for i in operator.outputs]
     graph.operators += added.operators
-    return int(added.inputs[0]) + shift, int(added.outputs[0]) + shift
+    inputs = [int(index) + shift for index in added.inputs]
+    return inputs, int(added.outputs[0]) + shift
 
 
 def _operator(model: Any, code: tuple[int, int], source: int, result: int) -> Any:
@@ -198,14 +207,18 @@ def _add_float32(graph: Any, index: int) -> int:
     return len(graph.tensors) - 1
 
 
-def _signature(samples: int, probabilities: int) -> Any:
-    """Names of input and output, for runtimes that address them by name."""
+def _signature(inputs: list[int], probabilities: int) -> Any:
+    """Names of inputs and output, for runtimes that address them by name."""
     signature = schema.SignatureDefT()
     signature.signatureKey, signature.subgraphIndex = b"serving_default", 0
-    ends = []
-    for name, index in ((b"samples", samples), (b"probabilities", probabilities)):
-        end = schema.TensorMapT()
-        end.name, end.tensorIndex = name, index
-        ends.append(end)
-    signature.inputs, signature.outputs = [ends[0]], [ends[1]]
+    names = (b"samples", SCALE_INPUT.encode())[: len(inputs)]
+    signature.inputs = [_named(*pair) for pair in zip(names, inputs, strict=True)]
+    signature.outputs = [_named(b"probabilities", probabilities)]
     return signature
+
+
+def _named(name: bytes, index: int) -> Any:
+    """A tensor's name in a signature."""
+    end = schema.TensorMapT()
+    end.name, end.tensorIndex = name, index
+    return end

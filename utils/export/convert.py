@@ -34,6 +34,11 @@ SCALED_CALLER_MUST = (
     "subtract `mean`, divide by `deviation`, clip MFCC. For one voice, replace both by "
     "those of its own recordings, as `utils.audio.scale.Voices.scale_of` does."
 )
+SCALE_CALLER_MUST = (
+    "Supply as second input, `scale`, shape (2, {features}), float32, the `mean` and "
+    "the `deviation` of `voices`; for one voice, those of its own recordings, as "
+    "`utils.audio.scale.Voices.scale_of` does."
+)
 AUDIO_CALLER_MUST = (
     "Supply {samples} mono samples at {rate} Hz, float32 within ±1 (16-bit samples "
     "divided by 32768). If the recording is longer, supply its middle; if the excess "
@@ -91,8 +96,8 @@ def export_models(model: keras.Model, job: ExportJob) -> dict[str, Path]:
     models = networks | {TILED: tile(networks["int8"])}
     if job.with_audio:
         with capture_stderr():
-            scale = None if job.voices is None else job.voices.typical
-            front = fused.convert_front_end(job.front_end, scale)
+            is_scaled = job.voices is not None
+            front = fused.convert_front_end(job.front_end, is_scaled=is_scaled)
         models |= {
             f"{FUSED}{name}": fused.join(front, content)
             for name, content in networks.items()
@@ -113,8 +118,9 @@ def describe(job: ExportJob, name: str) -> dict[str, Any]:
     front_end, takes_audio = job.front_end, name.startswith(FUSED)
     caller_must = AUDIO_CALLER_MUST if takes_audio else FEATURES_CALLER_MUST
     scaling = {} if job.voices is None else {"voices": job.voices.to_dict()}
-    if scaling and not takes_audio:
-        caller_must = f"{FEATURES_CALLER_MUST} {SCALED_CALLER_MUST}"
+    if scaling:
+        also = SCALE_CALLER_MUST if takes_audio else SCALED_CALLER_MUST
+        caller_must = f"{caller_must} {also}"
     return {
         "format": METADATA_FORMAT,
         "classes": list(job.classes),
@@ -124,6 +130,7 @@ def describe(job: ExportJob, name: str) -> dict[str, Any]:
         "caller_must": caller_must.format(
             shape=(1, *front_end.input_shape),
             samples=front_end.duration_samples,
+            features=front_end.num_features,
             rate=front_end.sample_rate_hz,
         ),
         **scaling,

@@ -53,10 +53,10 @@ def _check_ends(
     path: Path, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]
 ) -> None:
     """Check the number, shapes and quantisation of inputs and outputs."""
-    if len(inputs) != 1 or len(outputs) != 1:
+    if len(inputs) not in (1, 2) or len(outputs) != 1:
         raise InputError(
-            f"{path}: must have one input and one output, got {len(inputs)} and "
-            f"{len(outputs)}"
+            f"{path}: must have one input (or two: samples and scale) and one output, "
+            f"got {len(inputs)} and {len(outputs)}"
         )
     signature = tuple(int(size) for size in inputs[0]["shape_signature"])
     if min(signature[1:], default=0) < 1:  # the batch may vary: one segment is one
@@ -104,13 +104,19 @@ def check_probabilities(path: Path, values: Float32Array) -> None:
         )
 
 
-def invoke(interpreter: Any, batch: Float32Array, path: Path) -> Float32Array:
+def invoke(
+    interpreter: Any,
+    batch: Float32Array,
+    path: Path,
+    scale: Float32Array | None = None,
+) -> Float32Array:
     """Run a model on each input of a batch.
 
     Args:
         interpreter: From `load_interpreter`.
         batch: (n, *input_shape), float32; quantised for an int8 model.
         path: The model, for the message.
+        scale: (2, features), float32, the second input; None if there is none.
 
     Returns:
         (n, outputs), float32.
@@ -118,10 +124,12 @@ def invoke(interpreter: Any, batch: Float32Array, path: Path) -> Float32Array:
     Raises:
         InputError: The interpreter fails.
     """
-    [source] = interpreter.get_input_details()
+    source, *others = interpreter.get_input_details()
     [result] = interpreter.get_output_details()
     outputs = np.empty((len(batch), result["shape"][-1]), result["dtype"])
     try:
+        for other in others:
+            interpreter.set_tensor(other["index"], scale)
         for row, value in zip(outputs, quantise(batch, source), strict=True):
             interpreter.set_tensor(source["index"], value[None])
             interpreter.invoke()

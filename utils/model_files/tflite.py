@@ -57,7 +57,7 @@ class Classifier(Protocol):
 
     @property
     def scale(self) -> Scale | None:
-        """What standardises the features; None if nothing does, or the model itself."""
+        """What standardises the features; None if nothing does."""
 
     @property
     def voices(self) -> Voices | None:
@@ -98,9 +98,8 @@ class LiteModel:
 
     @property
     def scale(self) -> Scale | None:
-        """What standardises the features; None if nothing does, or the model itself."""
-        is_scaled = self.voices is not None and not self.takes_audio
-        return self.voices.scale_of(self.voice) if is_scaled else None  # type: ignore[union-attr]
+        """What standardises the features; None if nothing does."""
+        return None if self.voices is None else self.voices.scale_of(self.voice)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -129,7 +128,11 @@ class LiteModel:
         """
         if batch.shape[1:] != self.input_shape[1:]:
             raise ValueError(f"batch must be {self.input_shape}, got {batch.shape}")
-        probabilities = invoke(self.interpreter, batch, self.path)
+        scale = None
+        if self.takes_audio and self.scale is not None:
+            rows = (self.scale.mean, self.scale.deviation)
+            scale = np.stack(rows).astype(np.float32)
+        probabilities = invoke(self.interpreter, batch, self.path, scale)
         check_probabilities(self.path, probabilities)
         return probabilities
 
@@ -175,6 +178,12 @@ def load_model(
     if (1, *made) != shape:
         raise InputError(
             f"{path}: has input shape {shape}, but its front-end gives {(1, *made)}"
+        )
+    inputs = interpreter.get_input_details()
+    scales = [(2, front_end.num_features)] if takes_audio and voices else []
+    if [tuple(other["shape"]) for other in inputs[1:]] != scales:
+        raise InputError(
+            f"{path}: its inputs besides the first must be {scales or 'none'}"
         )
     return LiteModel(
         path=path,

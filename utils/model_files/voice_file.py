@@ -41,16 +41,11 @@ def calibrated_by(model: Classifier) -> Voices:
     """What a voice is compared with.
 
     Raises:
-        InputError: The model does not standardise features, or does so inside.
+        InputError: The model does not standardise features.
     """
     if model.voices is None:
         raise InputError(
             "--voice and --calibrate need a model trained with --feature_scaling voice"
-        )
-    if model.takes_audio:
-        raise InputError(
-            "this model takes audio and scales its features inside: use the file "
-            "without `fuse` in its name"
         )
     return model.voices
 
