@@ -14,6 +14,7 @@ const STORED = 0; // a compressed member could unpack to any size
 const IDENTIFIER = "TFL3"; // at byte 4 of every .tflite
 const RATES_HZ = [8_000, 192_000];
 const MAX_SAMPLES = 2_000_000; // of a segment; memory follows from it
+const MAX_FEATURES = 4096;
 const MAX_CLASSES = 100;
 
 /**
@@ -131,11 +132,27 @@ function check(metadata) {
     isWithin(frontEnd.mel_high_hz, 1, RATES_HZ[1]) &&
     isWithin(segmentSamples(frontEnd), frontEnd.frame_length_samples, MAX_SAMPLES);
   if (!isUsable) throw new Refusal(`the model's ${MEMBER} has no usable front_end`);
+  if (metadata.voices != null && !isScale(metadata.voices)) {
+    throw new Refusal(`the model's ${MEMBER} has damaged voices`);
+  }
   for (const key of ["corpus", "scores", "new_voice"]) {
     if (metadata[key] != null && !isObject(metadata[key])) {
       throw new Refusal(`the model's ${MEMBER} has a damaged ${key}`);
     }
   }
+}
+
+/** Whether mean and deviation are lists of numbers of one length. */
+function isScale(voices) {
+  const { mean, deviation } = isObject(voices) ? voices : {};
+  return (
+    Array.isArray(mean) &&
+    Array.isArray(deviation) &&
+    isWithin(mean.length, 1, MAX_FEATURES) &&
+    mean.length === deviation.length &&
+    mean.every(Number.isFinite) &&
+    deviation.every((value) => isWithin(value, Number.MIN_VALUE, Number.MAX_VALUE))
+  );
 }
 
 function checkClasses(classes) {

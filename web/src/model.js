@@ -38,6 +38,9 @@ export class Model {
     this.classes = metadata.classes;
     this.frontEnd = metadata.front_end;
     this.length = segmentSamples(metadata.front_end);
+    const { mean, deviation } = metadata.voices ?? { mean: [], deviation: [] };
+    /** What standardises the features, of a typical voice; empty if nothing does. */
+    this.scale = new Float32Array([...mean, ...deviation]);
   }
 
   /**
@@ -63,13 +66,20 @@ export class Model {
   #checkShape() {
     const inputs = this.#compiled.getInputDetails();
     const outputs = this.#compiled.getOutputDetails();
+    const shapes = this.#inputShapes();
     const fits =
-      inputs.length === 1 &&
+      inputs.length === shapes.length &&
       outputs.length === 1 &&
-      [inputs[0], outputs[0]].every((end) => end.dtype === "float32") &&
-      `${[...inputs[0].shape]}` === `1,${this.length}` &&
+      [...inputs, ...outputs].every((end) => end.dtype === "float32") &&
+      shapes.every((shape, i) => `${[...inputs[i].shape]}` === `${shape}`) &&
       `${[...outputs[0].shape]}` === `1,${this.classes.length}`;
     if (!fits) throw new Refusal("this model's inputs or outputs are not what its description says");
+  }
+
+  /** The shapes that the inputs must have. */
+  #inputShapes() {
+    const ofScale = this.scale.length ? [[2, this.scale.length / 2]] : [];
+    return [[1, this.length], ...ofScale];
   }
 
   /**
@@ -80,10 +90,11 @@ export class Model {
    * @throws {Refusal} The model answers with something that is no number.
    */
   async predict(samples) {
-    const input = new Tensor(modelInput(samples, this.length), [1, this.length]);
+    const values = [modelInput(samples, this.length), this.scale];
+    const inputs = this.#inputShapes().map((shape, i) => new Tensor(values[i], shape));
     let outputs = [];
     try {
-      outputs = await this.#compiled.run([input]);
+      outputs = await this.#compiled.run(inputs);
       const answer = [...outputs[0].toTypedArray()];
       if (!answer.every(Number.isFinite)) {
         throw new Refusal("this model answers with something that is no number");
@@ -91,7 +102,7 @@ export class Model {
       return answer;
     } finally {
       // The runtime's memory is not collected: what is not deleted here stays for ever.
-      for (const tensor of [input, ...outputs]) tensor.delete();
+      for (const tensor of [...inputs, ...outputs]) tensor.delete();
     }
   }
 }
