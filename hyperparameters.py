@@ -368,7 +368,12 @@ RECIPES = {
     ),
     "new_voice": Recipe(
         meaning="short, with features scaled to the voice and soft labels",
-        values={**_SHORT, "feature_scaling": "voice", "teacher": "functionals"},
+        values={
+            **_SHORT,
+            "feature_scaling": "voice",
+            "teacher": "functionals",
+            "teacher_share": 0.8,
+        },
     ),
 }
 
