@@ -1,9 +1,12 @@
 """Classify recordings with a trained Light-SERNet: files, folders or a microphone."""
 
-if __name__ == "__main__":  # Ctrl-C during the imports ends without a traceback
+if __name__ == "__main__":  # Ctrl-C and missing packages end without a traceback
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from utils.cli import INFERENCE_REQUIREMENTS, name_missing_packages
+
+    name_missing_packages(INFERENCE_REQUIREMENTS)
 
 import argparse
 import functools

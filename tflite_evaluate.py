@@ -5,10 +5,13 @@ table goes to the screen and, with JSON, into the run folder. With --model, one 
 scored on a whole corpus. TensorFlow is not needed.
 """
 
-if __name__ == "__main__":  # Ctrl-C during the imports ends without a traceback
+if __name__ == "__main__":  # Ctrl-C and missing packages end without a traceback
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from utils.cli import name_missing_packages
+
+    name_missing_packages()
 
 import argparse
 import sys

@@ -1,9 +1,12 @@
 """Train, validate and report Light-SERNet: one run folder from one command."""
 
-if __name__ == "__main__":  # Ctrl-C during the imports ends without a traceback
+if __name__ == "__main__":  # Ctrl-C and missing packages end without a traceback
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from utils.cli import name_missing_packages
+
+    name_missing_packages()
 
 import argparse
 import importlib.util

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from hyperparameters import InputError
-from utils.cli import Parser, run_main, true_or_false
+from utils.cli import Parser, did_you_mean, run_main, true_or_false
 from utils.files import PROJECT
 
 
@@ -127,7 +127,9 @@ def parser() -> Parser:
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["--num", "4"], "unrecognized arguments: --num 4"),
+        (["--n", "4"], "unrecognized arguments: --n 4"),
+        (["--num", "4"], "unrecognized arguments: --num 4; did you mean --number?"),
+        (["--Merge=true"], "unrecognized arguments: --Merge=true; did you mean"),
         (["--number", "x"], "argument -n/--number: invalid int value: 'x'"),
         (["--merge", "1"], "argument --merge: must be true or false, got '1'"),
     ],
@@ -138,7 +140,26 @@ def test_wrong_options_are_one_line(
     with pytest.raises(SystemExit) as ended:
         parser().parse_args(argv)
     assert ended.value.code == 2
-    assert capsys.readouterr().err == f"tool.py: error: {message}\n"
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.removesuffix(" --merge?") == f"tool.py: error: {message}"
+
+
+@pytest.mark.parametrize("words", [["--with-hyphen", "a-b"], ["--with-hyphen=a-b"]])
+def test_hyphens_are_accepted_for_underscores_in_options_alone(
+    words: list[str],
+) -> None:
+    made = Parser(prog="tool.py")
+    made.add_argument("--with_hyphen")
+    made.add_argument("words", nargs="*")
+    found = made.parse_args([*words, "--", "--with-hyphen"])
+    assert found.words == ["--with-hyphen"]
+    assert found.with_hyphen == "a-b"
+
+
+def test_suggestions_ignore_case_and_keep_silent_if_nothing_is_alike() -> None:
+    known = ("EMO-DB", "CREMA-D")
+    assert did_you_mean("emodb", known) == "; did you mean EMO-DB?"
+    assert did_you_mean("RAVDESS", known) == ""
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,11 @@ LINKED = [*PATHS, *(PROJECT / f"{name}.md" for name in MORE_TEXTS)]
 RECIPES_TEST = "slow; its parts are tested in tests/training/test_recipes.py"
 VOICE_TEST = "needs a model of a recipe; tested in tests/inference/test_voice.py"
 VOICE = "--voice anna.json --model MODEL_int8.tflite"
+START_TEST = "clones and installs; tested in tests/test_requirements.py"
+INSTALL = "pip install -r requirements-inference.txt"
 EXEMPT = {
-    "python3 -m venv .venv && . .venv/bin/activate": "installs",
+    "git clone ADDRESS light-sernet && cd light-sernet": START_TEST,
+    f"python3 -m venv .venv && . .venv/bin/activate && {INSTALL}": START_TEST,
     "pip install -r requirements.txt": "installs",
     "pip install -r requirements-cluster.txt": "installs",
     'pip install "tensorflow[and-cuda]==2.21.0"': "installs, for a GPU",

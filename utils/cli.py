@@ -14,10 +14,16 @@ from hyperparameters import InputError
 EXIT_USER_ERROR = 2
 EXIT_READER_LEFT = 141  # 128 + SIGPIPE: the reader closed our output
 HELP_WIDTH = 110
+PROJECT = Path(__file__).parents[1]
+ALL_REQUIREMENTS = "requirements.txt"
+INFERENCE_REQUIREMENTS = "requirements-inference.txt"
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser without abbreviations; its errors are one line."""
+    """An argument parser without abbreviations; its errors are one line.
+
+    `--batch-size` means `--batch_size`, and a misspelt option gets a suggestion.
+    """
 
     def __init__(self, **options: object) -> None:
         super().__init__(
@@ -28,6 +34,30 @@ class Parser(argparse.ArgumentParser):
                 **options,
             }
         )
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse; an unknown option is an error that names the one most like it."""
+        words = list(sys.argv[1:] if args is None else args)
+        end = words.index("--") if "--" in words else len(words)
+        words[:end] = map(self._spelled, words[:end])
+        found, unknown = self.parse_known_args(words, namespace)
+        if unknown:
+            known = [name for name in self._options if name.startswith("--")]
+            hints = (did_you_mean(word.partition("=")[0], known) for word in unknown)
+            hint = next(filter(None, hints), "")
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        return found
+
+    @property
+    def _options(self) -> Iterable[str]:
+        return self._option_string_actions.keys()
+
+    def _spelled(self, word: str) -> str:
+        """`--input-type=x` as `--input_type=x`, if there is such an option."""
+        name, sign, value = word.partition("=")
+        spelled = "--" + name[2:].replace("-", "_")
+        is_option = name.startswith("--") and spelled in self._options
+        return f"{spelled}{sign}{value}" if is_option else word
 
     def error(self, message: str) -> None:  # type: ignore[override]
         """Print one line on stderr and exit with status 2."""
@@ -61,6 +91,46 @@ def true_or_false(text: str) -> bool:
         raise argparse.ArgumentTypeError(
             f"must be true or false, got {text!r}"
         ) from None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`; did you mean --plot?` for the known word most like this one, or nothing.
+
+    Args:
+        word: What the user typed; upper or lower case makes no difference.
+        known: What is allowed.
+    """
+    import difflib  # few command lines need it
+
+    by_spelling = {name.casefold(): name for name in known}
+    found = difflib.get_close_matches(word.casefold(), by_spelling, n=1)
+    return f"; did you mean {by_spelling[found[0]]}?" if found else ""
+
+
+def name_missing_packages(requirements: str = ALL_REQUIREMENTS) -> None:
+    """From now on, a package that is not installed ends the program with one line.
+
+    Args:
+        requirements: File with the packages that the program needs in any case.
+    """
+
+    def show(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+        package = (getattr(error, "name", None) or "").partition(".")[0]
+        is_ours = (PROJECT / package).exists() or (PROJECT / f"{package}.py").exists()
+        if not isinstance(error, ModuleNotFoundError) or is_ours:
+            sys.__excepthook__(kind, error, trace)
+            return
+        listed = (PROJECT / requirements).read_text(encoding="utf-8")
+        is_listed = f"{package.replace('_', '-')}==" in listed
+        file = requirements if is_listed else ALL_REQUIREMENTS
+        line = (
+            f"{program_name()}: error: the package {package} is not installed here: "
+            f"activate the environment that has it, or type `pip install -r {file}`"
+        )
+        print(line, file=sys.stderr)
+        sys.exit(EXIT_USER_ERROR)  # Python takes the status of an excepthook that exits
+
+    sys.excepthook = show
 
 
 def run_main(main: Callable[[Sequence[str] | None], int]) -> int:
