@@ -310,8 +310,10 @@ def test_names_that_cannot_be_ones_own_are_refused(name, message, four):
 def test_a_name_or_manifest_that_does_not_exist_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"must be a CSV file, got .*x\.csv"):
         manifest_corpus("MYDATA", tmp_path / "x.csv")
-    with pytest.raises(InputError, match=r"one of DEMO, EMO-DB.*got 'EMODB'; .*--mani"):
-        find_corpus("EMODB", tmp_path)
+    with pytest.raises(InputError, match=r"one of DEMO, EMO-DB.*got 'MINE'; .*--mani"):
+        find_corpus("MINE", tmp_path)
+    with pytest.raises(InputError, match=r"got 'emodb'; did you mean EMO-DB\?; for "):
+        find_corpus("emodb", tmp_path)
     assert find_corpus("EMO-DB", tmp_path).name == "EMO-DB"
 
 

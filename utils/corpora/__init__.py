@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from hyperparameters import InputError
+from utils.cli import did_you_mean
 from utils.corpora.manifest import Manifest
 from utils.corpora.reading import find_spelled
 
@@ -124,6 +125,7 @@ def corpus_by_name(name: str) -> Corpus:
     if name not in MODULES:
         raise InputError(
             f"--dataset_name must be one of {', '.join(MODULES)}, got {name!r}"
+            f"{did_you_mean(name, MODULES)}"
         )
     module = importlib.import_module(MODULES[name])
     corpus: Corpus = module.CORPUS
