@@ -10,6 +10,7 @@ const WEB = dirname(fileURLToPath(import.meta.url));
 const SOURCE = join(WEB, "src");
 const DIST = join(WEB, "dist");
 const MODELS = join(WEB, "..", "inference_tests");
+const EXAMPLES = join(WEB, "examples"); // synthetic, as the page says
 const RUNTIME = join(WEB, "node_modules", "@litertjs", "core", "wasm");
 const RUNTIMES = { fast: "litert_wasm_internal", compatible: "litert_wasm_compat_internal" };
 // Half the download of float32; its probabilities differ from those by at most 0.006.
@@ -72,11 +73,11 @@ function isFirst({ precision }) {
 }
 
 async function writeExamples() {
-  const files = (await readdir(MODELS)).filter((file) => file.endsWith("_demo.wav")).sort();
+  const files = (await readdir(EXAMPLES)).filter((file) => file.endsWith("_demo.wav")).sort();
   await mkdir(join(DIST, "examples"));
   return Promise.all(
     files.map(async (file) => {
-      await copyFile(join(MODELS, file), join(DIST, "examples", file));
+      await copyFile(join(EXAMPLES, file), join(DIST, "examples", file));
       return { file, path: `examples/${file}`, name: file.replace("_demo.wav", "") };
     }),
   );

@@ -97,7 +97,7 @@ def test_functions_answer_for_the_rows(
 def test_program_classifies_wav_files(programs: Path, tmp_path: Path) -> None:
     program = programs / "firmware" / "light_sernet_wav"
     driver = build(tmp_path, FRONT_END, [tool("gcc"), "-O2"])
-    path, rows = SHIPPED / "anger_demo.wav", tmp_path / "rows.bin"
+    path, rows = SHIPPED / "anger_emodb.wav", tmp_path / "rows.bin"
     done = subprocess.run([program, path, rows], capture_output=True, check=True)
     [expected] = run_driver([driver], tmp_path, FRONT_END, read_recordings([path])).rows
     assert rows.read_bytes() == expected.tobytes()
@@ -112,7 +112,7 @@ def test_program_refuses_other_files(programs: Path, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "stereo.wav", samples, 16_000)
     soundfile.write(tmp_path / "rate.wav", samples[:, 0], 8_000)
     soundfile.write(tmp_path / "float.wav", samples[:, 0], 16_000, "FLOAT")
-    whole = (SHIPPED / "anger_demo.wav").read_bytes()
+    whole = (SHIPPED / "anger_emodb.wav").read_bytes()
     (tmp_path / "cut.wav").write_bytes(whole[:-100])
     (tmp_path / "text.wav").write_text("no sound")
     for name in ("stereo", "rate", "float", "cut", "text", "missing"):

@@ -3,16 +3,16 @@
 import json
 import re
 import shutil
+from pathlib import PurePosixPath
 
+import numpy as np
 import pytest
-import soundfile
 from small_models import CLASSES, error_of, small_model
 
 import inference_single_file
 from hyperparameters import FrontEnd, InputError
-from utils.corpora.emo_db import EMOTION_OF_LETTER
+from utils.corpora.emo_db import ARCHIVE, EMOTION_OF_LETTER
 from utils.files import PROJECT
-from utils.inference.answers import read_label
 from utils.model_files import catalog
 from utils.model_files.metadata import read_metadata
 from utils.model_files.new_voice import new_voice_scores
@@ -98,16 +98,24 @@ def test_a_catalog_needs_models_with_metadata(tmp_path):
 def test_the_clips_are_what_their_readme_says():
     folder = PROJECT / "inference_tests"
     text = (folder / "README.md").read_text(encoding="utf-8")
-    clips = sorted(path.name for path in folder.glob("*.wav"))
-    named = text[text.index("## Clips") : text.index("## Models")]
-    assert clips == re.findall(r"`(\w+_demo\.wav)`", named)
-    assert len(clips) == 4
-    for name in clips:
-        info = soundfile.info(folder / name)
-        form = info.format, info.subtype, info.samplerate, info.channels
-        assert form == ("WAV", "PCM_16", 16_000, 1)
-        label = read_label(name, tuple(EMOTION_OF_LETTER.values()))
-        assert label == (name.partition("_")[0], "demo")
+    record = json.loads((SPEAKER_RUN / "folds" / "fold_00.json").read_text())
+    answers = {
+        name: record["classes"][int(np.argmax(shares))]
+        for name, shares in zip(
+            record["test"], record["probabilities"]["keras"], strict=True
+        )
+    }
+    firsts: dict[str, str] = {}
+    for path in sorted(ARCHIVE.hashes):
+        letter = PurePosixPath(path).stem[5]
+        firsts.setdefault(EMOTION_OF_LETTER[letter], path)
+    rows = re.findall(r"^\| `(\w+)_emodb\.wav` \| `(\w+)` \| (\w+)", text, re.M)
+    assert [row[0] for row in rows] == sorted(firsts)
+    clips = {path.name: catalog.sha256(path) for path in folder.glob("*.wav")}
+    assert clips == {f"{c}_emodb.wav": ARCHIVE.hashes[p] for c, p in firsts.items()}
+    for label, name, answer in rows:
+        assert PurePosixPath(firsts[label]).stem == name
+        assert answers[name] == answer
 
 
 def test_shipped_models_state_the_recorded_score_for_a_new_voice():

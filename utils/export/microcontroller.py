@@ -209,8 +209,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "recordings",
         nargs="*",
         type=Path,
-        default=sorted((PROJECT / "inference_tests").glob("*_demo.wav")),
-        help="WAV files to compare answers on [the demo recordings]",
+        default=sorted((PROJECT / "inference_tests").glob("*.wav")),
+        help="WAV files to compare answers on [those in inference_tests/]",
     )
     parser.add_argument(
         "--output_dir",

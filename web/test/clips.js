@@ -6,6 +6,7 @@ import { basename, join } from "node:path";
 import { ffmpeg, PROJECT } from "./python.js";
 
 export const MODELS = join(PROJECT, "inference_tests");
+const EXAMPLES = join(PROJECT, "web", "examples");
 
 /** Options of ffmpeg for each format, after the ending. */
 export const FORMATS = {
@@ -46,8 +47,8 @@ export async function temporaryFolder() {
 }
 
 export async function demoClips() {
-  const names = (await readdir(MODELS)).filter((name) => name.endsWith("_demo.wav"));
-  return names.sort().map((name) => join(MODELS, name));
+  const names = (await readdir(EXAMPLES)).filter((name) => name.endsWith("_demo.wav"));
+  return names.sort().map((name) => join(EXAMPLES, name));
 }
 
 /** Recordings spread over EMO-DB; none if the corpus is not there. */
