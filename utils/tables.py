@@ -5,6 +5,8 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+FORMULA_STARTS = tuple("=+-@＝＋－＠")  # the wide ones in Japanese spreadsheets
+
 
 def markdown_table(
     heads: Sequence[str], rows: Iterable[Sequence[object]] = ()
@@ -43,7 +45,18 @@ def text_table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> list[s
 
 
 def csv_text(rows: Iterable[Sequence[Any]]) -> str:
-    """Rows as CSV, with `\\n` line ends on every system."""
+    """Rows as CSV, with `\\n` line ends on every system.
+
+    A text that begins like a formula gets an apostrophe, because spreadsheets would
+    compute it; numbers stay as they are.
+    """
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([_no_formula(cell) for cell in row] for row in rows)
     return text.getvalue()
+
+
+def _no_formula(cell: Any) -> Any:
+    """The same cell, but no text that begins like a formula, after spaces too."""
+    is_text = isinstance(cell, str)
+    return f"'{cell}" if is_text and cell.lstrip()[:1] in FORMULA_STARTS else cell
