@@ -93,11 +93,17 @@ def test_a_name_that_is_not_utf_8_can_be_printed() -> None:
 
 
 @pytest.mark.parametrize(
-    "script", ["train.py", "tflite_evaluate.py", "inference_single_file.py"]
+    "command",
+    [
+        *("train.py", "tflite_evaluate.py", "inference_single_file.py"),
+        *("-m utils.report", "-m utils.convert.recordings", "-m utils.protocols.audit"),
+        *("-m utils.model_files.catalog", "-m utils.scores.compare"),
+        "-m reproduction",
+    ],
 )
-def test_ctrl_c_during_the_imports_ends_without_a_traceback(script: str) -> None:
+def test_ctrl_c_during_the_imports_ends_without_a_traceback(command: str) -> None:
     with subprocess.Popen(
-        [sys.executable, "-X", "importtime", script, "--help"],
+        [sys.executable, "-X", "importtime", *command.split(), "--help"],
         cwd=PROJECT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
