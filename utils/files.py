@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import shutil
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -80,6 +81,31 @@ def remove_parts(path: Path) -> None:
             shutil.rmtree(part, ignore_errors=True)
         else:
             part.unlink(missing_ok=True)
+
+
+def check_regular(path: Path, most_bytes: int) -> None:
+    """Check that a path is a regular file of limited size, without opening it.
+
+    Reading a pipe may wait forever, and a device may have no end.
+
+    Raises:
+        InputError: It is a folder, pipe or device, or has more bytes.
+        OSError: There is no such file.
+        ValueError: The path holds a null byte.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise InputError(f"{path}: is a folder, pipe or device, not a regular file")
+    if found.st_size > most_bytes:
+        raise InputError(
+            f"{path}: has {found.st_size} bytes; at most {most_bytes} are allowed"
+        )
+
+
+def read_regular(path: Path, most_bytes: int) -> bytes:
+    """The content of a regular file of limited size; raises as `check_regular`."""
+    check_regular(path, most_bytes)
+    return path.read_bytes()
 
 
 def write_json(path: Path, content: Any) -> None:

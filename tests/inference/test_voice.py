@@ -1,6 +1,7 @@
 """Calibration to a voice: learnt from recordings, kept in a file, used, refused."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -148,32 +149,70 @@ def test_a_recording_unlike_the_voice_gets_a_note(
     assert add_notes(answer, path, model).notes == ()
 
 
-@pytest.mark.parametrize(
-    ("damage", "text"),
-    [
-        (None, "No such file"),
-        ("{", "is not a voice file"),
-        ("[]", "is damaged or no voice file"),
-        ({"kind": "model"}, "is damaged or no voice file"),
-        ({"total": [1.0]}, "is damaged or no voice file"),
-        ({"squares": [float("nan")] * 40}, "is damaged or no voice file"),
-        ({"frames": 0}, "is damaged or no voice file"),
-        ({"front_end": {"duration_s": 3.0}}, "another front-end"),
-    ],
-)
+NO_VOICE = "is damaged or no voice file"
+DAMAGE: list[tuple[Any, str]] = [
+    (None, "No such file"),
+    ("", "is not a voice file"),
+    ("{", "is not a voice file"),
+    ("[" * 100_000, "is not a voice file"),
+    ('{"frames": 1' + "0" * 5000 + "}", "is not a voice file"),
+    (b"\xff\xfe\0", "is not a voice file"),
+    ("[]", NO_VOICE),
+    ("null", NO_VOICE),
+    ('"voice"', NO_VOICE),
+    (" " * (2**20 + 1), "has 1048577 bytes; at most"),
+    (Path("/dev/zero"), "is a folder, pipe or device"),
+    (Path("/nowhere/v.json"), "No such file"),
+    (Path("/tmp"), "is a folder, pipe or device"),
+    (Path("v.json"), "Too many levels of symbolic links"),
+    ({"kind": "model"}, NO_VOICE),
+    ({"kind": "\x1b[2J"}, NO_VOICE),
+    ({"format": 10**30}, NO_VOICE),
+    ({"front_end": None}, NO_VOICE),
+    ({"front_end": {"\x1b[2J": 1}}, NO_VOICE),
+    ({"front_end": {"num_mel_bins": 10**9}}, NO_VOICE),
+    ({"front_end": {"duration_s": 10**400}}, NO_VOICE),
+    ({"front_end": {"duration_s": 3.0}}, "another front-end"),
+    ({"total": [1.0]}, NO_VOICE),
+    ({"total": [[1.0]] * 40}, NO_VOICE),
+    ({"total": ["1"] * 40}, NO_VOICE),
+    ({"total": [1e308] * 40}, NO_VOICE),
+    ({"total": [10**400] * 40}, NO_VOICE),
+    ({"squares": [float("nan")] * 40}, NO_VOICE),
+    ({"squares": [float("inf")] * 40}, NO_VOICE),
+    ({"squares": [-1.0] * 40}, NO_VOICE),
+    ({"squares": [1e300] * 40}, NO_VOICE),
+    ({"frames": 0}, NO_VOICE),
+    ({"frames": 9.5}, NO_VOICE),
+    ({"frames": True}, NO_VOICE),
+    ({"recordings": -1}, NO_VOICE),
+    ({"recordings": 10**18}, NO_VOICE),
+]
+
+
+@pytest.mark.parametrize(("damage", "text"), DAMAGE)
 def test_a_damaged_voice_file_is_one_line(
     model: LiteModel, tmp_path: Path, damage: Any, text: str
 ) -> None:
     path = tmp_path / "v.json"
-    if isinstance(damage, str):
-        path.write_text(damage)
+    if isinstance(damage, Path):
+        path.symlink_to(damage)
+    elif isinstance(damage, bytes | str):
+        path.write_bytes(damage if isinstance(damage, bytes) else damage.encode())
     elif damage is not None:
         ones = np.ones(40)
         save_voice(path, Voice(front_end=FRONT_END, moments=Moments(1, 9, ones, ones)))
         path.write_text(json.dumps(json.loads(path.read_text()) | damage))
     with pytest.raises(InputError, match=text) as caught:
         load_voice(path, model)
-    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(f"--voice {path}: ")
+    assert str(caught.value).isprintable()
+
+
+def test_a_pipe_as_voice_is_refused_at_once(model: LiteModel, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "v.json")
+    with pytest.raises(InputError, match="is a folder, pipe or device"):
+        load_voice(tmp_path / "v.json", model)
 
 
 def test_models_without_scale_say_so(capsys: pytest.CaptureFixture[str]) -> None:

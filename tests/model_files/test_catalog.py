@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
@@ -52,11 +52,39 @@ def test_a_changed_model_or_catalog_is_refused(models_dir, capsys):
         (path, lambda: path.write_bytes(content), "differs from its entry in catalog"),
         (path, path.unlink, "is missing or differs"),
         (target, lambda: target.write_text("{"), "is damaged"),
-        (target, lambda: target.write_text('{"format": 0}'), "must have format 1"),
+        (
+            target,
+            lambda: target.write_text('{"format": 0}'),
+            "must be a catalog",
+        ),
         (target, target.unlink, "has no catalog.json"),
     ]:
         spoil()
         assert message in error_of(capsys, "-fn", "x"), file
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *('{"format": 1}', "[1]", "[" * 100_000, '{"format": NaN}', "\xff"),
+        '{"format": 1, "default": ["a"], "models": 3}',
+        '{"format": 1, "default": "plain.tflite", "models": [{}]}',
+        '{"format": 1, "default": "a", "models": [{"file": "a"}]}',
+        " " * (2**20 + 1),
+        PROJECT,
+        Path("/dev/zero"),
+    ],
+)
+def test_a_hostile_catalog_is_one_line(models_dir, capsys, content):
+    target = models_dir / catalog.CATALOG_NAME
+    target.unlink()
+    if isinstance(content, Path):
+        target.symlink_to(content)
+    else:
+        target.write_text(content, encoding="latin-1")
+    assert error_of(capsys, "-fn", "x").startswith(f"{target}: ")
+    with pytest.raises(InputError, match=r"catalog\.json: "):
+        catalog.main(["--folder", str(models_dir)])
 
 
 def test_the_catalog_describes_each_model(models_dir, capsys):

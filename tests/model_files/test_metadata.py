@@ -162,5 +162,5 @@ def test_a_cut_file_has_none_and_a_missing_one_is_refused(tmp_path):
         assert read_metadata(write(tmp_path, described[:length])) is None
     with pytest.raises(InputError, match="No such file"):
         read_metadata(tmp_path / "absent.tflite")
-    with pytest.raises(InputError, match="directory"):
+    with pytest.raises(InputError, match="is a folder"):
         read_metadata(tmp_path)

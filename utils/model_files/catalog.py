@@ -13,11 +13,12 @@ from typing import Any
 
 from hyperparameters import InputError
 from utils.cli import Parser, run_main
-from utils.files import PROJECT, sha256, write_json
+from utils.files import PROJECT, read_regular, sha256, write_json
 from utils.model_files.metadata import read_metadata
 
 CATALOG_NAME = "catalog.json"
 CATALOG_FORMAT = 1
+MOST_BYTES = 2**20
 MODELS_DIR = PROJECT / "inference_tests"
 REQUIRED = ("corpus", "audio_type", "loss_name", "precision")  # metadata keys
 # option of inference_single_file.py: key of a catalog entry
@@ -48,7 +49,7 @@ def build_catalog(folder: Path, default: str | None = None) -> dict[str, Any]:
     if not models:
         raise InputError(f"{folder}: contains no .tflite file to put into a catalog")
     names = [model["file"] for model in models]
-    if default is None and (folder / CATALOG_NAME).is_file():
+    if default is None and (folder / CATALOG_NAME).exists():
         default = read_catalog(folder)["default"]
     elif default is None:
         plain = min(models, key=lambda m: (m["precision"] != "float32", m["fused"]))
@@ -90,17 +91,40 @@ def read_catalog(folder: Path) -> dict[str, Any]:
     path = folder / CATALOG_NAME
     write_it = "write it with `python -m utils.model_files.catalog`"
     try:
-        catalog: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        catalog: dict[str, Any] = json.loads(read_regular(path, MOST_BYTES))
     except FileNotFoundError as error:
         raise InputError(
             f"{folder}: has no {CATALOG_NAME}, so there is no default model; name one "
             f"with --model, or {write_it}"
         ) from error
-    except ValueError as error:
-        raise InputError(f"{path}: is damaged ({error}); {write_it}") from error
-    if not isinstance(catalog, dict) or catalog.get("format") != CATALOG_FORMAT:
-        raise InputError(f"{path}: must have format {CATALOG_FORMAT}; {write_it}")
+    except InputError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f"{path}: is damaged ({error}); remove it and {write_it}"
+        ) from error
+    if not _is_catalog(catalog):
+        raise InputError(
+            f"{path}: must be a catalog of format {CATALOG_FORMAT}; remove it and "
+            f"{write_it}"
+        )
     return catalog
+
+
+def _is_catalog(content: Any) -> bool:
+    """Whether a JSON value has all that `choose` needs."""
+    if not isinstance(content, dict) or content.get("format") != CATALOG_FORMAT:
+        return False
+    models = content.get("models")
+    if not isinstance(models, list) or not all(isinstance(m, dict) for m in models):
+        return False
+    names = [model.get("file") for model in models]
+    needed = {"sha256", "dataset_name", "precision", "fused", *CHOICES.values()}
+    return (
+        all(isinstance(name, str) for name in names)
+        and all(needed <= model.keys() for model in models)
+        and content.get("default") in names
+    )
 
 
 def choose(folder: Path, wanted: Mapping[str, Any]) -> Path:

@@ -6,6 +6,7 @@ from typing import Any
 from unicodedata import normalize
 
 from hyperparameters import InputError
+from utils.files import read_regular
 
 MOST_LABELS_BYTES = 2**20
 
@@ -91,7 +92,8 @@ def parse_labels(labels: str) -> tuple[str, ...]:
     parts = labels.split(",")
     if len(parts) == 1:
         try:
-            parts = _short_text(Path(labels)).splitlines()
+            text = read_regular(Path(labels), MOST_LABELS_BYTES).decode("utf-8-sig")
+            parts = text.splitlines()
         except (OSError, ValueError) as error:  # ValueError: not UTF-8
             raise InputError(
                 "--labels must be a text file with one class per line, or "
@@ -102,17 +104,3 @@ def parse_labels(labels: str) -> tuple[str, ...]:
         raise InputError(f"--labels must name each class once, got {labels!r}")
     check_class_names("--labels", names)
     return tuple(names)
-
-
-def _short_text(path: Path) -> str:
-    """A regular file's text.
-
-    Raises:
-        OSError: It cannot be read.
-        ValueError: It is a pipe or device, too long, or not UTF-8.
-    """
-    if path.exists() and not (
-        path.is_file() and path.stat().st_size <= MOST_LABELS_BYTES
-    ):
-        raise ValueError(f"{path} is no short text file")
-    return path.read_text(encoding="utf-8-sig")

@@ -6,7 +6,6 @@ the format carries associated files; every runtime ignores it.
 
 import io
 import json
-import stat
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 from hyperparameters import FrontEnd, InputError
 from utils.audio.scale import Voices
 from utils.cli import printable
+from utils.files import check_regular
 from utils.model_files.class_names import check_class_names, is_printable
 
 METADATA_NAME = "light_sernet.json"
@@ -33,16 +33,12 @@ def check_model_file(path: Path) -> None:
         InputError: There is no such file, it is a folder, pipe or device, or larger.
     """
     try:
-        found = path.stat()
+        check_regular(path, MOST_MODEL_BYTES)
+    except InputError:
+        raise
     except (OSError, ValueError) as error:  # ValueError: \0 in the path
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path}: {reason}") from error
-    if not stat.S_ISREG(found.st_mode):
-        raise InputError(f"{path}: is a directory, pipe or device, not a model file")
-    if found.st_size > MOST_MODEL_BYTES:
-        raise InputError(
-            f"{path}: has {found.st_size} bytes; a model may have {MOST_MODEL_BYTES}"
-        )
 
 
 def attach_metadata(model: bytes, metadata: dict[str, Any]) -> bytes:

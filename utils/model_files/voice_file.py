@@ -11,10 +11,22 @@ import numpy as np
 from hyperparameters import FrontEnd, InputError
 from utils.audio.scale import Moments, Voices
 from utils.cli import printable
-from utils.files import write_json
+from utils.files import read_regular, write_json
 from utils.model_files.tflite import Classifier
+from utils.runs.json_files import VALUE, fits
 
 FORMAT = 1
+MOST_BYTES = 2**20
+KEYS = {
+    "format": int,
+    "kind": str,
+    "front_end": {str: VALUE},
+    "recordings": int,
+    "frames": int,
+    "total": [float],
+    "squares": [float],
+}
+MOST_VALUE = 1e4  # of a feature, which is a logarithm
 ModelT = TypeVar("ModelT", bound=Classifier)
 
 
@@ -79,7 +91,9 @@ def load_voice(path: Path, model: Classifier) -> Voice:
     calibrated_by(model)
     name = printable(path)
     try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
+        content: Any = json.loads(read_regular(path, MOST_BYTES))
+    except InputError as error:
+        raise InputError(f"--voice {error}") from error
     except OSError as error:
         raise InputError(
             f"--voice {name}: {error.strerror or error}; make it with --calibrate"
@@ -87,19 +101,21 @@ def load_voice(path: Path, model: Classifier) -> Voice:
     except (ValueError, RecursionError) as error:
         raise InputError(f"--voice {name}: is not a voice file") from error
     try:
+        if not fits(content, KEYS) or not content.keys() >= KEYS.keys():
+            raise ValueError
         if content["kind"] != "voice" or content["format"] != FORMAT:
             raise ValueError
         voice = Voice(
             front_end=FrontEnd(**content["front_end"]),
             moments=Moments(
-                int(content["recordings"]),
-                int(content["frames"]),
+                content["recordings"],
+                content["frames"],
                 np.array(content["total"], np.float64),
                 np.array(content["squares"], np.float64),
             ),
         )
         _check(voice)
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(
             f"--voice {name}: is damaged or no voice file; make it again with "
             "--calibrate"
@@ -118,9 +134,13 @@ def _check(voice: Voice) -> None:
     shape = (voice.front_end.num_features,)
     if moments.total.shape != shape or moments.squares.shape != shape:
         raise ValueError
-    if moments.recordings < 1 or moments.frames < 1:
+    if not 1 <= moments.recordings <= moments.frames:
         raise ValueError
-    if not np.isfinite([moments.total, moments.squares]).all():
+    mean = moments.total / moments.frames
+    mean_square = moments.squares / moments.frames
+    if abs(mean).max() > MOST_VALUE or mean_square.max() > MOST_VALUE**2:
+        raise ValueError
+    if (mean_square < 0.999 * mean**2).any():  # a negative variance
         raise ValueError
 
 
