@@ -10,6 +10,8 @@ from unicodedata import normalize
 import numpy as np
 import pytest
 import soundfile
+from damage import damaged
+from fuzzing import fuzz, line_of
 
 from hyperparameters import InputError, Settings
 from utils.audio.find import SUFFIXES
@@ -233,6 +235,8 @@ GOOD = "a.wav,sad,x\n"
         (HEAD, "line 2: no recordings below the header"),
         (HEAD + GOOD + "no.wav,sad,x\n", "line 3: there is no file .*no.wav"),
         (HEAD + GOOD + "sub dir,sad,x\n", "line 3: there is no file .*sub dir"),
+        (HEAD + GOOD + "x" * 300 + ",sad,x\n", "line 3: .*xxx: File name too long"),
+        (HEAD + GOOD + "é" * 300 + ",sad,x\n", "line 3: .*ééé: File name too long"),
         (HEAD + GOOD + "\nsub dir/../a.wav,angry,x\n", "line 4: .* already in line 2"),
         (HEAD + GOOD + "c.mp3, ,x\n", "line 3: label is empty"),
         (HEAD + GOOD + ",sad,x\n", "line 3: path is empty"),
@@ -434,3 +438,41 @@ def test_other_rates_channels_and_formats_are_counted_and_converted(tmp_path):
     only = read(tmp_path, "path,label\nplain.wav,a\nfast.wav,b\n")
     soundfile.write(tmp_path / "fast.wav", tone[::-1], RATE_HZ)
     assert conversion_line(only, RATE_HZ) == ""
+
+
+ODD_CELLS = (
+    *("", " ", "\0", "\x1b[2J", "\u202e", "=1+2", "x" * 300, "é", "e\u0301", "#", '"'),
+    *("../a.wav", "/dev/zero", "pipe", ".", "a.wav", "a\nb", "-1", "1.0", "impro"),
+)
+
+
+def try_damaged_manifest(folder: Path, number: int) -> str:
+    """Read a manifest with odd cells, or with damaged bytes."""
+    if not (folder / "pipe").exists():
+        touch(folder, *(f"{n}.wav" for n in "abcd"))
+        os.mkfifo(folder / "pipe")
+    draw = random.Random(number)
+    rows = [["# classes: sad", "angry"], ["path", "label", "speaker", "part"]]
+    for place, letter in enumerate("abcd"):
+        rows.append([f"{letter}.wav", ("sad", "angry")[place % 2], "José", "script"])
+    del rows[: draw.randint(0, 1)]
+    for _ in range(draw.randint(1, 3)):
+        row = draw.choice(rows)
+        row[draw.randrange(len(row))] = draw.choice(ODD_CELLS)
+    text = "\n".join(",".join(row) for row in rows)
+    content = text.encode(draw.choice(["utf-8", "utf-8-sig", "utf-16"]))
+    if number % 2:
+        content = damaged(content, np.random.RandomState(number))
+    try:
+        manifest = read(folder, content)
+    except InputError as error:
+        return line_of(error, folder / "m.csv", "MYDATA: ")
+    assert manifest.digest
+    lines = [*manifest.info, *manifest.warnings]
+    return "read" if all(map(str.isprintable, lines)) else f"FAULT: {lines!a}"
+
+
+@pytest.mark.parametrize("count", [200, pytest.param(1_000, marks=pytest.mark.proof)])
+def test_a_damaged_manifest_is_read_or_refused(tmp_path, count):
+    found = fuzz(try_damaged_manifest, count, tmp_path)
+    assert count / 20 < found["read"] < count / 2

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hyperparameters import AUDIO_TYPES, InputError
+from utils.cli import describe
 from utils.corpora.class_map import check_meanings
 from utils.corpora.manifest import Manifest, Utterance
 from utils.corpora.reading import (
@@ -214,6 +215,8 @@ def _check_rows(path: Path, rows: Sequence[Row], classes: Sequence[str]) -> None
             found = row.path.stat()  # the same for a path through a link
         except (FileNotFoundError, NotADirectoryError, ValueError):  # \0 in the path
             found = None
+        except OSError as error:
+            raise InputError(f"{place}: {describe(error)}") from error
         if found is None or not stat.S_ISREG(found.st_mode):
             raise InputError(f"{place}: there is no file {row.path}")
         earlier = line_of.setdefault((found.st_dev, found.st_ino), row.line)

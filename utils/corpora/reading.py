@@ -26,6 +26,8 @@ def normal(name: str) -> str:
 def find_spelled(folder: Path, relative: str) -> Path:
     """A path as the disk spells it, in whatever normal form.
 
+    Impossible names are no error here.
+
     Args:
         folder: Where the path starts.
         relative: With `/` between the parts.
@@ -34,14 +36,14 @@ def find_spelled(folder: Path, relative: str) -> Path:
         `folder / relative`, or the existing path that differs in normal form only.
     """
     path = folder / relative
-    if relative.isascii() or path.exists():
+    if relative.isascii() or os.path.exists(path):
         return path
     path = folder
     for part in Path(relative).parts:
         spellings = [path / part, path / normal(part)]
-        if path.is_dir() and not any(spelling.exists() for spelling in spellings):
+        if path.is_dir() and not any(map(os.path.exists, spellings)):
             spellings = [p for p in path.iterdir() if normal(p.name) == normal(part)]
-        path = next((p for p in spellings if p.exists()), path / part)
+        path = next(filter(os.path.exists, spellings), path / part)
     return path
 
 
