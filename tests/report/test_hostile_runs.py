@@ -1,13 +1,17 @@
 """Run folders with random damage: a report, or one line that says what is wrong."""
 
 import copy
+import functools
 import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from damage import damaged
+from fuzzing import fuzz, line_of
 from synthetic_run import trained_run
 
 from hyperparameters import InputError
@@ -53,27 +57,38 @@ def damage(content: dict[str, Any], draw: random.Random) -> dict[str, Any]:
     return changed
 
 
-@pytest.mark.parametrize("count", [100, pytest.param(5000, marks=pytest.mark.proof)])
+@functools.cache
+def whole_run(folder: Path) -> tuple[Path, dict[Path, str]]:
+    """A run folder, and the texts of its configuration and of a record."""
+    run = trained_run(folder, folds_done=(0, 1))
+    paths = (run / "config.json", run / "folds" / "fold_00.json")
+    return run, {path: path.read_text() for path in paths}
+
+
+def try_damaged_run(folder: Path, number: int) -> str:
+    """Report on a run with one odd value, or with damaged bytes, in a file."""
+    run_folder, texts = whole_run(folder)
+    draw = random.Random(number)
+    path = draw.choice(list(texts))
+    if number % 4:
+        content = json.dumps(damage(json.loads(texts[path]), draw)).encode()
+    else:
+        content = damaged(texts[path].encode(), np.random.RandomState(number))
+    path.write_bytes(content)
+    try:
+        run = load_run(run_folder)
+    except InputError as error:
+        return line_of(error, run_folder)
+    finally:
+        path.write_text(texts[path])
+    metrics = metrics_of(run)
+    json.dumps(metrics, allow_nan=False)
+    texts_shown = (report_text(run, metrics), report_page(run, metrics))
+    "".join([*texts_shown, headline(metrics), to_text(compare([run]))]).encode()
+    return "reported"
+
+
+@pytest.mark.parametrize("count", [100, pytest.param(2_000, marks=pytest.mark.proof)])
 def test_a_damaged_run_has_a_report_or_is_refused(tmp_path: Path, count: int) -> None:
-    folder, draw = trained_run(tmp_path, folds_done=(0, 1)), random.Random(0)
-    paths = (folder / "config.json", folder / "folds" / "fold_00.json")
-    whole = {path: path.read_text() for path in paths}
-    reports = 0
-    for _ in range(count):
-        path = draw.choice(paths)
-        path.write_text(json.dumps(damage(json.loads(whole[path]), draw)))
-        refusal = ""
-        try:
-            run = load_run(folder)
-        except InputError as error:
-            refusal = str(error)
-        if refusal:
-            assert refusal.startswith(str(folder))
-        else:
-            metrics = metrics_of(run)
-            json.dumps(metrics, allow_nan=False)
-            texts = (report_text(run, metrics), report_page(run, metrics))
-            "".join([*texts, headline(metrics), to_text(compare([run]))]).encode()
-            reports += 1
-        path.write_text(whole[path])
-    assert count / 20 < reports < count / 2
+    found = fuzz(try_damaged_run, count, tmp_path)
+    assert count / 20 < found["reported"] < count / 2
