@@ -3,6 +3,7 @@
 import os
 import subprocess
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 
@@ -23,6 +24,30 @@ def test_a_folder_list_and_names_are_found(tmp_path):
     (tmp_path / "list.txt").write_text(f"{tmp_path}/a/2.wav\n\n{tmp_path}/no\n")
     names = ["a/2.wav", "a/b/1.FLAC", "a/2.wav", "no"]
     assert found(tmp_path, f"@{tmp_path}/list.txt") == [tmp_path / n for n in names]
+
+
+@pytest.mark.parametrize("on_disk", ["NFC", "NFD"])
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_names_of_both_normal_forms_find_the_file(tmp_path, monkeypatch, on_disk, form):
+    path = tmp_path / normalize(on_disk, "Café/José ä.wav")
+    path.parent.mkdir()
+    path.write_bytes(b"x")
+    (tmp_path / normalize(on_disk, "für.txt")).write_text(normalize(form, str(path)))
+    monkeypatch.chdir(tmp_path)
+    listed = f"@{tmp_path}/" + normalize(form, "für.txt")
+    names = [str(path), str(path.parent), listed]
+    assert found(*(normalize(form, name) for name in names)) == [path] * 3
+    [relative] = found(normalize(form, "Café/José ä.wav"))
+    assert relative.resolve() == path
+    assert found("fehlt ä.wav") == [Path("fehlt ä.wav")]
+
+
+def test_a_list_has_an_end(tmp_path):
+    with pytest.raises(InputError, match="more than 67108864 bytes"):
+        found("@/dev/zero")
+    os.mkfifo(tmp_path / "pipe")  # `@<(find ...)` is one, too
+    with subprocess.Popen(["bash", "-c", f"echo a.wav > {tmp_path}/pipe"]):
+        assert found(f"@{tmp_path}/pipe") == [Path("a.wav")]
 
 
 SUFFIXES = ".3gpp .aifc .WAVE .m4b .mp2 .ts .awb .wv .ac3 .vob .snd .3g2"

@@ -17,6 +17,7 @@ from utils.cli import printable
 STDIN_NAME = "-"
 LIST_SIGN = "@"
 UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # Windows writes them
+MOST_LIST_BYTES = 2**26
 EMPTY_CELLS = ";,\t "  # at the end of lines, if a spreadsheet wrote the list
 Warn = Callable[[str], object]
 
@@ -63,12 +64,21 @@ def open_sources(
 
 def _find(word: str, fallback_dir: Path, warn: Warn) -> list[Source]:
     """One file, or all recordings in a folder."""
-    path, beside = Path(word), fallback_dir / word
+    path, beside = _spelled(word), fallback_dir / word
     if os.path.isdir(path):  # unlike pathlib, no exception for impossible names
         return _search(path, warn)
     if not os.path.exists(path) and os.path.isfile(beside):
         path = beside
     return [Source(printable(path), path)]
+
+
+def _spelled(word: str) -> Path:
+    """A path, as the disk spells letters with accents."""
+    if word.isascii() or os.path.exists(word):
+        return Path(word)
+    from utils.corpora.reading import find_spelled  # few names need it
+
+    return find_spelled(Path(), word)
 
 
 def _search(folder: Path, warn: Warn) -> list[Source]:
@@ -87,7 +97,10 @@ def _search(folder: Path, warn: Warn) -> list[Source]:
 def _read_list(path: Path) -> list[str]:
     """The names in a list of recordings: UTF-8, or UTF-16 with a byte order mark."""
     try:
-        data = path.read_bytes()
+        with _spelled(str(path)).open("rb") as file:  # it may be a pipe
+            data = file.read(MOST_LIST_BYTES)
+        if len(data) == MOST_LIST_BYTES:
+            raise ValueError(f"it has more than {MOST_LIST_BYTES} bytes")
         is_utf16 = data.startswith(UTF16_MARKS)
         encoding = "utf-16" if is_utf16 else "utf-8-sig"
         text = data.decode(encoding, "strict" if is_utf16 else "surrogateescape")
