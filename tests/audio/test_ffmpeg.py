@@ -1,5 +1,6 @@
 """Sound and video through ffmpeg: time, tracks, and files that are no sound."""
 
+import resource
 import sys
 
 import numpy as np
@@ -46,6 +47,17 @@ def test_a_hole_in_the_sound_keeps_its_length(tmp_path, name):
     assert len(loud) / RATE_HZ == pytest.approx(6.0, abs=0.1)
     assert loud.mean() == pytest.approx(2 / 6, abs=0.05)
     assert not loud[int(1.2 * RATE_HZ) : int(4.8 * RATE_HZ)].any()
+
+
+def test_a_hole_that_needs_too_much_memory_is_refused(tmp_path):
+    """The times in a damaged file may claim days of silence."""
+    path = tmp_path / "a.mka"
+    hole = ("-ac", 2, "-af", "aselect='lt(t,1)+gt(t,595)'", "-fps_mode", "passthrough")
+    ffmpeg(*SINE[:-1], "sine=duration=596:sample_rate=48000", *hole, path)
+    with pytest.raises(InputError, match=r"its sound has a hole of 594 s"):
+        read_any(path, RATE_HZ)
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    assert peak < 500 * 2**20
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,7 @@ def _check_of(head: bytes) -> Callable[[BinaryIO, int], str | None] | None:
         b"OggS": streams.ogg_fault,
         **dict.fromkeys(SECOND_STARTS, _second_start_fault),
         b".snd": _au_fault,
+        b"wvpk": streams.wavpack_fault,
         b"FLV\1": _flv_fault,
         b"\0\0\1\xba": streams.program_fault,
         ASF_MAGIC[:4]: _asf_fault,

@@ -100,7 +100,7 @@ def _native(path: Path, notes: list[str]) -> Generator[Native, None, None]:
     """The file's blocks at its own rate."""
     file = open_native(path)
     if file is not None:
-        yield from native_blocks(file, printable(path))
+        yield from native_blocks(file, path)
         return
     from utils.audio.ffmpeg import ffmpeg_blocks
 

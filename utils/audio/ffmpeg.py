@@ -47,6 +47,9 @@ AU_FLOAT32 = 6
 # The times in a damaged file may claim days of silence. No codec needs fewer bytes.
 BYTES_PER_S = 10
 LONGEST_HOLE_S = 600.0  # always allowed
+# Of one array in ffmpeg: a hole of four minutes in stereo at 48 kHz needs 92 MB.
+MOST_BYTES = 2**27
+HOLE = re.compile(r"Failed to compensate for timestamp delta of (\d+)")
 
 
 class NoSoundError(InputError):
@@ -122,7 +125,8 @@ def _command(path: Path, track: int) -> list[str]:
         end = mpeg_audio_end(file)
     part = f"subfile,,start,0,end,{end},,:" if end else ""  # without tags at the end
     words = [ffmpeg_program(printable(path)), "-v", "error", "-nostdin", "-xerror"]
-    words += ["-protocol_whitelist", "file,subfile", "-format_whitelist", DEMUXERS]
+    words += ["-max_alloc", str(MOST_BYTES), "-format_whitelist", DEMUXERS]
+    words += ["-protocol_whitelist", "file,subfile"]
     words += ["-err_detect", "crccheck", "-i", f"{part}file:{path}"]
     words += ["-map", f"0:a:{track}"]
     if start != b"OggS":  # whose times begin again in each of several joined files
@@ -140,6 +144,10 @@ def _check_messages(text: str, status: int, path: Path) -> None:
         raise InputError(
             f"{printable(path)}: is a playlist or another text, or no sound file; give "
             "the recordings themselves"
+        )
+    if hole := HOLE.search(text):
+        raise InputError(
+            f"{printable(path)}: its sound has a hole of {hole[1]} s, which is too long"
         )
     if status or lines:
         reason = NOISE.sub("", lines[0]).strip() if lines else "no reason given"

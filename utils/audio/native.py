@@ -1,5 +1,6 @@
 """Read files at their own rate through libsndfile: WAV, AIFF, FLAC, Ogg and others."""
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from hyperparameters import InputError
 from utils.audio import containers
 from utils.audio.chunks import unstated_samples
+from utils.audio.streams import ALTERED
 from utils.cli import printable
 
 if TYPE_CHECKING:
@@ -88,21 +90,47 @@ def _with_stated_samples(path: Path, start: int) -> "soundfile.SoundFile":
         return soundfile.SoundFile(os.dup(copy.fileno()))  # which it will close
 
 
-def native_blocks(file: "soundfile.SoundFile", name: str) -> Iterator[Native]:
+class FlacChecksum:
+    """MD5 of all samples, as a FLAC file states it (RFC 9639, section 8.2).
+
+    libsndfile reads as many samples as the header states, even if there are more.
+    """
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as file:
+            info = file.read(42)[8:]
+        self._bits = 1 + (int.from_bytes(info[12:14], "big") >> 4 & 31)
+        self._stated, self._found = info[18:], hashlib.md5(usedforsecurity=False)
+
+    def add(self, samples: FloatArray) -> None:
+        """Add a block, (frames, channels), within ±1."""
+        whole = np.rint(samples * 2.0 ** (self._bits - 1)).astype("<i4")
+        size = -(-self._bits // 8)
+        self._found.update(whole.view(np.uint8).reshape(-1, 4)[:, :size].tobytes())
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the samples added are those of the file; True if it states none."""
+        return self._stated in (bytes(16), self._found.digest())
+
+
+def native_blocks(file: "soundfile.SoundFile", path: Path) -> Iterator[Native]:
     """All blocks of an open file, which is closed at the end.
 
     Args:
         file: From `open_native`.
-        name: Its name in messages.
+        path: Where it is.
 
     Raises:
         InputError: The file is damaged or has an impossible rate.
     """
     import soundfile
 
+    name = printable(path)
     with file:
         check_format(file.samplerate, file.channels, name)
         frames, read = BLOCK_VALUES // file.channels, 0
+        checksum = FlacChecksum(path) if file.format == "FLAC" else None
         while True:
             try:
                 samples = file.read(frames, dtype="float64", always_2d=True)
@@ -111,9 +139,13 @@ def native_blocks(file: "soundfile.SoundFile", name: str) -> Iterator[Native]:
             if not len(samples):
                 break
             read += len(samples)
+            if checksum:
+                checksum.add(samples)
             yield Native(file.samplerate, samples)
         if read < file.frames:
             raise InputError(f"{name}: {containers.TRUNCATED}")
+        if checksum and not checksum.is_right:
+            raise InputError(f"{name}: {ALTERED}")
 
 
 def format_of(path: Path) -> tuple[str, int, int] | None:

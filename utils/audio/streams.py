@@ -150,6 +150,23 @@ def transport_fault(file: BinaryIO, size: int) -> str | None:
     return TRUNCATED if is_part else None  # else whole, or something is appended
 
 
+def wavpack_fault(file: BinaryIO, size: int) -> str | None:
+    """Blocks state their first sample and length; the first one the file's length."""
+    position, samples, promised = 0, 0, 0
+    while (head := _read(file, position, 32))[:4] == b"wvpk" and len(head) == 32:
+        length, total, index, count = (
+            int.from_bytes(head[place : place + 4], "little")
+            for place in (4, 12, 16, 20)
+        )
+        promised = promised or total
+        samples = index + count if count else samples
+        position += 8 + length
+    is_unknown = promised in (0, 0xFFFF_FFFF)
+    if position > size or (samples < promised and not is_unknown):
+        return TRUNCATED
+    return None  # the decoder reports damage between blocks
+
+
 def ogg_fault(file: BinaryIO, _: int) -> str | None:
     """Pages have checksums and numbers; the last one of each stream is marked."""
     next_page: dict[bytes, int] = {}  # by serial number of the streams that are open
