@@ -1,5 +1,6 @@
 """The IEMOCAP reader on generated trees: who, where, what, and how many."""
 
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -158,6 +159,20 @@ def test_label_lines_that_cannot_be_read_are_refused(small, old, new, message):
     lines[7] = line.replace(old, new)
     path.write_text("\n".join(lines))
     with pytest.raises(InputError, match=message):
+        read("IEMOCAP", small)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_labels_that_are_no_file_are_never_opened(small, kind):
+    path = labels_of(small, "Ses03F_impro01")
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.mkdir()
+    with pytest.raises(InputError, match=r"impro01\.txt: is a folder, pipe or device"):
         read("IEMOCAP", small)
 
 

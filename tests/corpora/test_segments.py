@@ -1,6 +1,7 @@
 """The folder of a corpus's segments: contents, reuse, replacement, interruption."""
 
 import json
+import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -115,11 +116,17 @@ def test_segments_are_found_again_or_made_from_other_settings_or_source(
     np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.parametrize("damage", ["", "{", "[]", "\xff"])
+@pytest.mark.parametrize("damage", ["", "{", "[]", "\xff", "[" * 10**5, "{key}", None])
 def test_a_folder_with_a_damaged_index_is_not_taken(manifest, tmp_path, damage):
     made = segment_corpus(manifest, toy_settings(), tmp_path / "data")
     index = made.folder / "segments.json"
-    index.write_bytes(damage.encode("latin-1"))
+    index.unlink()
+    if damage is None:
+        os.mkfifo(index)
+    elif damage == "{key}":
+        index.write_text(json.dumps({"key": made.key}))
+    else:
+        index.write_bytes(damage.encode("latin-1"))
     made.paths[0].unlink()
     assert segment_corpus(manifest, toy_settings(), tmp_path / "data") == made
     assert json.loads(index.read_text())["key"] == made.key

@@ -18,6 +18,7 @@ from utils.audio.find import WAV_ONLY, audio_files, is_hidden, passed_over_line
 from utils.corpora import Corpus
 from utils.corpora.manifest import Manifest, Utterance
 from utils.corpora.reading import compare_counts
+from utils.files import read_regular
 
 CODES = ("ang", "dis", "exc", "fea", "fru", "hap", "neu", "oth", "sad", "sur", "xxx")
 HAPPINESS_ALONE = {
@@ -39,6 +40,7 @@ SESSIONS = ("Session1", "Session2", "Session3", "Session4", "Session5")
 UTTERANCE = re.compile(
     r"Ses0(?P<session>[1-5])[FM]_(?P<part>impro|script)\d\d\w*_(?P<speaker>[FM])\d+"
 )
+MOST_BYTES = 2**24  # of the labels of a dialog
 LABEL_LINE = re.compile(r"\[[^\]]*\]\s+(?P<utterance>\S+)\s+(?P<code>\S+)\s+\[[^\]]*\]")
 
 
@@ -161,7 +163,7 @@ def _read_session(session: Path, dialogs: set[str], corpus: str) -> dict[str, st
 
 def _read_labels(path: Path, corpus: str) -> Iterator[tuple[str, str]]:
     """Utterance and code per label line; the lines of raters are skipped."""
-    lines = path.read_text(encoding="latin-1").splitlines()
+    lines = read_regular(path, MOST_BYTES).decode("latin-1").splitlines()
     for number, line in enumerate(lines, start=1):
         if not line.startswith("["):
             continue

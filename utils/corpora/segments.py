@@ -13,9 +13,11 @@ from hyperparameters import InputError, Settings
 from utils.audio.prepare import prepare
 from utils.audio.wav import Read, read_wav, write_wav
 from utils.corpora.manifest import Manifest, Utterance
-from utils.files import building, json_sha256, locked, write_json
+from utils.files import building, json_sha256, locked, read_regular, write_json
 
 INDEX_NAME = "segments.json"
+INDEX_KEYS = {"files", "content_hashes", "longest_s"}
+MOST_INDEX_BYTES = 2**28
 INDEX_FORMAT = 1
 Progress = Callable[..., Iterable[Any]]
 
@@ -171,8 +173,8 @@ def _are_whole(folder: Path, index: dict[str, Any]) -> bool:
 def _read_index(folder: Path, key: str) -> dict[str, Any] | None:
     """The index of a folder of segments; None if missing, damaged or of another key."""
     try:
-        index: Any = json.loads((folder / INDEX_NAME).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):  # ValueError: neither JSON nor UTF-8
+        index: Any = json.loads(read_regular(folder / INDEX_NAME, MOST_INDEX_BYTES))
+    except (FileNotFoundError, ValueError, RecursionError):  # no JSON, or no file
         return None
     is_wanted = isinstance(index, dict) and index.get("key") == key
-    return index if is_wanted else None
+    return index if is_wanted and index.keys() >= INDEX_KEYS else None
