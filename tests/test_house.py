@@ -19,7 +19,8 @@ FOLDERS = ("utils", "reproduction", "benchmarks")
 PATTERNS = ("*.py", *(f"{folder}/**/*.py" for folder in FOLDERS))
 SOURCES = sorted(path for pattern in PATTERNS for path in PROJECT.glob(pattern))
 TESTS = sorted(PROJECT.glob("tests/**/*.py"))
-GUARDS = ("__name__ == '__main__'", "TYPE_CHECKING")
+# The last one is true while Python looks for the module of `python -m`.
+GUARDS = ("__name__ == '__main__'", "TYPE_CHECKING", "sys.argv[:1] == ['-m']")
 DEFINITIONS = (
     *(ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef),
     *(ast.Assign, ast.AnnAssign),
