@@ -280,7 +280,7 @@ def report(
 
 def plot(source: Source, answer: Answer, models: ModelPerThread, path: Path) -> None:
     """Draw the timeline of a recording."""
-    from utils.report.plots.style import save
+    from utils.pictures import save
     from utils.report.plots.timeline import envelope, timeline_figure
 
     rate_hz = models.front_end.sample_rate_hz

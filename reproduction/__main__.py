@@ -25,8 +25,8 @@ from reproduction.tables import (
 )
 from utils.cli import Parser, run_main
 from utils.files import PROJECT, building, write_atomic, write_json
+from utils.pictures import save
 from utils.report.plots.results import confusion_figure
-from utils.report.plots.style import save
 from utils.report.render import render
 from utils.runs.folder import CONFIG_NAME, record_path
 from utils.runs.records import Run, load_run

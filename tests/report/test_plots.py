@@ -13,6 +13,7 @@ from synthetic_run import NOTE, VERDICT, trained_run
 import utils.report.plots.__main__ as command
 from hyperparameters import InputError
 from utils.audio.features import compute_features
+from utils.pictures import save
 from utils.report.plots.clip import clip_figure, read_clip
 from utils.report.plots.results import (
     ConfusionPanel,
@@ -22,7 +23,6 @@ from utils.report.plots.results import (
     recall_figure,
 )
 from utils.report.plots.run import run_pictures
-from utils.report.plots.style import save
 from utils.runs.records import load_run
 from utils.scores.metrics import summary
 

@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.stats
-from synthetic_run import Row, random_folds, write_run
+from synthetic_run import CLASSES, Row, random_folds, write_run
 
 from hyperparameters import InputError
 from utils.runs.records import Run, load_run
 from utils.scores.compare import compare, main, to_text
-from utils.scores.metrics import confusion, scores_of
+from utils.scores.comparison_plot import comparison_figure
+from utils.scores.metrics import confusion, recalls_of, scores_of
 from utils.scores.paired import (
     Paired,
     common_utterances,
@@ -19,6 +20,7 @@ from utils.scores.paired import (
     sign_flip,
     unit_differences,
 )
+from utils.scores.seeds import pool_seeds
 
 
 @pytest.fixture
@@ -169,6 +171,67 @@ def test_partial_runs_are_told(folders: list[Path]) -> None:
         (folder / "folds" / "fold_03.json").unlink()
     text = to_text(compare([load_run(folder) for folder in folders]))
     assert text.count("PARTIAL: 9 of 10 folds, 108 rows") == 2
+
+
+def write_seeds(folder: Path) -> list[str]:
+    """Two seeds of two losses; the second loss is right more often."""
+    return [
+        str(
+            write_run(
+                folder / f"{loss_name}{seed}",
+                random_folds(seed, right=right),
+                settings={"seed": seed, "loss_name": loss_name},
+            )
+        )
+        for loss_name, right in (("cross_entropy", 0.5), ("focal", 0.9))
+        for seed in (1, 2)
+    ]
+
+
+def test_seeds_are_pooled_on_request(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = write_seeds(tmp_path)
+    every = compare([load_run(name) for name in names])
+    assert len(every) == 4
+    first, second = compare(pool_seeds([load_run(name) for name in names]))
+    for line, seeds in ((first, every[:2]), (second, every[2:])):
+        assert line["rows"] == 240
+        mean = np.mean([seed["ua"]["value"] for seed in seeds])
+        assert line["ua"]["value"] == pytest.approx(mean)
+        assert line["ua"]["units"] == 10  # speakers: seeds are no new ones
+    difference = second["ua"]["value"] - first["ua"]["value"]
+    assert second["paired"]["utterances"] == 120
+    assert second["paired"]["ua_difference"] == pytest.approx(difference)
+    assert second["differs"] == []
+    main([*names, "--pool_seeds"])
+    printed = capsys.readouterr().out
+    assert "seed 1, 2, epochs 2" in printed
+    assert "20 of 20 folds, 240 rows" in printed
+    assert len(compare(pool_seeds([load_run(n) for n in names[1:]]))) == 2
+    with pytest.raises(InputError, match="another run has the same settings and seed"):
+        pool_seeds([load_run(names[0]), load_run(names[0])])
+
+
+def test_the_picture_shows_every_run_and_class(tmp_path: Path) -> None:
+    names = write_seeds(tmp_path)
+    path = tmp_path / "a b.PNG"
+    assert main([*names, "--plot", str(path)]) == 0
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert not (tmp_path / "a b.png").exists()
+    runs = [load_run(name) for name in names]
+    recalls = [recalls_of(run) for run in runs]
+    recalls[1] = {**recalls[1], "anger": None}  # not tested
+    texts = ["first", "second", "third", "fourth"]
+    figure = comparison_figure(texts, {"Recall by class": recalls})
+    [axes], [legend] = figure.axes, figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == texts
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == list(CLASSES)
+    for number, container in enumerate(axes.containers):
+        expected = [score["value"] for score in recalls[number].values() if score]
+        assert container.lines[0].get_xdata().tolist() == expected
+    with pytest.raises(InputError, match=r"--plot must end in \.png, \.pdf"):
+        main([*names, "--plot", str(tmp_path / "a.jpg")])
 
 
 BEST = {"settings": {"select": "best"}, "chosen_on": "validation"}

@@ -1,10 +1,12 @@
 """Compare runs: one table, with paired tests against the first run.
 
-    python -m utils.scores.compare RUN RUN [...] [--allow_different] [--markdown FILE]
+    python -m utils.scores.compare RUN RUN [...] [--pool_seeds] [--allow_different]
+        [--markdown FILE] [--plot FILE.png]
 
 The tests are paired over the utterances that both runs tested. Runs with different
 protocols or utterances are compared only with `--allow_different`, and the table then
-says so.
+says so. With `--pool_seeds`, runs that differ in the seed alone are one row: the mean
+over their seeds.
 """
 
 import argparse
@@ -18,7 +20,7 @@ from utils.cli import Parser, run_main
 from utils.files import write_atomic
 from utils.runs.records import Run, load_run
 from utils.scores.intervals import headline_intervals, interval_text
-from utils.scores.metrics import SCORES, by_name, scores_of
+from utils.scores.metrics import SCORES, by_name, recalls_of, scores_of
 from utils.scores.paired import (
     Paired,
     common_utterances,
@@ -26,6 +28,7 @@ from utils.scores.paired import (
     sign_flip,
     unit_differences,
 )
+from utils.scores.seeds import pool_seeds
 from utils.tables import markdown_table, text_table
 
 IN_TABLE = ("ua", "wa", "weighted_f1")
@@ -40,7 +43,7 @@ def differences(first: Run, other: Run, source: str = "keras") -> list[str]:
         ("classes", lambda run: run.classes),
         ("protocol", lambda run: run.protocol),
         ("set that chose the epoch", lambda run: run.chosen_on),
-        ("utterances", lambda run: sorted(run.rows(source).utterance_ids)),
+        ("utterances", lambda run: sorted(set(run.rows(source).utterance_ids))),
     ]
     return [name for name, of in aspects if of(first) != of(other)]
 
@@ -86,7 +89,7 @@ def _describe(run: Run, first: Run, source: str) -> dict[str, Any]:
             f"{run.folder}: protocol {run.protocol} tests no utterance; there is "
             "nothing to compare"
         )
-    settings, others = run.settings, first.settings
+    settings, others = _settings(run), _settings(first)
     shown = SHOWN if run is first else [k for k in settings if settings[k] != others[k]]
     return {
         "run": run.folder.resolve().name,
@@ -97,6 +100,11 @@ def _describe(run: Run, first: Run, source: str) -> dict[str, Any]:
         "rows": len(rows),
         **by_name(headline_intervals(rows, scores_of)),
     }
+
+
+def _settings(run: Run) -> dict[str, Any]:
+    """The settings of a run, with all seeds of pooled ones."""
+    return {**run.settings, **({"seed": s} if (s := run.config.get("seeds")) else {})}
 
 
 def _tests(paired: Paired | None) -> dict[str, Any] | None:
@@ -160,6 +168,13 @@ def p_text(p: float) -> str:
     return f"{p:.3f}" if p >= 0.001 else "<0.001"
 
 
+def _short_text(line: dict[str, Any]) -> str:
+    """What makes a run different, for a legend; how much of it was tested."""
+    settings = ", ".join(f"{name} {value}" for name, value in line["settings"].items())
+    part = "" if line["is_complete"] else f"; PARTIAL: {line['progress']}"
+    return f"{settings or line['run']}{part}"
+
+
 def _run_text(line: dict[str, Any]) -> str:
     """A run's name, its settings, and how much of it was tested."""
     settings = ", ".join(f"{name} {value}" for name, value in line["settings"].items())
@@ -214,6 +229,14 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help="compare runs whose protocols or utterances differ, and say so",
     )
     parser.add_argument(
+        "--pool_seeds",
+        action="store_true",
+        help="one row for runs that differ in the seed alone: the mean over seeds",
+    )
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE", help="draw scores and recalls: png or pdf"
+    )
+    parser.add_argument(
         "--markdown", type=Path, metavar="FILE", help="write it as Markdown"
     )
     arguments = parser.parse_args(argv)
@@ -225,11 +248,18 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Compare the run folders of the command line; the table goes to stdout."""
     arguments = parse_args(argv)
+    runs = [load_run(folder) for folder in arguments.runs]
+    runs = pool_seeds(runs) if arguments.pool_seeds else runs
     lines = compare(
-        [load_run(folder) for folder in arguments.runs],
-        source=arguments.source,
-        allow_different=arguments.allow_different,
+        runs, source=arguments.source, allow_different=arguments.allow_different
     )
+    if arguments.plot:
+        from utils.scores.comparison_plot import save_comparison  # slow to import
+
+        scores = [{SCORES[name]: line[name] for name in IN_TABLE} for line in lines]
+        texts = [f"{n}. {_short_text(line)}" for n, line in enumerate(lines, 1)]
+        recalls = [recalls_of(run, arguments.source) for run in runs]
+        save_comparison(arguments.plot, texts, scores, recalls)
     if arguments.markdown:
         write_atomic(arguments.markdown, to_text(lines, markdown=True))
     print(to_text(lines), end="")

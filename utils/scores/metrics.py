@@ -149,6 +149,12 @@ def per_class(rows: Rows, classes: Sequence[str]) -> list[dict[str, Any]]:
     return table
 
 
+def recalls_of(run: Run, source: str = "keras") -> dict[str, Any]:
+    """The recall of each class with its interval; None if it was not tested."""
+    rows = per_class(run.rows(source), run.classes)
+    return {row["class"]: row["recall"] for row in rows}
+
+
 def per_speaker(rows: Rows) -> list[dict[str, Any]]:
     """UA and WA of each speaker, with intervals over the speaker's utterances.
 

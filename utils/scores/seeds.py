@@ -1,6 +1,7 @@
 """The spread of runs that differ only in the seed, as a table and two files."""
 
 import collections
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +29,44 @@ class SeedSpread(NamedTuple):
 
     table: str
     files: tuple[Path, Path]
+
+
+def pool_seeds(runs: Sequence[Run]) -> list[Run]:
+    """Join runs that differ in the seed alone: the rows of all seeds, in one run.
+
+    Args:
+        runs: In any order, each with its own seed.
+
+    Returns:
+        One run per group; `config["seeds"]` lists the seeds of those that were joined.
+
+    Raises:
+        InputError: A seed occurs twice in a group.
+    """
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        settings = {**run.settings, "seed": None}
+        key = json_sha256([settings, run.corpus_digest, run.classes, len(run.records)])
+        groups.setdefault(key, []).append(run)
+    return [_joined(group) if len(group) > 1 else group[0] for group in groups.values()]
+
+
+def _joined(group: Sequence[Run]) -> Run:
+    """Several runs as one; its settings are those of the first."""
+    seeds = [run.settings["seed"] for run in group]
+    if len(set(seeds)) < len(seeds):
+        raise InputError(
+            f"{group[-1].folder}: another run has the same settings and seed"
+        )
+    more = {
+        "num_folds": sum(run.num_folds for run in group),
+        "seeds": ", ".join(map(str, seeds)),
+    }
+    return dataclasses.replace(
+        group[0],
+        config=group[0].config | more,
+        records=tuple(record for run in group for record in run.records),
+    )
 
 
 def write_spread(folders: Sequence[Path], output_dir: Path) -> SeedSpread:

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from utils.cli import Parser, run_main
+from utils.pictures import save
 from utils.report.plots.clip import clip_figure, read_clip
-from utils.report.plots.style import save
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -14,7 +14,7 @@ from hyperparameters import FrontEnd, InputError
 from utils.audio.features import FloatArray, compute_features
 from utils.audio.prepare import from_pcm16, prepare
 from utils.audio.wav import read_any
-from utils.report.plots.style import BLUE, new_figure, styled
+from utils.pictures import BLUE, new_figure, styled
 
 RANGE_DB = 80.0  # below the loudest bin; quieter bins have the darkest colour
 LONGEST_PICTURE_S = 120

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from utils.report.plots.style import (
+from utils.pictures import (
     BLUE,
     GREEN,
     GREY,

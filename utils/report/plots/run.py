@@ -7,6 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from utils.pictures import save, styled
 from utils.report.plots.results import (
     ConfusionPanel,
     RecallPanel,
@@ -14,7 +15,6 @@ from utils.report.plots.results import (
     curves_figure,
     recall_figure,
 )
-from utils.report.plots.style import save, styled
 from utils.runs.records import Run
 
 # by the end of the file's name: title, and whether cells are shares of their row

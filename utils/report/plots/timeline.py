@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from utils.inference.classify import Answer, Span
-from utils.report.plots.style import (
+from utils.pictures import (
     BLUE,
     GREEN,
     INK,
