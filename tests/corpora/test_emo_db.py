@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hyperparameters import InputError
-from utils.corpora import Archive, Corpus, emo_db, load_manifest
+from utils.corpora import Archive, Corpus, corpus_by_name, emo_db, load_manifest
 
 # Real names, one of each class; the content is never decoded here.
 LABEL_OF_NAME = {
@@ -161,3 +161,14 @@ def test_real_corpus_is_as_published(emo_db_dir):
     assert speakers == dict(zip(names, counts, strict=True))
     sentences = ["a01", "a02", "a04", "a05", "a07", "b01", "b02", "b03", "b09", "b10"]
     assert sorted({u.sentence or "" for u in manifest.utterances}) == sentences
+
+
+@pytest.mark.parametrize(
+    "place", ["", "EMO-DB", "EMO-DB/wav", "renamed", "renamed/wav"]
+)
+def test_the_folder_itself_is_found_too(emo_db_dir: Path, tmp_path: Path, place: str):
+    """And nothing is downloaded into it."""
+    for name in ("EMO-DB", "renamed"):
+        (tmp_path / name).symlink_to(emo_db_dir / "EMO-DB")
+    manifest = load_manifest(corpus_by_name("EMO-DB"), tmp_path / place)
+    assert len(manifest.utterances) == 535

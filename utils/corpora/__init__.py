@@ -50,6 +50,11 @@ class Archive:
         lines = self.hash_list.read_text(encoding="ascii").splitlines()
         return {path: value for value, path in (line.split() for line in lines)}
 
+    def is_in(self, folder: Path) -> bool:
+        """Whether a folder, or its subfolders as published, hold any of the files."""
+        paths = [PurePosixPath(path) for path in self.hashes]
+        return any((folder / name).is_file() for p in paths for name in (p, p.name))
+
     def differences(self, found: Mapping[str, str]) -> str:
         """Compare files with the published ones.
 
@@ -144,6 +149,29 @@ def have_same_recordings(first: str, second: str) -> bool:
     )
 
 
+def is_present(corpus: Corpus, data_dir: Path) -> bool:
+    """Whether a corpus lies in a folder, or is this folder; not one of the program."""
+    folder = _folder_of(corpus, data_dir)
+    return folder.is_dir() and not Path(corpus.folder_names[0]).is_absolute()
+
+
+def is_named(folder: Path, *names: str) -> bool:
+    """Whether a folder has one of these names."""
+    return folder.is_dir() and folder.absolute().name in names
+
+
+def _folder_of(corpus: Corpus, data_dir: Path) -> Path:
+    """A corpus's folder in `data_dir`, or `data_dir` if that is the corpus itself."""
+    folders = [find_spelled(data_dir, name) for name in corpus.folder_names]
+    if found := [folder for folder in folders if folder.is_dir()]:
+        return found[0]
+    archive = corpus.archive
+    is_itself = (
+        archive.is_in(data_dir) if archive else is_named(data_dir, *corpus.folder_names)
+    )
+    return data_dir if is_itself else folders[0]
+
+
 def load_manifest(
     corpus: Corpus, data_dir: Path, *, accept_altered: bool = False
 ) -> Manifest:
@@ -151,15 +179,14 @@ def load_manifest(
 
     Args:
         corpus: Registry entry.
-        data_dir: The folder that holds the corpora (`--data_dir`).
+        data_dir: The folder that holds the corpora (`--data_dir`), or the corpus.
         accept_altered: Accept files that differ from the published ones; the
             manifest's warnings then list them.
 
     Raises:
         InputError: The corpus is missing and cannot be downloaded, or is damaged.
     """
-    folders = [find_spelled(data_dir, name) for name in corpus.folder_names]
-    folder = next((folder for folder in folders if folder.is_dir()), folders[0])
+    folder = _folder_of(corpus, data_dir)
     if not folder.is_dir():
         if corpus.fetch is None:
             raise InputError(

@@ -14,7 +14,13 @@ from utils.audio.find import (
     visible_files,
 )
 from utils.audio.native import format_of
-from utils.corpora import MODULES, Corpus, corpus_by_name
+from utils.corpora import (
+    MODULES,
+    Corpus,
+    corpus_by_name,
+    is_named,
+    is_present,
+)
 from utils.corpora.class_map import check_meanings
 from utils.corpora.csv_manifest import read_csv
 from utils.corpora.manifest import Manifest, Utterance
@@ -44,7 +50,8 @@ def find_corpus(name: str, data_dir: Path, manifest_path: Path | None = None) ->
     """
     if manifest_path is not None:
         return manifest_corpus(name, manifest_path)
-    if name not in MODULES and find_spelled(data_dir, name).is_dir():
+    is_folder = find_spelled(data_dir, name).is_dir() or is_named(data_dir, name)
+    if name not in MODULES and is_folder:
         return folder_corpus(name)
     try:
         return corpus_by_name(name)
@@ -53,6 +60,21 @@ def find_corpus(name: str, data_dir: Path, manifest_path: Path | None = None) ->
             f"{error}; for your own recordings give --manifest FILE.csv, or put one "
             f"folder per class into {data_dir / name}"
         ) from error
+
+
+def corpora_in(data_dir: Path) -> list[str]:
+    """What `-dn` may be for the corpora in a folder: published ones, class folders."""
+    corpora = [corpus_by_name(name) for name in MODULES]
+    found = [c.name for c in corpora if is_present(c, data_dir)]
+    taken = {name for corpus in corpora for name in corpus.folder_names}
+    folders = sorted(data_dir.iterdir()) if data_dir.is_dir() else []
+    for folder in folders:
+        is_ours = folder.name in taken or "_Segmented" in folder.name
+        if is_ours or not is_safe_name(folder.name):
+            continue
+        if len({path.parent for path in folder.glob("*/*") if is_recording(path)}) > 1:
+            found.append(folder.name)
+    return found
 
 
 def manifest_corpus(name: str, manifest_path: Path) -> Corpus:
