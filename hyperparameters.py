@@ -243,6 +243,12 @@ class Training(SettingsGroup):
     weight_average: float = option(
         0.0, "momentum of averaged weights, e.g. 0.99; 0: none", low=0.0, high=0.9999
     )
+    start_from: str = option(
+        "none", "begin with the weights of a model: a run, its .keras, or a .tflite"
+    )
+    frozen_stages: int = option(
+        0, "stages of that model that do not learn: 1 is the paths", low=0, high=6
+    )
     teacher: str = option("none", "who gives the soft labels", choices=TEACHERS)
     teacher_share: float = option(
         0.5, "share of a label that comes from the teacher", low=0.0, high=1.0
@@ -373,6 +379,18 @@ RECIPES = {
             "feature_scaling": "voice",
             "teacher": "functionals",
             "teacher_share": 0.8,
+        },
+    ),
+    "fine_tune": Recipe(
+        meaning="for --start_from",
+        values={
+            "epochs": 20,
+            "learning_rate": 1e-3,
+            "optimizer": "adamw",
+            "weight_decay": 0.01,
+            "schedule": "cosine",
+            "batch_norm_momentum": 0.9,
+            "select": "last",
         },
     ),
 }

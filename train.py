@@ -29,8 +29,10 @@ from utils.cli import (
 )
 from utils.corpora.manifest import Manifest
 from utils.files import PROJECT, write_json
+from utils.model_files.starting import StartingModel
 from utils.processes import sigterm_as_interrupt
 from utils.protocols.audit import audit
+from utils.protocols.command import settings_and_start
 from utils.protocols.folds import Fold, make_folds
 from utils.report import render as report
 from utils.runs import folder as run_folder
@@ -64,7 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(sys.argv[1:] if argv is None else argv)
     try:
         with sigterm_as_interrupt():
-            runs = [train_run(settings, args) for settings in settings_of_runs(args)]
+            several, start = settings_of_runs(args)
+            runs = [train_run(settings, args, start) for settings in several]
     except KeyboardInterrupt as stop:
         print(f"stopped; this continues it: {args.command}", file=sys.stderr)
         return int(stop.args[0])
@@ -73,20 +76,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     return max(status for _, status in runs)
 
 
-def settings_of_runs(args: argparse.Namespace) -> list[Settings]:
-    """The settings of each run: one per seed, or those of the run to export.
+def settings_of_runs(
+    args: argparse.Namespace,
+) -> tuple[list[Settings], StartingModel | None]:
+    """The settings of each run, one per seed, and the model that they start from.
+
+    A run to export has its own settings and needs no starting model.
 
     Raises:
         InputError: A bad setting, or one that contradicts the run to export.
     """
     if args.export_only is None:
-        return options.settings_from(args)
+        return settings_and_start(args)
     settings = run_folder.settings_of(run_folder.read_config(args.export_only))
     options.refuse_other_settings(args, settings)
-    return [settings]
+    return [settings], None
 
 
-def train_run(settings: Settings, args: argparse.Namespace) -> tuple[Path, int]:
+def train_run(
+    settings: Settings, args: argparse.Namespace, start: StartingModel | None
+) -> tuple[Path, int]:
     """Train what is left of one run, or export it again, and render its report.
 
     Returns:
@@ -100,7 +109,7 @@ def train_run(settings: Settings, args: argparse.Namespace) -> tuple[Path, int]:
     dataset = load_dataset(settings, data_paths, progress=terminal_bar)
     folds = make_folds(dataset.manifest.utterances, settings)
     chosen = chosen_folds(args.folds, len(folds))
-    folder = open_run_folder(dataset, folds, args)
+    folder = open_run_folder(dataset, folds, args, start)
     fold_options = FoldOptions(
         command=args.command,
         verbose=args.verbose,
@@ -109,7 +118,14 @@ def train_run(settings: Settings, args: argparse.Namespace) -> tuple[Path, int]:
         fused=args.merge_tflite,
         export_again=args.export_only is not None,
     )
-    jobs = make_jobs(dataset, folds, folder, options=fold_options, threads=args.threads)
+    jobs = make_jobs(
+        dataset,
+        folds,
+        folder,
+        options=fold_options,
+        threads=args.threads,
+        start=start,
+    )
     jobs = [job for job in jobs if job.fold.number in chosen and has_work(job)]
     if not jobs:
         print("nothing left to do in these folds", file=sys.stderr)
@@ -144,7 +160,10 @@ def check_settings(settings: Settings, args: argparse.Namespace) -> None:
 
 
 def open_run_folder(
-    dataset: Dataset, folds: Sequence[Fold], args: argparse.Namespace
+    dataset: Dataset,
+    folds: Sequence[Fold],
+    args: argparse.Namespace,
+    start: StartingModel | None = None,
 ) -> Path:
     """The run's folder, absolute: made with its configuration, or found.
 
@@ -165,7 +184,8 @@ def open_run_folder(
         return folder
     folder = args.output_dir.absolute() / run_folder.run_name(settings, manifest)
     refuse_links(folder)
-    findings = audit(manifest, folds, settings, dataset.segments.content_hashes)
+    hashes = dataset.segments.content_hashes
+    findings = audit(manifest, folds, settings, hashes, start)
     if not (folder / run_folder.CONFIG_NAME).exists():
         config = run_folder.make_config(
             settings,
@@ -174,11 +194,15 @@ def open_run_folder(
             command=args.command,
             data_paths=options.data_paths_from(args),
         )
-        write_json(folder / run_folder.CONFIG_NAME, {**config, "audit": findings})
+        started = {"start": start.describe()} if start else {}
+        content = {**config, **started, "audit": findings}
+        write_json(folder / run_folder.CONFIG_NAME, content)
     lines = [
         *manifest.info,
         *manifest.warnings,
         *duration_warning(dataset),
+        *batch_warning(dataset, folds),
+        *(start.lines(manifest.classes) if start else ()),
         *findings["lines"],
     ]
     note = [f"Note: {manifest.note}"] if manifest.note else []
@@ -195,6 +219,19 @@ def duration_warning(dataset: Dataset) -> list[str]:
     return [
         f"warning: segments of {duration_s:g} s are longer than every file (the "
         f"longest has {longest_s:.2f} s): all are padded with silence"
+    ]
+
+
+def batch_warning(dataset: Dataset, folds: Sequence[Fold]) -> list[str]:
+    """A line if a fold trains on fewer segments than a batch has."""
+    count = min(len(dataset.numbers_of(fold.train)) for fold in folds)
+    batch_size = dataset.settings.training.batch_size
+    if count >= batch_size:
+        return []
+    fitting = 2 ** (count.bit_length() - 1)
+    return [
+        f"warning: {count} segments train, fewer than a batch of {batch_size}, so some "
+        f"occur twice in a step: --batch_size {fitting} fits"
     ]
 
 
@@ -253,8 +290,7 @@ def parse_args(argv: Sequence[str]) -> argparse.Namespace:
     groups["training"].add_argument(
         "--recipe",
         choices=tuple(RECIPES),
-        default="published",
-        help=f"settings by name, each of which may also be given alone. {recipes}",
+        help=f"settings by name. {recipes}",
     )
     run = parser.add_argument_group("run")
     run.add_argument(

@@ -23,6 +23,8 @@ OTHER: dict[str, Any] = {
     "schedule": "cosine",
     "weight_average": 0.99,
     "teacher": "functionals",
+    "start_from": "0123456789abcdef",
+    "frozen_stages": 1,
     "feature_scaling": "corpus",
     "speeds": "0.84,1.19",
     "shift_frames": 12,

@@ -8,7 +8,7 @@ import pytest
 from settings_values import other_value
 
 import train
-from hyperparameters import Settings, to_flat
+from hyperparameters import InputError, Settings, to_flat
 from utils import options
 from utils.cli import HELP_WIDTH, run_main
 from utils.corpora.demo import CORPUS as DEMO
@@ -148,3 +148,30 @@ def test_help_all_shows_everything(capsys: pytest.CaptureFixture[str]) -> None:
         [line] = [line for line in lines if f"{flag} " in line]
         assert f"[{value}]" in line
     assert any("percentile of |x| lifted to full scale, %" in line for line in lines)
+
+
+def test_a_manifest_needs_a_name(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--manifest needs -dn NAME"):
+        settings_of("--manifest", str(tmp_path / "m.csv"))
+
+
+def test_corpora_that_are_not_used_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--data_dir` alone trains DEMO, which is hardly what was meant."""
+    for name in ("EMO-DB/wav/03a01Fa.wav", "RAVDESS/x.wav", "mine/sad/1.wav"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    for name in ("mine/joy", "mine_1.0s_Segmented/joy", "mine_1.0s_Segmented/sad"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "1.wav").touch()
+    settings_of("--data_dir", str(tmp_path))
+    told = capsys.readouterr().err
+    assert told == (
+        f"using DEMO, because there is no -dn; in {tmp_path} there are: -dn EMO-DB, "
+        "-dn RAVDESS, -dn mine\n"
+    )
+    settings_of("--data_dir", str(tmp_path), "-dn", "DEMO")
+    settings_of("--data_dir", str(tmp_path / "empty"))
+    settings_of()
+    assert capsys.readouterr().err == ""

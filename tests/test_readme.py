@@ -26,6 +26,9 @@ MORE_TEXTS = ("CONTRIBUTING", "REPRODUCTION", "MODEL_CARD", "inference_tests/REA
 LINKED = [*PATHS, *(PROJECT / f"{name}.md" for name in MORE_TEXTS)]
 RECIPES_TEST = "slow; its parts are tested in tests/training/test_recipes.py"
 VOICE_TEST = "needs a model of a recipe; tested in tests/inference/test_voice.py"
+START_TEST = "tested in tests/test_own_recordings.py"
+OWN = "python train.py -dn MYDATA --manifest mydata/recordings.csv"
+SHIPPED = "inference_tests/EMO-DB_3.0s_Segmented_cross_entropy_float32.tflite"
 VOICE = "--voice anna.json --model MODEL_int8.tflite"
 START_TEST = "clones and installs; tested in tests/test_requirements.py"
 INSTALL = "pip install -r requirements-inference.txt"
@@ -43,6 +46,7 @@ EXEMPT = {
     "python train.py -dn EMO-DB --recipe new_voice --protocol speaker": RECIPES_TEST,
     "python -m benchmarks.functionals -dn EMO-DB": RECIPES_TEST,
     "python -m utils.scores.known_voice result/RUN": RECIPES_TEST,
+    f"{OWN} --start_from {SHIPPED}": START_TEST,
     f"python inference_single_file.py --calibrate anna/ {VOICE}": VOICE_TEST,
     f"python inference_single_file.py -fn clip.wav {VOICE}": VOICE_TEST,
 }

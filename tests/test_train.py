@@ -17,6 +17,7 @@ from hyperparameters import from_flat
 from utils.cli import run_main
 from utils.corpora.emo_db import EMOTION_OF_LETTER
 from utils.corpora.load import DataPaths
+from utils.protocols.folds import make_folds
 from utils.runs import folder as run_folder
 
 RATE_HZ = 16_000
@@ -277,6 +278,23 @@ def test_what_cannot_be_done_is_refused_before_training(
     assert status == 2
     assert message in stderr.splitlines()[-1]
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "told"),
+    [(70, []), (71, ["70 segments train, fewer than a batch of 71", "_size 64 fits"])],
+)
+def test_a_batch_larger_than_the_training_set_is_a_warning(
+    trained_demo: TrainedDemo, batch_size: int, told: list[str]
+) -> None:
+    flat = trained_demo.record(0)["settings"]
+    settings = from_flat({**flat, "batch_size": batch_size})
+    derived = trained_demo.derived_dir
+    dataset = load_dataset(settings, DataPaths(data_dir=derived, derived_dir=derived))
+    folds = make_folds(dataset.manifest.utterances, settings)
+    lines = train.batch_warning(dataset, folds)
+    assert len(lines) == bool(told)
+    assert all(text in lines[0] for text in told)
 
 
 def test_an_unwritable_output_folder_is_one_line(

@@ -7,8 +7,9 @@ the published values; what the user gives overrides both.
 
 import argparse
 import dataclasses
+import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +22,17 @@ from hyperparameters import (
     groups_of,
     to_flat,
 )
-from utils.cli import HELP_WIDTH, true_or_false
+from utils.cli import HELP_WIDTH, printable, true_or_false
 from utils.corpora import MODULES, corpus_by_name
 from utils.corpora.load import CACHES, DataPaths
-from utils.corpora.user_corpus import find_corpus
+from utils.corpora.user_corpus import corpora_in, find_corpus
 from utils.files import PROJECT
 
 # The options that --help shows, by group; --help_all shows all.
 COMMON = {
     "data": ("dataset_name", "duration_s", "audio_type", "segment_mode"),
     "model": ("input_type", "loss_name"),
-    "training": ("epochs", "batch_size", "learning_rate", "seed"),
+    "training": ("epochs", "batch_size", "learning_rate", "seed", "start_from"),
     "protocol": ("protocol", "select", "num_folds"),
 }
 # Group of all other options, by the part of the settings they belong to; else model
@@ -103,28 +104,57 @@ def _metavar(item: Any) -> str:
     return "NAME" if item.type is str else "X"
 
 
-def settings_from(args: argparse.Namespace) -> list[Settings]:
+def settings_from(
+    args: argparse.Namespace, start: Mapping[str, Any] | None = None
+) -> list[Settings]:
     """Published values, overridden by the corpus's defaults, the recipe, the options.
 
     Args:
         args: From a parser with the options of `add_settings` and `add_data_paths`.
+        start: What the run takes over from a starting model; options override it,
+            except that it stands for the file in `--start_from`.
 
     Returns:
         Complete settings, one per seed.
 
     Raises:
-        InputError: A value out of its limits, or an unknown corpus.
+        InputError: A value out of its limits, an unknown corpus, or a manifest without
+            a name.
     """
     published = to_flat(Settings())
     given = {name: value for name, value in vars(args).items() if name in published}
     name = given.get("dataset_name", published["dataset_name"])
+    if "dataset_name" not in given:
+        _tell_of_corpora(args)
     seeds = given.pop("seed", [published["seed"]])
     if len(set(seeds)) < len(seeds):
         raise InputError(f"--seed must not repeat a number, got {seeds}")
     defaults = find_corpus(name, args.data_dir, args.manifest).defaults
-    recipe = RECIPES[getattr(args, "recipe", "published")].values
-    values = {**defaults, **recipe, **given, "dataset_name": name}
+    usual = "published" if start is None else "fine_tune"
+    recipe = RECIPES[getattr(args, "recipe", None) or usual].values
+    if start is not None:
+        given["start_from"] = start["start_from"]
+    values = {**defaults, **recipe, **(start or {}), **given, "dataset_name": name}
     return [from_flat({**values, "seed": seed}) for seed in seeds]
+
+
+def _tell_of_corpora(args: argparse.Namespace) -> None:
+    """Say on stderr which corpora are not used, because `-dn` names none.
+
+    Raises:
+        InputError: There is a manifest, which needs a name.
+    """
+    if args.manifest is not None:
+        raise InputError(
+            "--manifest needs -dn NAME, a name for your recordings, such as -dn MYDATA"
+        )
+    is_default = args.data_dir.absolute() == (PROJECT / "data").absolute()
+    if not is_default and (found := corpora_in(args.data_dir)):
+        print(
+            f"using {Settings().data.dataset_name}, because there is no -dn; in "
+            f"{printable(args.data_dir)} there are: -dn {', -dn '.join(found)}",
+            file=sys.stderr,
+        )
 
 
 def refuse_other_settings(args: argparse.Namespace, settings: Settings) -> None:

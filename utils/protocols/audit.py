@@ -16,6 +16,8 @@ from utils.cli import Parser, run_main
 from utils.corpora.counts import count_lines
 from utils.corpora.load import read_corpus, select_part
 from utils.corpora.manifest import Manifest, Utterance
+from utils.model_files.starting import StartingModel
+from utils.protocols.command import settings_and_start
 from utils.protocols.folds import PROTOCOLS, Fold, make_folds
 from utils.runs.checks import SPEAKER_PROTOCOLS
 
@@ -32,6 +34,7 @@ def audit(
     folds: Sequence[Fold],
     settings: Settings,
     content_hashes: Mapping[str, str],
+    start: StartingModel | None = None,
 ) -> dict[str, Any]:
     """Find what the sets of each fold share.
 
@@ -40,6 +43,7 @@ def audit(
         folds: All folds of the protocol.
         settings: Protocol and selection.
         content_hashes: SHA-256 of each file, by utterance id.
+        start: The model that training starts from, if any.
 
     Returns:
         For JSON: `verdict`, `notes`, `folds` (per fold, the size of its sets and the
@@ -48,12 +52,17 @@ def audit(
     """
     by_id = {utterance.id: utterance for utterance in manifest.utterances}
     rows = [_audit_fold(fold, by_id, content_hashes) for fold in folds]
+    heard = start.heard(manifest) if start else frozenset()
+    is_known = heard is not None and (start is None or start.is_first)
     result = {
         "protocol": settings.data.protocol,
         "meaning": PROTOCOLS[settings.data.protocol].meaning,
         "select": settings.data.select,
-        "verdict": _verdict(rows, manifest),
-        "notes": _notes(rows, manifest, folds, settings, content_hashes),
+        "verdict": _verdict(rows, manifest, heard or (), is_known=is_known),
+        "notes": [
+            *_notes(rows, manifest, folds, settings, content_hashes),
+            *(start.notes(manifest) if start else ()),
+        ],
         "folds": rows,
     }
     return {**result, "lines": _lines(result)}
@@ -88,19 +97,36 @@ def _audit_fold(
     return row
 
 
-def _verdict(rows: Sequence[Mapping[str, Any]], manifest: Manifest) -> str:
-    """The audit in one line."""
+def _verdict(
+    rows: Sequence[Mapping[str, Any]],
+    manifest: Manifest,
+    heard: Collection[str],
+    *,
+    is_known: bool,
+) -> str:
+    """The audit in one line.
+
+    Args:
+        rows: The folds.
+        manifest: The corpus.
+        heard: Utterances that trained the starting model.
+        is_known: Whether these are all of them.
+    """
     if not any(row["test"] for row in rows):
         return "no test set: every utterance trains, nothing is scored"
     parts = []
     if any(u.speaker is None for u in manifest.utterances):
         parts.append("speakers unknown: assume speaker-dependent")
-    elif _any_shared(rows, "speakers"):
+    elif heard or _any_shared(rows, "speakers"):
         parts.append("speaker-dependent")
     else:
         parts.append("speaker-independent")
     if _any_shared(rows, "files"):
         parts.append("LEAK: the same recording is tested and trained on")
+    if heard:
+        parts.append("LEAK: the starting model was trained on recordings tested here")
+    elif not is_known:
+        parts.append("the starting model may know these speakers")
     parts.append(ABOUT_SCORES[rows[0]["chosen_on"]])
     return "; ".join(parts)
 
@@ -225,17 +251,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print the audit of each seed's folds; return the exit status."""
     args = parse_args(sys.argv[1:] if argv is None else argv)
     data_paths = options.data_paths_from(args)
-    several = options.settings_from(args)  # one per seed
+    several, start = settings_and_start(args)
     data = several[0].data
     _, whole = read_corpus(data.dataset_name, data_paths)
     manifest = select_part(whole, data.audio_type)
     lines = [*whole.info, *count_lines(manifest), *manifest.warnings]
     for settings in several:
         folds = make_folds(manifest.utterances, settings)
-        lines += [
-            "",
-            *audit(manifest, folds, settings, manifest.content_hashes)["lines"],
-        ]
+        hashes = manifest.content_hashes
+        lines += ["", *audit(manifest, folds, settings, hashes, start)["lines"]]
     if manifest.note:
         lines.append(f"Note: {manifest.note}")
     print("\n".join(lines))

@@ -3,37 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from hyperparameters import InputError
 from utils.files import write_atomic
 from utils.model_files.metadata import attach_metadata, read_metadata, without_metadata
 from utils.model_files.tflite import NAMES, file_name
 from utils.runs.folder import fold_folder
-from utils.runs.records import Run
-
-
-def chosen_fold(run: Run) -> tuple[int, str]:
-    """The fold whose models represent the run, and the reason.
-
-    As published, this is the fold with the best accuracy on the set that chose its
-    epoch (under `published` and `paper` the test set), the first of equals. If no set
-    chose the epoch, it is the first fold; under `all` there is only one.
-    """
-    accuracies = [
-        max(record.get("history", {}).get("validation_accuracy", [0.0]))
-        for record in run.records
-    ]
-    best = int(np.argmax(accuracies))
-    number = int(run.records[best]["fold"])
-    reasons = {
-        "test": "best accuracy on its own test set, as published",
-        "validation": "best accuracy on its validation set",
-        "none": "the first fold; nothing was chosen",
-    }
-    if run.protocol == "all":
-        return number, "trained on every utterance"
-    return number, reasons[run.records[best]["chosen_on"]]
+from utils.runs.records import Run, chosen_fold
 
 
 def place_models(run: Run, scores: dict[str, Any]) -> list[Path]:

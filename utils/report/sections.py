@@ -84,10 +84,21 @@ def facts(run: Run, metrics: Mapping[str, Any]) -> dict[str, str]:
         "Training": f"seed {settings['seed']}, {settings['epochs']} epochs, "
         f"batch {settings['batch_size']}",
         "Folds": run.progress.removesuffix(" folds"),
+        "Starting model": _start(run),
         "Changed": ", ".join(f"{name} {value}" for name, value in changed.items()),
         **_provenance(run),
     }
     return {label: text for label, text in rows.items() if text}
+
+
+def _start(run: Run) -> str:
+    """The file that training started from, and its corpus; empty if none."""
+    start = run.records[0].get("start", {})
+    return (
+        "{file}, trained on {corpus} (SHA-256 {sha256}…)".format(**start)
+        if start
+        else ""
+    )
 
 
 def _provenance(run: Run) -> dict[str, str]:

@@ -40,6 +40,7 @@ OPTIONAL: dict[str, Kind] = {
     "versions": {str: str},
     "history": {str: [float]},
     "voices": {str: [float]},
+    "start": {str: str},
     "functionals": {str: [[float]]},
     "known_voice": {"all": {str: [[float]]}, "draws": {str: {str: [[int]]}}},
     "epoch_kept": (int, None),

@@ -179,6 +179,29 @@ def _joined(records: list[dict[str, Any]], key: str) -> npt.NDArray[np.object_]:
     return np.array([value for record in records for value in record[key]], object)
 
 
+def chosen_fold(run: Run) -> tuple[int, str]:
+    """The fold whose models represent the run, and the reason.
+
+    As published, this is the fold with the best accuracy on the set that chose its
+    epoch (under `published` and `paper` the test set), the first of equals. If no set
+    chose the epoch, it is the first fold; under `all` there is only one.
+    """
+    accuracies = [
+        max(record.get("history", {}).get("validation_accuracy", [0.0]))
+        for record in run.records
+    ]
+    best = int(np.argmax(accuracies))
+    number = int(run.records[best]["fold"])
+    reasons = {
+        "test": "best accuracy on its own test set, as published",
+        "validation": "best accuracy on its validation set",
+        "none": "the first fold; nothing was chosen",
+    }
+    if run.protocol == "all":
+        return number, "trained on every utterance"
+    return number, reasons[run.records[best]["chosen_on"]]
+
+
 def load_run(folder: Path | str) -> Run:
     """Read the records of a run folder; it needs no weights or models.
 

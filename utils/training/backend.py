@@ -110,7 +110,7 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Normalise by the batch in training, by the moving statistics otherwise."""
-        if not training:
+        if not (training and self.trainable):
             return super().call(inputs, training=training, mask=mask)
         import tensorflow as tf
 

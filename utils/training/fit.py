@@ -20,6 +20,7 @@ from utils.training.backend import (
 from utils.training.checkpoint import State
 from utils.training.examples import Examples, is_varied
 from utils.training.job import FoldJob, Report
+from utils.training.start import freeze, start_from
 from utils.training.teacher import soft_labels
 
 TEST_CURVE = "test_accuracy"
@@ -69,7 +70,10 @@ def fit_fold(job: FoldJob, report: Report = print) -> tuple[keras.Model, State]:
 
 
 def build_model(job: FoldJob) -> keras.Model:
-    """The compiled network of one fold; its weights are drawn from (seed, fold)."""
+    """The compiled network of one fold.
+
+    Its weights are drawn from (seed, fold), or those of the starting model.
+    """
     training = job.settings.training
     keras.backend.clear_session()
     policy = "mixed_float16" if training.mixed_precision else "float32"
@@ -78,6 +82,11 @@ def build_model(job: FoldJob) -> keras.Model:
     keras.utils.set_random_seed(int(draw.randint(2**31 - 1)))
     num_classes = len(job.dataset.manifest.classes)
     model = models.build_light_sernet(job.settings, num_classes, batch_norm())
+    if job.start is not None:
+        found = job.data_of(job.fold.train[:: max(1, len(job.fold.train) // 64)])
+        assert found is not None, "a fold trains on at least one utterance"
+        start_from(model, job.start, job.dataset.manifest.classes, found[0])
+        freeze(model, training.frozen_stages)
     has_teacher = training.teacher != "none"
     model.compile(
         optimizer=build_optimizer(job),

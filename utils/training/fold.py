@@ -112,6 +112,7 @@ def make_record(job: FoldJob, state: State) -> dict[str, Any]:
         "train": list(fold.train),
         "validation": list(fold.validation),
         "test": list(fold.test),
+        **({} if job.start is None else {"start": job.start.describe()}),
         **({} if job.voices is None else {"voices": job.voices.to_dict()}),
         "labels": [manifest.classes.index(by_id[name].label) for name in fold.test],
         "speakers": [by_id[name].speaker for name in fold.test],

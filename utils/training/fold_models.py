@@ -13,7 +13,7 @@ from utils.files import sha256
 from utils.model_files.keras_model import read_keras
 from utils.model_files.tflite import load_model, predict_recordings
 from utils.random_streams import Stream, random_state
-from utils.runs.folder import WEIGHTS_NAME, file_stem
+from utils.runs.folder import WEIGHTS_NAME, file_stem, read_config
 from utils.training import known_voice
 from utils.training.job import FoldJob, has_audio_models
 
@@ -163,7 +163,9 @@ def export_fold(
 def _origin(job: FoldJob) -> dict[str, Any]:
     """Metadata of the model files; the run's scores are added later."""
     data, manifest = job.settings.data, job.dataset.manifest
+    start = read_config(job.folder).get("start")  # also when exported again
     return {
+        **({} if start is None else {"started_from": start}),
         "corpus": {"name": manifest.corpus, "note": manifest.note},
         "audio_type": data.audio_type,
         "loss_name": job.settings.network.loss_name,

@@ -11,6 +11,7 @@ import numpy as np
 from dataio import Dataset
 from hyperparameters import Settings
 from utils.audio.scale import Scale, Voices
+from utils.model_files.starting import StartingModel
 from utils.model_files.tflite import FUSED
 from utils.protocols.folds import Fold
 from utils.runs.folder import fold_folder
@@ -53,6 +54,7 @@ class FoldJob:
         options: What does not affect the result.
         threads: Threads to compute with; another number changes rounding.
         backend: `KERAS_BACKEND`; None leaves it to Keras's own configuration.
+        start: The model whose weights training starts from, or None.
     """
 
     dataset: Dataset
@@ -63,6 +65,7 @@ class FoldJob:
     options: FoldOptions
     threads: int = 1
     backend: str | None = None
+    start: StartingModel | None = None
 
     @property
     def settings(self) -> Settings:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dataio import Dataset
+from utils.model_files.starting import StartingModel
 from utils.processes import usable_cores
 from utils.protocols.folds import Fold
 from utils.runs.folder import read_record, run_hash, weights_path
@@ -26,6 +27,7 @@ def make_jobs(
     *,
     options: FoldOptions,
     threads: int | None = None,
+    start: StartingModel | None = None,
 ) -> list[FoldJob]:
     """One job per fold of a run.
 
@@ -35,6 +37,7 @@ def make_jobs(
         folder: The run folder, absolute.
         options: What does not affect the result.
         threads: Threads per fold; None means 1, or all cores with a GPU.
+        start: The model whose weights training starts from, or None.
     """
     return [
         FoldJob(
@@ -46,6 +49,7 @@ def make_jobs(
             options=options,
             threads=threads or (usable_cores() if has_gpu() else 1),
             backend=os.environ.get(BACKEND),
+            start=start,
         )
         for fold in folds
     ]
