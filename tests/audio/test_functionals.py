@@ -1,10 +1,23 @@
-"""Functionals, compared with SciPy and with sounds of known pitch."""
+"""Functionals, compared with librosa, SciPy and sounds of known pitch."""
 
+import librosa
 import numpy as np
+import pytest
 import scipy.signal
 import scipy.stats
+import soundfile
 
+from utils.audio.descriptors import (
+    FRAME_SAMPLES,
+    HOP_SAMPLES,
+    PITCH_FRAME_SAMPLES,
+    amplitude,
+    descriptors,
+    pitch_hz,
+    slopes,
+)
 from utils.audio.functionals import functionals, statistics
+from utils.corpora.demo import FOLDER
 
 RATE_HZ = 16_000
 PITCH_MEDIAN = -37 + 4  # of 16 statistics of pitch, 16 of its steps, 5 numbers
@@ -37,6 +50,56 @@ def test_statistics_are_scipys() -> None:
             residual,
         ]
         np.testing.assert_allclose(found[:, number], expected, rtol=1e-7)
+
+
+@pytest.mark.parametrize("source", ["speech", "noise", "gaps", "click"])
+def test_descriptors_are_librosas(source: str) -> None:
+    samples = {
+        "speech": soundfile.read(FOLDER / "03a01Wa.flac")[0],
+        "noise": np.random.default_rng(2).normal(size=9_001) / 3,
+        "gaps": np.where(np.arange(9_000) // 3_000 == 1, sawtooth(150.0)[:9_000], 0.0),
+        "click": np.eye(1, 4_000, 1_500)[0],
+    }[source]
+    rows = descriptors(samples, RATE_HZ)
+    expected = librosa_descriptors(samples)
+    np.testing.assert_allclose(rows, expected, atol=2e-6)
+    np.testing.assert_allclose(
+        slopes(rows), librosa.feature.delta(rows, width=5), atol=1e-9
+    )
+    sizes = {"frame_length": PITCH_FRAME_SAMPLES, "hop_length": HOP_SAMPLES}
+    [loudness] = librosa.feature.rms(y=samples, **sizes)
+    np.testing.assert_allclose(amplitude(samples), loudness, rtol=1e-6)
+    if source == "click":  # has no period, so that rounding decides
+        return
+    pitch = librosa.yin(samples, fmin=60, fmax=600, sr=RATE_HZ, **sizes)
+    is_used = loudness > 0.1 * loudness.max()
+    found = pitch_hz(samples, RATE_HZ)
+    np.testing.assert_allclose(found[is_used], pitch[is_used], rtol=1e-9)
+
+
+def librosa_descriptors(samples: np.ndarray) -> np.ndarray:
+    """The same descriptors, made with librosa."""
+    feature, sizes = librosa.feature, {"hop_length": HOP_SAMPLES}
+    magnitude = np.abs(librosa.stft(samples, n_fft=FRAME_SAMPLES, **sizes))
+    mel = feature.melspectrogram(
+        S=magnitude**2, sr=RATE_HZ, n_mels=40, fmin=50.0, fmax=7600.0
+    )
+    decibels = librosa.power_to_db(mel)
+    spectrum = {"S": magnitude, "sr": RATE_HZ}
+    roll_offs = (0.25, 0.5, 0.75, 0.9)
+    rows = [
+        np.log(mel + 1e-6),
+        feature.mfcc(S=decibels, n_mfcc=20),
+        np.log(feature.rms(S=magnitude, frame_length=FRAME_SAMPLES) + 1e-6),
+        feature.zero_crossing_rate(samples, frame_length=FRAME_SAMPLES, **sizes),
+        feature.spectral_centroid(**spectrum),
+        feature.spectral_bandwidth(**spectrum),
+        *(feature.spectral_rolloff(**spectrum, roll_percent=p) for p in roll_offs),
+        feature.spectral_contrast(**spectrum, n_bands=6, fmin=100.0),
+        np.log(feature.spectral_flatness(S=magnitude) + 1e-6),
+        librosa.onset.onset_strength(S=decibels, sr=RATE_HZ, **sizes)[None],
+    ]
+    return np.concatenate(rows)
 
 
 def test_the_pitch_is_that_of_the_sound_whatever_its_level() -> None:

@@ -1,8 +1,8 @@
 """Functionals: statistics of an utterance's acoustic descriptors over time.
 
 They are the classic alternative to a network (Schuller et al., "The INTERSPEECH 2016
-computational paralinguistics challenge"), here made with librosa: a baseline, and the
-input of the teacher that gives soft labels.
+computational paralinguistics challenge"): a baseline, the input of the teacher that
+gives soft labels, and a partner of the network.
 """
 
 import functools
@@ -10,16 +10,16 @@ import functools
 import numpy as np
 import numpy.typing as npt
 
+from utils.audio.descriptors import (
+    FRAME_SAMPLES,
+    amplitude,
+    descriptors,
+    pitch_hz,
+    slopes,
+)
+
 FloatArray = npt.NDArray[np.floating]
-FRAME_SAMPLES = 512  # 32 ms at 16 kHz
-PITCH_FRAME_SAMPLES = 1024
-HOP_SAMPLES = 160
-NUM_MEL, NUM_MFCC = 40, 20
-MEL_LOW_HZ, MEL_HIGH_HZ = 50.0, 7600.0
-PITCH_LOW_HZ, PITCH_HIGH_HZ = 60.0, 600.0
-ROLL_OFFS = (0.25, 0.5, 0.75, 0.9)
 PERCENTILES = (1, 10, 25, 50, 75, 90, 99)
-OFFSET = 1e-6
 # A frame is voiced if it has a tenth of the loudest frame's amplitude and its pitch
 # moves by less than a tenth of an octave.
 VOICED_SHARE, VOICED_STEP = 0.1, 0.1
@@ -37,65 +37,13 @@ def functionals(samples: FloatArray, sample_rate_hz: int) -> npt.NDArray[np.floa
         (2501,): 16 statistics of each of 77 descriptors, of their slopes, of the pitch
         of voiced frames and of its steps, then 5 numbers on the voiced parts.
     """
-    import librosa
-
     loudest = np.percentile(np.abs(samples), 99.9) + np.finfo(np.float64).eps
     samples = np.pad(samples / loudest, (0, max(0, FRAME_SAMPLES * 3 - len(samples))))
     rows = descriptors(samples, sample_rate_hz)
-    slopes = librosa.feature.delta(rows, width=5)
     pitch, parts = _pitch(samples, sample_rate_hz)
-    values = [statistics(rows), statistics(slopes), statistics(pitch[None])]
+    values = [statistics(rows), statistics(slopes(rows)), statistics(pitch[None])]
     values += [statistics(np.diff(pitch, prepend=pitch[0])[None]), parts]
     return np.concatenate(values).astype(np.float32)
-
-
-def descriptors(samples: FloatArray, sample_rate_hz: int) -> FloatArray:
-    """Spectral descriptors of every frame.
-
-    Args:
-        samples: (samples,), loudest about 1.
-        sample_rate_hz: Sample rate.
-
-    Returns:
-        (77, frames): log mel, MFCC, log RMS, zero-crossing rate, spectral centroid,
-        bandwidth, roll-offs, contrast, log flatness, flux.
-    """
-    import librosa
-    from librosa import feature
-
-    magnitude = np.abs(
-        librosa.stft(samples, n_fft=FRAME_SAMPLES, hop_length=HOP_SAMPLES)
-    )
-    mel = feature.melspectrogram(
-        S=magnitude**2,
-        sr=sample_rate_hz,
-        n_mels=NUM_MEL,
-        fmin=MEL_LOW_HZ,
-        fmax=MEL_HIGH_HZ,
-    )
-    decibels = librosa.power_to_db(mel)
-    of_spectrum = {"S": magnitude, "sr": sample_rate_hz}
-    rows = [
-        np.log(mel + OFFSET),
-        feature.mfcc(S=decibels, n_mfcc=NUM_MFCC),
-        np.log(feature.rms(S=magnitude, frame_length=FRAME_SAMPLES) + OFFSET),
-        feature.zero_crossing_rate(
-            samples, frame_length=FRAME_SAMPLES, hop_length=HOP_SAMPLES
-        ),
-        feature.spectral_centroid(**of_spectrum),
-        feature.spectral_bandwidth(**of_spectrum),
-        *(
-            feature.spectral_rolloff(**of_spectrum, roll_percent=share)
-            for share in ROLL_OFFS
-        ),
-        feature.spectral_contrast(**of_spectrum, n_bands=6, fmin=100.0),
-        np.log(feature.spectral_flatness(S=magnitude) + OFFSET),
-        librosa.onset.onset_strength(
-            S=decibels, sr=sample_rate_hz, hop_length=HOP_SAMPLES
-        )[None],
-    ]
-    frames = min(row.shape[1] for row in rows)
-    return np.concatenate([row[:, :frames] for row in rows])
 
 
 def _pitch(samples: FloatArray, sample_rate_hz: int) -> tuple[FloatArray, FloatArray]:
@@ -106,26 +54,13 @@ def _pitch(samples: FloatArray, sample_rate_hz: int) -> tuple[FloatArray, FloatA
         mean and standard deviation of the voiced parts' lengths in frames, parts per
         second, duration in seconds.
     """
-    import librosa
-
-    hertz = librosa.yin(
-        samples,
-        fmin=PITCH_LOW_HZ,
-        fmax=PITCH_HIGH_HZ,
-        sr=sample_rate_hz,
-        frame_length=PITCH_FRAME_SAMPLES,
-        hop_length=HOP_SAMPLES,
-    )
-    [amplitude] = librosa.feature.rms(
-        y=samples, frame_length=PITCH_FRAME_SAMPLES, hop_length=HOP_SAMPLES
-    )
-    frames = min(len(hertz), len(amplitude))
-    octaves, amplitude = np.log2(hertz[:frames]), amplitude[:frames]
-    is_loud = amplitude > VOICED_SHARE * amplitude.max()
+    octaves = np.log2(pitch_hz(samples, sample_rate_hz))
+    loudness = amplitude(samples)
+    is_loud = loudness > VOICED_SHARE * loudness.max()
     is_steady = np.abs(np.diff(octaves, prepend=octaves[0])) < VOICED_STEP
     is_voiced = is_loud & is_steady
     if is_voiced.sum() < LEAST_VOICED:
-        is_voiced = amplitude >= np.median(amplitude)
+        is_voiced = loudness >= np.median(loudness)
     edges = np.flatnonzero(np.diff(is_voiced.astype(int), prepend=0, append=0))
     lengths = edges[1::2] - edges[::2]
     duration_s = len(samples) / sample_rate_hz
