@@ -34,7 +34,7 @@ from utils.inference.classify import (
 )
 from utils.inference.sources import Source, open_sources
 from utils.model_files import catalog
-from utils.model_files.tflite import Classifier, load_model
+from utils.model_files.tflite import Classifier, load_model, with_linear
 from utils.processes import capture_stderr, usable_cores
 
 EXIT_SOME_REFUSED = 1
@@ -78,6 +78,12 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         "model (default: from inference_tests/)"
     ).add_argument
     add("--model", metavar="FILE", help=".tflite or .keras file")
+    add(
+        "--functionals",
+        type=Path,
+        metavar="NPZ",
+        help="linear model that answers beside it: the mean of both counts",
+    )
     add("--labels", metavar="NAMES", help="class names, if the model has none")
     add("-id", "--input_durations", type=float, metavar="S", help="segment length in s")
     for short, name, choices, what in (
@@ -162,8 +168,12 @@ def model_path(arguments: argparse.Namespace) -> Path:
     return beside if not path.exists() and beside.is_file() else path
 
 
-def model_loader(path: Path, labels: str | None) -> Callable[[], Classifier]:
+def model_loader(
+    path: Path, labels: str | None, functionals: Path | None = None
+) -> Callable[[], Classifier]:
     """A function that loads the model; all threads share one Keras model."""
+    if functionals is not None:
+        return lambda: with_linear(model_loader(path, labels)(), functionals)
     if path.suffix == ".keras":
         from utils.model_files.keras_model import load_keras_model
 
@@ -325,7 +335,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     ):  # for terminals without block characters
         sys.stdout.reconfigure(errors="backslashreplace")
     path = model_path(arguments)
-    load = model_loader(path, arguments.labels)
+    load = model_loader(path, arguments.labels, arguments.functionals)
     if arguments.calibrate:
         return calibrate(arguments, load)
     models = ModelPerThread(calibrated_loader(load, arguments.voice))

@@ -22,7 +22,11 @@ from utils.scores.intervals import headline_intervals, interval_text
 from utils.scores.known_voice import NOTHING_KNOWN, known_voice_systems
 from utils.scores.metrics import scores_of
 from utils.tables import markdown_table
-from utils.training.known_voice import functionals, predict_known_voice
+from utils.training.known_voice import (
+    fit_functionals,
+    functionals,
+    predict_known_voice,
+)
 
 HEADS = ("recordings that set the scale", "UA %", "WA %", "n")
 FIXED = {"protocol": "speaker", "select": "last", "teacher": "functionals"}
@@ -42,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     folds = make_folds(dataset.manifest.utterances, settings)
     nothing_known, known = [], []
     for fold in terminal_bar(folds, desc="folds", unit="fold"):
-        predict = functionals(dataset, fold)
+        predict = functionals(dataset, fold, fit_functionals(dataset, fold))
         nothing_known += predict([{}])
         known.append(predict_known_voice(dataset, fold, {"functionals": predict}))
     utterances = {u.id: u for u in dataset.manifest.utterances}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,15 @@ from training_runs import (
 import train
 from dataio import training_batches
 from hyperparameters import RECIPES, InputError, Settings, from_flat, to_flat
+from utils.audio.scale import add
 from utils.audio.wav import to_pcm16, write_wav
+from utils.model_files.linear import (
+    LinearModel,
+    load_linear,
+    moments_of,
+    save_linear,
+    softmax,
+)
 from utils.runs.records import load_run
 from utils.scores.known_voice import known_voice_table
 from utils.training.examples import Examples
@@ -125,6 +134,8 @@ def test_an_interrupted_fold_is_bit_equal(
     assert set(found["known_voice"]["draws"]) >= {"1", "3", "5", "10"}
     drawn = found["known_voice"]["draws"]["10"]
     assert set(drawn) == {"keras", "functionals", "pair"}
+    [linear] = cut.fold_folder.glob("*_functionals.npz")
+    assert load_linear(linear, cut.dataset.manifest.classes)
     for [first, *_] in drawn.values():
         assert first.count(-1) == 10 * len(set(found["speakers"]))
     lines = known_voice_table(load_run(cut.folder))
@@ -187,14 +198,16 @@ def test_the_linear_model_is_scikit_learns() -> None:
     values = random.normal(size=(60, 20)) + labels[:, None]
     theirs = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.3)
     expected = theirs.fit(values, labels).predict_proba(values)
-    found = fit_linear(values, labels, 3)(values)
+    weights, bias = fit_linear(values, labels, 3)
+    found = softmax(values @ weights + bias)
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    missing = fit_linear(values[labels != 1], labels[labels != 1], 3)(values)
+    weights, bias = fit_linear(values[labels != 1], labels[labels != 1], 3)
+    missing = softmax(values @ weights + bias)
     assert np.all(missing[:, 1] == 0.0)
     np.testing.assert_allclose(missing.sum(axis=1), 1.0)
 
 
-def test_a_linear_model_uses_what_is_known_of_a_voice() -> None:
+def test_a_linear_model_uses_what_is_known_of_a_voice(tmp_path: Path) -> None:
     """Voices differ by an offset that is as large as the classes differ."""
     random = np.random.default_rng(2)
     speakers, labels = np.repeat(np.arange(20), 30), np.tile([0, 1, 2], 200)
@@ -204,18 +217,21 @@ def test_a_linear_model_uses_what_is_known_of_a_voice() -> None:
     values = (random.normal(size=(3, 20))[labels] + voices + noise) * units
     train = speakers >= 8
     names = [str(speaker) for speaker in speakers[train]]
-    model = fit_linear_model(values[None, train], names, labels[train], 3)
+    model = fit_linear_model(values[None, train], names, labels[train], "abc")
     of_voice = [values[speakers == speaker] for speaker in range(8)]
-    right = [
-        np.mean(
-            [model.predict(v, v[:known]).argmax(1) == labels[:30] for v in of_voice]
-        )
-        for known in (0, 6, 30)
-    ]
-    assert right[0] < 0.75 < right[1] < right[2]
-    test = of_voice[0]
-    alone = model.predict(test[:1], test)
-    np.testing.assert_allclose(alone, model.predict(test, test)[:1])
+
+    def right(model: LinearModel, count: int) -> float:
+        known = [add([moments_of(row) for row in v[:count]]) for v in of_voice]
+        if count == 0:
+            known = [None] * len(of_voice)
+        pairs = zip(of_voice, known, strict=True)
+        found = [replace(model, voice=voice).predict(v) for v, voice in pairs]
+        return float(np.mean([p.argmax(axis=1) == labels[:30] for p in found]))
+
+    assert right(model, 0) < 0.75 < right(model, 6) < right(model, 30)
+    save_linear(tmp_path / "abc.npz", model)
+    read = load_linear(tmp_path / "abc.npz", ("a", "b", "c"))
+    assert right(read, 6) == right(model, 6)
 
 
 def test_the_teacher_knows_nothing_of_test_speakers(make: Make) -> None:

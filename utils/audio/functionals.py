@@ -24,6 +24,7 @@ PERCENTILES = (1, 10, 25, 50, 75, 90, 99)
 # moves by less than a tenth of an octave.
 VOICED_SHARE, VOICED_STEP = 0.1, 0.1
 LEAST_VOICED = 5
+NUM_FUNCTIONALS = 2501
 
 
 def functionals(samples: FloatArray, sample_rate_hz: int) -> npt.NDArray[np.float32]:

@@ -191,9 +191,9 @@ def classify_centre(path: Path, name: str, models: ModelPerThread) -> Answer:
     """
     front_end = models.front_end
     stats = RecordingStats(front_end.sample_rate_hz)
-    centre = _centre(path, front_end, stats)
+    kept = _centre(path, front_end, stats)
     stats.check(name, front_end)
-    if level_db(centre) <= SILENCE_DB:
+    if level_db(cut(kept, front_end.duration_samples)[0]) <= SILENCE_DB:
         raise InputError(
             f"{name}: its centre {front_end.duration_s:g} s are silent; --windows "
             "classifies all of it"
@@ -206,7 +206,7 @@ def classify_centre(path: Path, name: str, models: ModelPerThread) -> Answer:
         )
     return Answer(
         name=name,
-        probabilities=predict_utterance(models.get(), centre),
+        probabilities=predict_utterance(models.get(), kept),
         duration_s=stats.duration_s,
         bandwidth_hz=stats.bandwidth_hz,
         notes=notes,
@@ -214,7 +214,7 @@ def classify_centre(path: Path, name: str, models: ModelPerThread) -> Answer:
 
 
 def _centre(path: Path, front_end: FrontEnd, stats: RecordingStats) -> FloatArray:
-    """The centre segment, as `cut` gives it; a long file is decoded a second time."""
+    """The whole recording, or the centre segment of a long one, decoded once more."""
     rate_hz, length = front_end.sample_rate_hz, front_end.duration_samples
     limit = max(2 * length, int(MAX_KEPT_S * rate_hz))
     kept: list[FloatArray] = [np.empty(0)]
@@ -223,7 +223,7 @@ def _centre(path: Path, front_end: FrontEnd, stats: RecordingStats) -> FloatArra
         if stats.samples > limit:
             kept.clear()
     if stats.samples <= limit:
-        return cut(np.concatenate(kept), length)[0]
+        return np.concatenate(kept)
     return _part(blocks(path, rate_hz), (stats.samples - length) // 2, length)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from hyperparameters import FrontEnd, InputError
 from utils.audio.decode import blocks
@@ -17,6 +18,7 @@ from utils.audio.scale import COMPARED, Moments, add, distance, measure
 from utils.audio.windows import SILENCE_DB, level_db
 from utils.cli import one_line
 from utils.inference.classify import Answer, RecordingStats
+from utils.model_files.linear import moments_of, recording_functionals
 from utils.model_files.tflite import Classifier
 from utils.model_files.voice_file import Voice, calibrated_by
 
@@ -45,12 +47,18 @@ def learn_voice(recordings: Iterable[tuple[Path, str]], model: Classifier) -> Vo
             is less than two seconds of speech, or what sounds is no speech.
     """
     voices = calibrated_by(model)
+    front_end, rate_hz = model.front_end, model.front_end.sample_rate_hz
     found: list[Moments] = []
+    of_functionals: list[Moments] = []
     for path, name in recordings:
-        found += _moments_of(path, name, model.front_end)
+        samples = _read(path, name, front_end)
+        found += _moments_of(samples, front_end)
+        of_functionals.append(moments_of(recording_functionals(samples, rate_hz)))
     if not found:
         raise InputError("--calibrate: there is no recording")
-    voice = Voice(front_end=model.front_end, moments=add(found))
+    voice = Voice(
+        front_end=front_end, moments=add(found), functionals=add(of_functionals)
+    )
     if voice.speech_s < MIN_SPEECH_S:
         raise InputError(
             f"--calibrate needs at least {MIN_SPEECH_S:g} s of speech, got "
@@ -66,15 +74,24 @@ def learn_voice(recordings: Iterable[tuple[Path, str]], model: Classifier) -> Vo
     return voice
 
 
-def _moments_of(path: Path, name: str, front_end: FrontEnd) -> list[Moments]:
-    """The moments of each segment of a recording that is not silent."""
+def _read(path: Path, name: str, front_end: FrontEnd) -> npt.NDArray[np.float64]:
+    """The samples of a recording.
+
+    Raises:
+        InputError: It cannot be read or is silent.
+    """
     rate_hz = front_end.sample_rate_hz
     stats = RecordingStats(rate_hz)
     try:
         samples = np.concatenate([*stats.measure(blocks(path, rate_hz)), np.empty(0)])
-        stats.check(name, front_end)
     except OSError as error:
         raise InputError(f"{name}: {one_line(error)}") from error
+    stats.check(name, front_end)
+    return samples
+
+
+def _moments_of(samples: npt.NDArray[np.float64], front_end: FrontEnd) -> list[Moments]:
+    """The moments of each segment of a recording that is not silent."""
     return [
         measure(
             compute_features(
@@ -97,7 +114,8 @@ def add_notes(answer: Answer, path: Path, model: Classifier) -> Answer:
     """
     if model.voice is None or model.scale is None:
         return answer
-    found = _moments_of(path, answer.name, model.front_end)
+    samples = _read(path, answer.name, model.front_end)
+    found = _moments_of(samples, model.front_end)
     if not found or distance(add(found).scale, model.scale) <= UNLIKE_ITS_VOICE:
         return answer
     note = "does not sound like the voice given with --voice: the answer is unreliable"

@@ -16,6 +16,7 @@ from utils.audio.scale import Moments, Scale, Voices
 from utils.cli import printable
 from utils.model_files.class_names import check_class_names, named_classes
 from utils.model_files.interpreter import check_probabilities
+from utils.model_files.linear import LinearModel
 from utils.model_files.metadata import MOST_MODEL_BYTES, check_model_file, voices_in
 from utils.runs.folder import CONFIG_NAME, read_config, settings_of
 from utils.runs.json_files import CONFIG, read_object
@@ -44,6 +45,7 @@ class KerasModel:
         voices: What the training voices have in common; None if the features are not
             scaled.
         voice: Recordings of the voice to be classified; None if it is not known.
+        linear: Answers beside the network: the mean of both counts; None if none does.
     """
 
     path: Path
@@ -54,6 +56,7 @@ class KerasModel:
     takes_audio: bool = False
     voices: Voices | None = None
     voice: Moments | None = None
+    linear: LinearModel | None = None
 
     @property
     def scale(self) -> Scale | None:

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from utils.model_files.interpreter import (
     load_interpreter,
     shape_of,
 )
+from utils.model_files.linear import LinearModel, load_linear, recording_functionals
 from utils.model_files.metadata import read_metadata, voices_in
 
 FloatArray = npt.NDArray[np.floating]
@@ -67,8 +68,15 @@ class Classifier(Protocol):
     def voice(self) -> Moments | None:
         """Recordings of the voice to be classified; None if it is not known."""
 
+    @property
+    def linear(self) -> LinearModel | None:
+        """Answers beside the network; None if none does."""
+
     def predict(self, batch: Float32Array) -> Float32Array:
         """Class probabilities, (n, classes), of inputs, (n, *input_shape)."""
+
+
+ModelT = TypeVar("ModelT", bound=Classifier)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +93,7 @@ class LiteModel:
         voices: What the training voices have in common; None if the features are not
             scaled.
         voice: Recordings of the voice to be classified; None if it is not known.
+        linear: Answers beside the network: the mean of both counts; None if none does.
     """
 
     path: Path
@@ -95,6 +104,7 @@ class LiteModel:
     metadata: dict[str, Any] | None
     voices: Voices | None = None
     voice: Moments | None = None
+    linear: LinearModel | None = None
 
     @property
     def scale(self) -> Scale | None:
@@ -223,6 +233,20 @@ def _duration_of(num_frames: int, front_end: FrontEnd) -> float:
     return tenths_s if rounded.num_frames == num_frames else shortest_s
 
 
+def with_linear(model: ModelT, path: Path) -> ModelT:
+    """The same model, with a linear model beside it.
+
+    Args:
+        model: The network.
+        path: From `utils.model_files.linear.save_linear`.
+
+    Raises:
+        InputError: The file cannot be used, or has other classes.
+    """
+    linear = load_linear(path, model.classes)
+    return dataclasses.replace(model, linear=linear)  # type: ignore[type-var]
+
+
 def model_inputs(model: Classifier, samples: FloatArray, mode: int = 1) -> Float32Array:
     """The inputs of a model for one utterance.
 
@@ -253,9 +277,16 @@ def predict_utterance(
 ) -> Float32Array:
     """Class probabilities of one utterance: the mean over its segments.
 
+    A linear model beside the network hears the whole utterance, up to ten seconds.
+
     Args: as in `model_inputs`. Returns (classes,), float32.
     """
-    return model.predict(model_inputs(model, samples, mode)).mean(axis=0)
+    probabilities = model.predict(model_inputs(model, samples, mode)).mean(axis=0)
+    if model.linear is None:
+        return probabilities
+    row = recording_functionals(samples, model.front_end.sample_rate_hz)
+    both = (probabilities + model.linear.predict(row[None])[0]) / 2.0
+    return both.astype(np.float32)
 
 
 def predict_recordings(

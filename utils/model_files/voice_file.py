@@ -4,30 +4,25 @@ import dataclasses
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from hyperparameters import FrontEnd, InputError
+from utils.audio.functionals import NUM_FUNCTIONALS
 from utils.audio.scale import Moments, Voices
 from utils.cli import printable
 from utils.files import read_regular, write_json
-from utils.model_files.tflite import Classifier
+from utils.model_files.tflite import Classifier, ModelT
 from utils.runs.json_files import VALUE, fits
 
 FORMAT = 1
 MOST_BYTES = 2**20
-KEYS = {
-    "format": int,
-    "kind": str,
-    "front_end": {str: VALUE},
-    "recordings": int,
-    "frames": int,
-    "total": [float],
-    "squares": [float],
-}
-MOST_VALUE = 1e4  # of a feature, which is a logarithm
-ModelT = TypeVar("ModelT", bound=Classifier)
+SUMS = {"recordings": int, "frames": int, "total": [float], "squares": [float]}
+KEYS = {"format": int, "kind": str, "front_end": {str: VALUE}, **SUMS}
+OPTIONAL = {"functionals": SUMS}
+MOST_FEATURE = 1e4  # of a feature, which is a logarithm
+MOST_FUNCTIONAL = 1e6  # of a functional; some are in Hz
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +32,13 @@ class Voice:
     Attributes:
         front_end: Front-end of the model that it was learnt for.
         moments: Sums over the sounding frames.
+        functionals: Sums over the recordings, for a linear model beside the network;
+            None if the file has none.
     """
 
     front_end: FrontEnd
     moments: Moments
+    functionals: Moments | None = None
 
     @property
     def speech_s(self) -> float:
@@ -68,17 +66,53 @@ def save_voice(path: Path, voice: Voice) -> None:
     Raises:
         OSError: The file cannot be written.
     """
-    moments = {
-        "recordings": voice.moments.recordings,
-        "frames": voice.moments.frames,
-        "total": voice.moments.total.tolist(),
-        "squares": voice.moments.squares.tolist(),
+    content = {
+        "format": FORMAT,
+        "kind": "voice",
+        "front_end": asdict(voice.front_end),
+        **_to_dict(voice.moments),
     }
-    front_end = asdict(voice.front_end)
-    write_json(
-        path,
-        {"format": FORMAT, "kind": "voice", "front_end": front_end, **moments},
+    if voice.functionals is not None:
+        content["functionals"] = _to_dict(voice.functionals)
+    write_json(path, content)
+
+
+def _to_dict(moments: Moments) -> dict[str, Any]:
+    return {
+        "recordings": moments.recordings,
+        "frames": moments.frames,
+        "total": moments.total.tolist(),
+        "squares": moments.squares.tolist(),
+    }
+
+
+def _from_dict(values: Any, size: int, most: float) -> Moments:
+    """Read what `_to_dict` returned.
+
+    Args:
+        values: The JSON object.
+        size: Number of values in each list.
+        most: The largest possible magnitude of a mean.
+
+    Raises:
+        KeyError, OverflowError, TypeError, ValueError: It is damaged.
+    """
+    found = Moments(
+        values["recordings"],
+        values["frames"],
+        np.array(values["total"], np.float64),
+        np.array(values["squares"], np.float64),
     )
+    if found.total.shape != (size,) or found.squares.shape != (size,):
+        raise ValueError
+    if not 1 <= found.recordings <= found.frames:
+        raise ValueError
+    mean, mean_square = found.total / found.frames, found.squares / found.frames
+    if abs(mean).max() > most or mean_square.max() > most**2:
+        raise ValueError
+    if (mean_square < 0.999 * mean**2).any():  # a negative variance
+        raise ValueError
+    return found
 
 
 def load_voice(path: Path, model: Classifier) -> Voice:
@@ -101,21 +135,18 @@ def load_voice(path: Path, model: Classifier) -> Voice:
     except (ValueError, RecursionError) as error:
         raise InputError(f"--voice {name}: is not a voice file") from error
     try:
-        if not fits(content, KEYS) or not content.keys() >= KEYS.keys():
+        if not fits(content, KEYS | OPTIONAL) or not content.keys() >= KEYS.keys():
             raise ValueError
         if content["kind"] != "voice" or content["format"] != FORMAT:
             raise ValueError
+        front_end = FrontEnd(**content["front_end"])
+        linear = content.get("functionals")
         voice = Voice(
-            front_end=FrontEnd(**content["front_end"]),
-            moments=Moments(
-                content["recordings"],
-                content["frames"],
-                np.array(content["total"], np.float64),
-                np.array(content["squares"], np.float64),
-            ),
+            front_end=front_end,
+            moments=_from_dict(content, front_end.num_features, MOST_FEATURE),
+            functionals=linear and _from_dict(linear, NUM_FUNCTIONALS, MOST_FUNCTIONAL),
         )
-        _check(voice)
-    except (TypeError, ValueError, OverflowError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(
             f"--voice {name}: is damaged or no voice file; make it again with "
             "--calibrate"
@@ -128,22 +159,14 @@ def load_voice(path: Path, model: Classifier) -> Voice:
     return voice
 
 
-def _check(voice: Voice) -> None:
-    """Raise ValueError if a voice's numbers are impossible."""
-    moments = voice.moments
-    shape = (voice.front_end.num_features,)
-    if moments.total.shape != shape or moments.squares.shape != shape:
-        raise ValueError
-    if not 1 <= moments.recordings <= moments.frames:
-        raise ValueError
-    mean = moments.total / moments.frames
-    mean_square = moments.squares / moments.frames
-    if abs(mean).max() > MOST_VALUE or mean_square.max() > MOST_VALUE**2:
-        raise ValueError
-    if (mean_square < 0.999 * mean**2).any():  # a negative variance
-        raise ValueError
-
-
 def with_voice(model: ModelT, voice: Voice) -> ModelT:
     """The same model, calibrated to a voice."""
-    return dataclasses.replace(model, voice=voice.moments)  # type: ignore[type-var]
+    linear = model.linear
+    if linear is not None:
+        if voice.functionals is None:
+            raise InputError(
+                "--voice: has no functionals; make it again with --calibrate"
+            )
+        linear = dataclasses.replace(linear, voice=voice.functionals)
+    changes = {"voice": voice.moments, "linear": linear}
+    return dataclasses.replace(model, **changes)  # type: ignore[type-var]

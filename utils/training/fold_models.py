@@ -11,6 +11,7 @@ import numpy.typing as npt
 from hyperparameters import InputError
 from utils.files import sha256
 from utils.model_files.keras_model import read_keras
+from utils.model_files.linear import LINEAR_SUFFIX, save_linear
 from utils.model_files.tflite import load_model, predict_recordings
 from utils.random_streams import Stream, random_state
 from utils.runs.folder import WEIGHTS_NAME, file_stem, read_config
@@ -69,11 +70,15 @@ def _with_known_voice(
 ) -> dict[str, Any]:
     """What a record also holds if features are scaled by voice or a teacher helps."""
     found: dict[str, Any] = {}
-    if not job.fold.test:
-        return found
     systems: dict[str, known_voice.Predict] = {}
     if job.dataset.functionals is not None:
-        systems["functionals"] = known_voice.functionals(job.dataset, job.fold)
+        linear = known_voice.fit_functionals(job.dataset, job.fold)
+        stem = file_stem(job.dataset.manifest.corpus, job.settings)
+        save_linear(job.fold_folder / f"{stem}{LINEAR_SUFFIX}", linear)
+        systems["functionals"] = known_voice.functionals(job.dataset, job.fold, linear)
+    if not job.fold.test:
+        return found
+    if "functionals" in systems:
         [nothing_known] = systems["functionals"]([{}])
         found["functionals"] = {"none": nothing_known.round(6).tolist()}
     if job.settings.inputs.feature_scaling == "voice":

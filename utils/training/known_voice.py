@@ -6,6 +6,7 @@ score from them says that it used the test speaker's recordings.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -14,6 +15,7 @@ import numpy.typing as npt
 
 from dataio import Dataset
 from utils.audio.scale import Moments, Scale, add
+from utils.model_files.linear import LinearModel, moments_of
 from utils.protocols.folds import Fold
 from utils.random_streams import Stream, random_state
 from utils.training.job import FoldJob
@@ -147,38 +149,45 @@ def scale_of(job: FoldJob, utterance_ids: Sequence[str]) -> Scale:
     return job.voices.scale_of(add(moments))
 
 
-def functionals(dataset: Dataset, fold: Fold) -> Predict:
-    """The linear model on functionals as a system of `predict_known_voice`.
+def fit_functionals(dataset: Dataset, fold: Fold) -> LinearModel:
+    """The linear model on the functionals of a fold's training set."""
+    assert dataset.functionals is not None
+    utterances, classes = dataset.manifest.utterances, list(dataset.manifest.classes)
+    position = {u.id: number for number, u in enumerate(utterances)}
+    train = [position[name] for name in fold.train]
+    return fit_linear_model(
+        dataset.functionals.array[:, train],
+        [utterances[i].speaker or utterances[i].id for i in train],
+        np.array([classes.index(utterances[i].label) for i in train]),
+        classes,
+    )
+
+
+def functionals(dataset: Dataset, fold: Fold, model: LinearModel) -> Predict:
+    """A linear model as a system of `predict_known_voice`.
 
     Args:
         dataset: Has functionals.
-        fold: Trained and tested on.
+        fold: Is tested.
+        model: From `fit_functionals`.
     """
     assert dataset.functionals is not None
-    at_speeds = dataset.functionals.array
-    utterances = dataset.manifest.utterances
-    position = {u.id: number for number, u in enumerate(utterances)}
-    train = [position[name] for name in fold.train]
-    classes = list(dataset.manifest.classes)
-    model = fit_linear_model(
-        at_speeds[:, train],
-        [utterances[i].speaker or utterances[i].id for i in train],
-        np.array([classes.index(utterances[i].label) for i in train]),
-        len(classes),
-    )
+    original = dataset.functionals.array[0]
+    position = {u.id: n for n, u in enumerate(dataset.manifest.utterances)}
     speakers = _by_speaker(dataset, fold.test)
 
     def rows(names: Sequence[str]) -> npt.NDArray[np.float64]:
-        return at_speeds[0][[position[name] for name in names]].astype(np.float64)
+        return original[[position[name] for name in names]].astype(np.float64)
 
     def predict_plans(plans: Sequence[Chosen]) -> list[Probabilities]:
         found: list[Probabilities] = []
         for chosen in plans:
-            table = np.empty((len(fold.test), len(classes)))
+            table = np.empty((len(fold.test), len(model.classes)))
             for speaker, names in speakers.items():
-                known = rows(chosen.get(speaker, []))
-                where = [fold.test.index(name) for name in names]
-                table[where] = model.predict(rows(names), known)
+                known = [moments_of(row) for row in rows(chosen.get(speaker, []))]
+                voice = add(known) if known else None
+                at = [fold.test.index(name) for name in names]
+                table[at] = replace(model, voice=voice).predict(rows(names))
             found.append(table)
         return found
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hyperparameters import InputError
+from utils.model_files.linear import softmax
 from utils.training.job import FoldJob
 from utils.training.linear_model import fit_linear, standardise_by_voice
 
@@ -51,12 +52,13 @@ def soft_labels(job: FoldJob) -> npt.NDArray[np.float32] | None:
     found = np.full(shape, np.nan, np.float32)
     for speaker in sorted(set(speakers)):
         others, own = speakers != speaker, np.flatnonzero(speakers == speaker)
-        predict = fit_linear(
+        weights, bias = fit_linear(
             np.concatenate([values[others] for values in scaled]),
             np.tile(labels[others], len(scaled)),
             num_classes,
         )
         for speed, values in enumerate(scaled):
-            for row, probabilities in zip(own, predict(values[own]), strict=True):
+            predicted = softmax(values[own] @ weights + bias)
+            for row, probabilities in zip(own, predicted, strict=True):
                 found[speed, numbers_of[job.fold.train[row]]] = probabilities
     return found

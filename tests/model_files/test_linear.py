@@ -1,0 +1,127 @@
+"""A linear model beside a network: the mean of both, the voice, refused files."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import inference_single_file
+from hyperparameters import FrontEnd, InputError
+from utils.audio.features import compute_features
+from utils.audio.functionals import NUM_FUNCTIONALS, functionals
+from utils.audio.prepare import from_pcm16, prepare
+from utils.audio.scale import learn_voices, measure
+from utils.audio.wav import read_any
+from utils.corpora.demo import FOLDER
+from utils.files import PROJECT
+from utils.inference.voice import learn_voice
+from utils.model_files.linear import LinearModel, load_linear, save_linear
+from utils.model_files.tflite import load_model, predict_utterance, with_linear
+from utils.model_files.voice_file import load_voice, save_voice, with_voice
+from utils.training.linear_model import fit_linear_model
+
+INT8 = PROJECT / "inference_tests/EMO-DB_3.0s_Segmented_cross_entropy_int8.tflite"
+CLASSES = load_model(INT8).classes
+LETTERS = "WLEAFTN"
+RATE_HZ = 16_000
+SPEAKERS = ("03", "08", "09")
+
+
+def of_speaker(speaker: str) -> list[Path]:
+    """One recording per class, in the order of CLASSES."""
+    return [sorted(FOLDER.glob(f"{speaker}???{letter}?.flac"))[0] for letter in LETTERS]
+
+
+@pytest.fixture(scope="module")
+def linear() -> LinearModel:
+    """Trained on one recording per class of three DEMO voices; unsure of itself."""
+    paths = [path for speaker in SPEAKERS for path in of_speaker(speaker)]
+    rows = np.array([functionals(read_any(path, RATE_HZ), RATE_HZ) for path in paths])
+    speakers = [path.name[:2] for path in paths]
+    labels = np.tile(np.arange(7), len(SPEAKERS))
+    model = fit_linear_model(rows[None], speakers, labels, CLASSES)
+    return dataclasses.replace(
+        model, weights=model.weights / 2500, bias=model.bias / 2500
+    )
+
+
+@pytest.fixture
+def file(linear: LinearModel, tmp_path: Path) -> Path:
+    save_linear(tmp_path / "linear.npz", linear)
+    return tmp_path / "linear.npz"
+
+
+def test_the_command_answers_with_the_mean_of_both(
+    linear: LinearModel, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = of_speaker("10")[0]
+    samples = read_any(path, RATE_HZ)
+    network = predict_utterance(load_model(INT8), samples)
+    [beside] = linear.predict(functionals(samples, RATE_HZ)[None])
+    words = [str(path), "--model", str(INT8), "--functionals", str(file), "--json"]
+    assert inference_single_file.main(words) == 0
+    [answer] = json.loads(capsys.readouterr().out)["files"]
+    found = [answer["probabilities"][name] for name in CLASSES]
+    np.testing.assert_allclose(found, (network + beside) / 2, atol=1e-4)
+    assert np.abs(network - beside).max() > 0.1  # else the mean would mean little
+
+
+def test_a_voice_reaches_the_linear_model(
+    linear: LinearModel, file: Path, tmp_path: Path
+) -> None:
+    paths = of_speaker("10")
+    segments = [prepare(read_any(path, RATE_HZ), FrontEnd()) for path in paths]
+    features = compute_features(
+        from_pcm16(np.concatenate(segments)), FrontEnd(), clipped=False
+    )
+    voices = learn_voices({"10": [measure(row, FrontEnd()) for row in features]})
+    plain = dataclasses.replace(load_model(INT8), voices=voices)
+    model = with_linear(plain, file)
+    voice = learn_voice([(path, path.name) for path in paths], model)
+    save_voice(tmp_path / "anna.json", voice)
+    known = with_voice(model, load_voice(tmp_path / "anna.json", model))
+    assert known.linear is not None
+    rows = np.array([functionals(read_any(p, RATE_HZ), RATE_HZ) for p in paths])
+    assert known.linear.voice is not None
+    assert known.linear.voice.recordings == len(paths)
+    np.testing.assert_allclose(
+        known.linear.voice.total, rows.astype(np.float64).sum(axis=0), rtol=1e-6
+    )
+    before, after = linear.predict(rows), known.linear.predict(rows)
+    assert np.abs(before - after).max() > 0.05
+    older = dataclasses.replace(voice, functionals=None)
+    with pytest.raises(InputError, match="make it again with --calibrate"):
+        with_voice(model, older)
+
+
+DAMAGE: dict[str, Callable[[dict[str, np.ndarray]], object]] = {
+    "a missing array": lambda arrays: arrays.pop("bias"),
+    "NaN": lambda arrays: arrays["weights"].fill(np.nan),
+    "another shape": lambda arrays: arrays.update(mean=np.ones(3, np.float32)),
+    "a deviation of 0": lambda arrays: arrays["deviation"].fill(0.0),
+    "objects": lambda arrays: arrays.update(bias=np.array([{}], object)),
+    "another format": lambda arrays: arrays.update(format=np.array(2)),
+    "too much": lambda arrays: arrays.update(more=np.zeros(2**21)),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damaged_files_are_one_line(file: Path, damage: str) -> None:
+    arrays = dict(np.load(file))
+    assert arrays["weights"].shape == (NUM_FUNCTIONALS, 7)
+    DAMAGE[damage](arrays)
+    np.savez(file, **arrays)
+    with pytest.raises(InputError, match=r"linear\.npz: is damaged or no linear model"):
+        load_linear(file, CLASSES)
+
+
+def test_other_files_and_classes_are_refused(file: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"has the classes .*, the network has a, b"):
+        load_linear(file, ("a", "b"))
+    with pytest.raises(InputError, match="is damaged or no linear model"):
+        load_linear(INT8, CLASSES)
+    with pytest.raises(InputError, match="No such file"):
+        load_linear(tmp_path / "none.npz", CLASSES)
