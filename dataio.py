@@ -7,94 +7,29 @@ Here the order depends on (seed, fold, epoch) alone, so a run can stop anywhere.
 
 import functools
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, BinaryIO
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import soxr
 
 from hyperparameters import InputError, Settings
-from utils.audio.features import compute_features
-from utils.audio.prepare import cut, pad
 from utils.audio.scale import Moments, Voices, learn_voices, measure
 from utils.audio.wav import Read, read_wav
+from utils.corpora.features import (
+    ComputedFeatures,
+    Features,
+    StoredFeatures,
+    cache_features,
+    cache_functionals,
+)
 from utils.corpora.load import DataPaths, read_segments, select_part
 from utils.corpora.manifest import Manifest
 from utils.corpora.segments import Progress, SegmentedCorpus, no_progress
-from utils.files import json_sha256, locked, remove_parts, sha256, write_atomic
 from utils.protocols.folds import Fold
 from utils.random_streams import Stream, random_state
 
-# To be raised when the same settings and segments give other features than before:
-# files of an older format are then ignored.
-FEATURES_FORMAT = 1
-FUNCTIONALS_FORMAT = 1
 FloatBatch = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class ComputedFeatures:
-    """Features computed from the segments at each access (`-c None`).
-
-    Attributes:
-        paths: The segments.
-        settings: Front-end and feature scaling: with scaling, MFCC are not clipped yet.
-        speed: Factor of playing speed; the centre is kept, or zeros are added.
-    """
-
-    paths: tuple[Path, ...]
-    settings: Settings
-    speed: float = 1.0
-
-    def __getitem__(self, numbers: npt.NDArray[np.integer]) -> FloatBatch:
-        """(len(numbers), frames, features, 1), float32."""
-        front_end = self.settings.front_end
-        clipped = self.settings.inputs.feature_scaling == "none"
-        rows = []
-        for number in numbers:
-            samples = read_wav(self.paths[number], front_end.sample_rate_hz)
-            samples = self._at_speed(samples)
-            rows.append(compute_features(samples, front_end, clipped=clipped))
-        return np.stack(rows)
-
-    def _at_speed(self, samples: npt.NDArray[np.floating]) -> Any:
-        """The segment played faster or slower: pitch, formants and tempo change."""
-        if self.speed == 1.0:
-            return samples
-        rate_hz, length = self.settings.front_end.sample_rate_hz, len(samples)
-        played = soxr.resample(samples, rate_hz * self.speed, rate_hz)
-        return pad(cut(played, length)[0], length)
-
-
-@dataclass(frozen=True)
-class StoredFeatures:
-    """Features in a `.npy` file, opened by the process that first reads them.
-
-    Attributes:
-        path: As from `cache_features`.
-        in_memory: Load the file; otherwise map it.
-    """
-
-    path: Path
-    in_memory: bool = False
-
-    @functools.cached_property
-    def array(self) -> FloatBatch:
-        """(segments, frames, features, 1), float32."""
-        return np.load(self.path, mmap_mode=None if self.in_memory else "r")
-
-    def __getitem__(self, numbers: npt.NDArray[np.integer]) -> FloatBatch:
-        """(len(numbers), frames, features, 1), float32."""
-        return np.asarray(self.array[numbers])
-
-    def __getstate__(self) -> dict[str, Any]:
-        """What is pickled: the file's name, not its content."""
-        return {"path": self.path, "in_memory": self.in_memory}
-
-
-Features = ComputedFeatures | StoredFeatures
 
 
 @dataclass(frozen=True)
@@ -235,51 +170,6 @@ def load_dataset(
     )
 
 
-def cache_functionals(
-    manifest: Manifest,
-    settings: Settings,
-    derived_dir: Path,
-    *,
-    read: Read = read_wav,
-    progress: Progress = no_progress,
-) -> Path:
-    """Write the functionals of every utterance, or find them written.
-
-    Args:
-        manifest: The utterances.
-        settings: Sample rate and speeds.
-        derived_dir: The file goes to its folder `features`.
-        read: Function from path and rate in Hz to an utterance's samples.
-        progress: Wraps the loop over utterances.
-
-    Returns:
-        File of a float32 array (1 + speeds, utterances, functionals).
-    """
-    from utils.audio.functionals import functionals
-
-    rate_hz = settings.front_end.sample_rate_hz
-    speeds = (1.0, *settings.inputs.speed_factors)
-    ids = [utterance.id for utterance in manifest.utterances]
-    made_from = [FUNCTIONALS_FORMAT, manifest.digest, ids, rate_hz, speeds]
-    name = f"{manifest.corpus}_functionals_{json_sha256(made_from)[:12]}.npy"
-    path = derived_dir / "features" / name
-    with locked(path):
-        remove_parts(path)
-        if not path.is_file():
-            rows = []
-            for utterance in progress(
-                manifest.utterances, desc="functionals", unit="file"
-            ):
-                samples = read(utterance.path, rate_hz)
-                played = [
-                    soxr.resample(samples, rate_hz * speed, rate_hz) for speed in speeds
-                ]
-                rows.append([functionals(item, rate_hz) for item in played])
-            values = np.swapaxes(np.array(rows, np.float32), 0, 1)
-            write_atomic(path, lambda file: np.save(file, values))
-    return path
-
-
 def _check_speakers(manifest: Manifest, settings: Settings) -> None:
     """Refuse what needs speakers if the corpus does not name them.
 
@@ -296,70 +186,6 @@ def _check_speakers(manifest: Manifest, settings: Settings) -> None:
             f"{option} needs the speaker of every utterance, and {manifest.corpus} "
             f"does not name that of {unknown[0]}"
         )
-
-
-def cache_features(
-    segments: SegmentedCorpus,
-    settings: Settings,
-    derived_dir: Path,
-    *,
-    speed: float = 1.0,
-    progress: Progress = no_progress,
-) -> Path:
-    """Write the features of every segment to one `.npy` file, or find it written.
-
-    Args:
-        segments: The segmented corpus.
-        settings: Front-end and feature scaling; scaled features are stored as they
-            are before scaling and clipping.
-        derived_dir: The file goes to its folder `features`.
-        speed: Factor of playing speed.
-        progress: Wraps the loop over segments.
-
-    Returns:
-        File of a float32 array (segments, frames, features, 1). It is written again if
-        its content has changed.
-
-    Raises:
-        InputError: Another run replaced the segments meanwhile.
-    """
-    made_from = [FEATURES_FORMAT, segments.key, asdict(settings.front_end)]
-    if settings.inputs.feature_scaling != "none":
-        made_from.append("not clipped")
-    if speed != 1.0:
-        made_from.append(speed)
-    key = json_sha256(made_from)[:12]
-    name = f"{segments.folder.name}_{settings.front_end.input_type}_{key}.npy"
-    path = derived_dir / "features" / name
-    rows = ComputedFeatures(segments.paths, settings, speed)
-    shape = (len(segments.paths), *settings.front_end.input_shape)
-
-    def write(file: BinaryIO) -> None:
-        header = {"descr": "<f4", "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(file, header)
-        for number in progress(range(shape[0]), desc="features", unit="segment"):
-            file.write(rows[np.array([number])].astype("<f4").tobytes())
-        segments.check_current()
-
-    with locked(path):
-        remove_parts(path)
-        if not _is_whole(path):
-            write_atomic(path, write)
-            write_atomic(_digest_path(path), sha256(path))
-    return path
-
-
-def _digest_path(path: Path) -> Path:
-    """Holds the SHA-256 of a features file, as it was written."""
-    return path.with_suffix(".sha256")
-
-
-def _is_whole(path: Path) -> bool:
-    """Whether a features file exists and is the one that was written."""
-    digest = _digest_path(path)
-    if not (path.is_file() and digest.is_file()):
-        return False
-    return digest.read_bytes() == sha256(path).encode()
 
 
 def steps_per_epoch(num_segments: int, batch_size: int) -> int:

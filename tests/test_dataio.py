@@ -21,7 +21,6 @@ from hypothesis import strategies as st
 import dataio
 from dataio import (
     Dataset,
-    cache_features,
     epoch_batches,
     load_dataset,
     steps_per_epoch,
@@ -30,7 +29,9 @@ from dataio import (
 from hyperparameters import INPUT_TYPES, InputError, Settings, from_flat
 from utils.audio.features import compute_features
 from utils.convert import segments as segments_command
+from utils.corpora import features as feature_files
 from utils.corpora import segments as segment
+from utils.corpora.features import cache_features
 from utils.corpora.load import CACHES, DataPaths, read_corpus, select_part
 from utils.corpora.segments import segment_corpus
 from utils.files import PROJECT, json_sha256, sha256
@@ -133,7 +134,7 @@ def test_the_three_caches_give_the_same_features(
     )
     assert isinstance(disk.features.array, np.memmap)
     assert type(ram.features.array) is np.ndarray
-    assert isinstance(none.features, dataio.ComputedFeatures)
+    assert isinstance(none.features, feature_files.ComputedFeatures)
     count = len(disk.segments.paths)
     assert len(disk.features.array) == count > 10
     numbers = np.array([3, 0, 3, count - 1])
@@ -162,7 +163,8 @@ def test_features_are_of_their_settings_and_format(
     changes: list[dict[str, Any]] = [{}, {"epochs": 7}, {"window": "hamming"}]
     assert [number_of_files(**values) for values in changes] == [1, 1, 2]
     assert number_of_files(num_mfcc=20) == 3
-    monkeypatch.setattr(dataio, "FEATURES_FORMAT", dataio.FEATURES_FORMAT + 1)
+    number = feature_files.FEATURES_FORMAT + 1
+    monkeypatch.setattr(feature_files, "FEATURES_FORMAT", number)
     assert number_of_files() == 4
 
 
