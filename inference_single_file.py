@@ -73,7 +73,12 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="FILE",
         help="learn a voice from these, write it to --voice",
     )
-    add("--voice", type=Path, metavar="FILE", help="the voice to classify, .json")
+    add(
+        "--voice",
+        type=Path,
+        metavar="FILE",
+        help="the voice to classify, .json; with --mic a new one is learnt",
+    )
     add = parser.add_argument_group(
         "model (default: from inference_tests/)"
     ).add_argument
@@ -300,15 +305,32 @@ def plot(source: Source, answer: Answer, models: ModelPerThread, path: Path) -> 
     save(figure, path.with_suffix(""), [path.suffix[1:]])
 
 
-def listen(models: ModelPerThread, sliding: Sliding, device: str | None) -> int:
-    """Classify what the microphone records until Ctrl-C."""
-    from utils.inference.microphone import Screen, live, microphone_blocks
+def listen(
+    models: ModelPerThread, sliding: Sliding, device: str | None, new_voice: Path | None
+) -> int:
+    """Classify what the microphone records until Ctrl-C.
 
+    Args:
+        models: The model.
+        sliding: Window and hop.
+        device: Which microphone; None is the system's choice.
+        new_voice: Receives the voice that speaks; None does not learn it.
+    """
+    from utils.inference.microphone import Screen, live, microphone_blocks
+    from utils.inference.voice import LiveVoice
+    from utils.model_files.voice_file import save_voice
+
+    model = models.get()
+    learnt = None if new_voice is None else LiveVoice(model)
     stream = microphone_blocks(models.front_end.sample_rate_hz, device)
     try:
-        live(stream, models.get(), sliding, Screen().show)
+        live(stream, model, sliding, Screen().show, learnt)
     except KeyboardInterrupt:
         print(file=sys.stderr)
+    voice = learnt and learnt.finish()
+    if voice and new_voice:
+        save_voice(new_voice, voice)
+        print(f"{printable(new_voice)}: {voice.speech_s:.1f} s of speech")
     return 0
 
 
@@ -338,7 +360,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     load = model_loader(path, arguments.labels, arguments.functionals)
     if arguments.calibrate:
         return calibrate(arguments, load)
-    models = ModelPerThread(calibrated_loader(load, arguments.voice))
+    voice, new_voice = arguments.voice, None
+    if voice is not None and arguments.mic and not voice.exists():
+        voice, new_voice = None, voice
+    models = ModelPerThread(calibrated_loader(load, voice))
     sliding = None
     if arguments.windows or arguments.mic:
         hop_s = HOP_S if arguments.hop is None else arguments.hop
@@ -348,7 +373,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # our threads suffice; those of the matrix library would spin while they wait
     with threadpool_limits(1):
         if arguments.mic and sliding:
-            return listen(models, sliding, arguments.device)
+            return listen(models, sliding, arguments.device, new_voice)
         results = classify_files(arguments, models, sliding)
     return report(results, arguments, path.name, models.classes)
 

@@ -16,9 +16,17 @@ from utils.audio.features import compute_features
 from utils.audio.prepare import from_pcm16, prepare
 from utils.audio.scale import Moments, Voices, add, learn_voices, measure
 from utils.audio.wav import read_any
+from utils.audio.windows import Window
 from utils.corpora.demo import FOLDER
+from utils.inference import microphone
 from utils.inference.classify import Answer
-from utils.inference.voice import add_notes, learn_voice
+from utils.inference.voice import LiveVoice, add_notes, learn_voice
+from utils.model_files.catalog import MODELS_DIR
+from utils.model_files.metadata import (
+    attach_metadata,
+    read_metadata,
+    without_metadata,
+)
 from utils.model_files.tflite import LiteModel, model_inputs
 from utils.model_files.voice_file import Voice, load_voice, save_voice, with_voice
 
@@ -235,3 +243,68 @@ def test_models_without_scale_say_so(capsys: pytest.CaptureFixture[str]) -> None
 def test_options_that_do_not_fit(words: list[str], text: str) -> None:
     with pytest.raises(InputError, match=text):
         inference_single_file.main(words)
+
+
+def test_a_live_voice_is_learnt_window_by_window(model: LiteModel) -> None:
+    """Windows that overlap with one already learnt from count once."""
+    speech = np.concatenate([read_any(p, RATE_HZ) for p, _ in of_speaker("03")[:4]])
+    length = FRONT_END.duration_samples
+    learnt = LiveVoice(model)
+    assert learnt.finish() is None
+    starts = range(0, len(speech) - length, length // 3)
+    used = [s for s in starts if learnt.hear(Window(s, speech[s:][:length]))]
+    assert used == list(range(0, len(speech) - length, length))
+    voice = learnt.finish()
+    assert voice is not None
+    segments = [prepare(speech[s:][:length], FRONT_END) for s in used]
+    features = compute_features(
+        from_pcm16(np.concatenate(segments)), FRONT_END, clipped=False
+    )
+    expected = add([measure(row, FRONT_END) for row in features])
+    np.testing.assert_allclose(voice.moments.total, expected.total, rtol=1e-9)
+    assert voice.functionals is not None
+    assert voice.functionals.recordings == len(used)
+    assert learnt.progress == f"learning the voice: {len(used)} of 10"
+
+
+def test_noise_is_no_live_voice(model: LiteModel) -> None:
+    learnt = LiveVoice(model)
+    noise = np.random.default_rng(0).normal(size=3 * FRONT_END.duration_samples) / 9
+    for start in range(0, len(noise), FRONT_END.duration_samples):
+        window = noise[start:][: FRONT_END.duration_samples]
+        learnt.hear(Window(start, window))
+    with pytest.raises(InputError, match="do not sound like speech"):
+        learnt.finish()
+
+
+def test_the_microphone_learns_a_new_voice_and_keeps_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The blocks come from files instead of the microphone."""
+    shipped = MODELS_DIR / "EMO-DB_3.0s_Segmented_cross_entropy_int8.tflite"
+    paths = [path for path, _ in of_speaker("03")]
+    segments = [prepare(read_any(path, RATE_HZ), FrontEnd()) for path in paths]
+    features = compute_features(
+        from_pcm16(np.concatenate(segments)), FrontEnd(), clipped=False
+    )
+    voices = learn_voices({"03": [measure(row, FrontEnd()) for row in features]})
+    content = without_metadata(shipped.read_bytes())
+    described = (read_metadata(shipped) or {}) | {"voices": voices.to_dict()}
+    model, voice = tmp_path / "scaled.tflite", tmp_path / "anna.json"
+    model.write_bytes(attach_metadata(content, described))
+    monkeypatch.setattr(
+        microphone,
+        "microphone_blocks",
+        lambda *_: (read_any(p, RATE_HZ) for p in paths),
+    )
+    words = ["--mic", "--model", str(model), "--voice", str(voice)]
+    assert inference_single_file.main(words) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert "learning the voice: 1 of 10" in shown[0]
+    assert shown[-2].endswith("(voice learnt)")
+    assert shown[-1].startswith(f"{voice}: ")
+    before = voice.read_bytes()
+    assert json.loads(before)["recordings"] >= 10
+    assert inference_single_file.main(words) == 0
+    assert "learn" not in capsys.readouterr().out
+    assert voice.read_bytes() == before

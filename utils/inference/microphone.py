@@ -17,7 +17,9 @@ from utils.audio.windows import LEVELS_KEPT, ROOM_DB, Sliding, slide
 from utils.files import write_atomic
 from utils.inference.answers import NO_SPEECH, bars, class_of, clock
 from utils.inference.classify import Span, classify_window, mark_speech
+from utils.inference.voice import LiveVoice
 from utils.model_files.tflite import Classifier
+from utils.model_files.voice_file import with_voice
 
 FloatArray = npt.NDArray[np.floating]
 
@@ -109,6 +111,7 @@ def live(
     model: Classifier,
     sliding: Sliding,
     show: Callable[[list[str]], None],
+    learnt: LiveVoice | None = None,
 ) -> None:
     """Classify a stream as it arrives.
 
@@ -117,6 +120,7 @@ def live(
         model: Takes features or audio.
         sliding: Window and hop.
         show: Called with the lines of each window as soon as it is complete.
+        learnt: Learns the voice that speaks; the model follows it. None does not.
     """
     spans: list[Span] = []
     for window in slide(blocks, sliding):
@@ -126,7 +130,12 @@ def live(
         has_speech = span.is_speech and span.level_db > ROOM_DB
         shares = span.probabilities if has_speech else np.zeros(len(model.classes))
         name = class_of(shares, model.classes) if has_speech else NO_SPEECH
-        show([f"{clock(span.end_s)}  {name}", *bars(shares, model.classes)])
+        told = f"{clock(span.end_s)}  {name}"
+        if learnt is not None:
+            if has_speech and learnt.hear(window) and learnt.voice is not None:
+                model = with_voice(model, learnt.voice)
+            told += f"  ({learnt.progress})"
+        show([told, *bars(shares, model.classes)])
 
 
 class Screen:

@@ -14,8 +14,8 @@ from hyperparameters import FrontEnd, InputError
 from utils.audio.decode import blocks
 from utils.audio.features import compute_features
 from utils.audio.prepare import cut, from_pcm16, prepare
-from utils.audio.scale import COMPARED, Moments, add, distance, measure
-from utils.audio.windows import SILENCE_DB, level_db
+from utils.audio.scale import COMPARED, Moments, Voices, add, distance, measure
+from utils.audio.windows import SILENCE_DB, Window, level_db
 from utils.cli import one_line
 from utils.inference.classify import Answer, RecordingStats
 from utils.model_files.linear import moments_of, recording_functionals
@@ -30,6 +30,9 @@ MOST_UNLIKE = 0.7
 LEAST_VARIED = 0.6
 # Distance of a recording from its own voice: 99 % of EMO-DB's recordings are below.
 UNLIKE_ITS_VOICE = 0.75
+# Of a live voice. Ten recordings gain the linear model three points of UA
+# (docs/recipes.md).
+ENOUGH_SEGMENTS = 10
 
 
 def learn_voice(recordings: Iterable[tuple[Path, str]], model: Classifier) -> Voice:
@@ -59,6 +62,21 @@ def learn_voice(recordings: Iterable[tuple[Path, str]], model: Classifier) -> Vo
     voice = Voice(
         front_end=front_end, moments=add(found), functionals=add(of_functionals)
     )
+    check_speech(voice, voices)
+    return voice
+
+
+def check_speech(voice: Voice, voices: Voices) -> None:
+    """Check that a voice was learnt from enough speech of one person.
+
+    Args:
+        voice: What was learnt.
+        voices: What the training voices have in common.
+
+    Raises:
+        InputError: There is less than two seconds of speech, or what sounds is no
+            speech.
+    """
     if voice.speech_s < MIN_SPEECH_S:
         raise InputError(
             f"--calibrate needs at least {MIN_SPEECH_S:g} s of speech, got "
@@ -71,7 +89,63 @@ def learn_voice(recordings: Iterable[tuple[Path, str]], model: Classifier) -> Vo
             "--calibrate: these recordings do not sound like speech of one person "
             "(music, noise, a poor line?); give others"
         )
-    return voice
+
+
+class LiveVoice:
+    """Learns a voice while it speaks.
+
+    Args:
+        model: Whose features are standardised.
+
+    Raises:
+        InputError: The model cannot be calibrated.
+    """
+
+    def __init__(self, model: Classifier) -> None:
+        self._voices = calibrated_by(model)
+        self.front_end = model.front_end
+        self._found: list[Moments] = []
+        self._functionals: list[Moments] = []
+        self._end = 0  # of the last window learnt from: windows overlap
+
+    @property
+    def voice(self) -> Voice | None:
+        """What was learnt so far; None before any speech."""
+        if not self._found:
+            return None
+        functionals = add(self._functionals)
+        return Voice(
+            front_end=self.front_end, moments=add(self._found), functionals=functionals
+        )
+
+    @property
+    def progress(self) -> str:
+        """How much has been learnt, for the screen."""
+        count = len(self._found)
+        if count >= ENOUGH_SEGMENTS:
+            return "voice learnt"
+        return f"learning the voice: {count} of {ENOUGH_SEGMENTS}"
+
+    def finish(self) -> Voice | None:
+        """What was learnt; None if nobody spoke.
+
+        Raises:
+            InputError: As for `check_speech`.
+        """
+        if self.voice is not None:
+            check_speech(self.voice, self._voices)
+        return self.voice
+
+    def hear(self, window: Window) -> bool:
+        """Learn from a window with speech; False if an earlier one holds part of it."""
+        if window.start < self._end:
+            return False
+        self._end = window.start + len(window.samples)
+        self._found += _moments_of(window.samples, self.front_end)
+        rate_hz = self.front_end.sample_rate_hz
+        row = recording_functionals(window.samples, rate_hz)
+        self._functionals.append(moments_of(row))
+        return True
 
 
 def _read(path: Path, name: str, front_end: FrontEnd) -> npt.NDArray[np.float64]:
@@ -90,7 +164,9 @@ def _read(path: Path, name: str, front_end: FrontEnd) -> npt.NDArray[np.float64]
     return samples
 
 
-def _moments_of(samples: npt.NDArray[np.float64], front_end: FrontEnd) -> list[Moments]:
+def _moments_of(
+    samples: npt.NDArray[np.floating], front_end: FrontEnd
+) -> list[Moments]:
     """The moments of each segment of a recording that is not silent."""
     return [
         measure(
