@@ -1,8 +1,10 @@
 """A run's .keras file predicts like its exported model; odd ones are one line."""
 
+import base64
 import functools
 import io
 import json
+import marshal
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -170,6 +172,72 @@ def test_a_damaged_or_hostile_file_is_one_line(tmp_path, kind):
     with pytest.raises(InputError, match=r"m\.keras: ") as caught:
         load_keras_model(path, LABELS)
     assert str(caught.value).isprintable()
+
+
+def lambda_layer(mark: Path) -> dict[str, Any]:
+    """A layer whose Python code, in marshalled form, writes a file."""
+    code = compile(f"lambda x: open({str(mark)!r}, 'w')", "x", "eval").co_consts[0]
+    text = base64.b64encode(marshal.dumps(code)).decode()
+    function = {"class_name": "__lambda__", "config": {"code": text}}
+    function["config"] |= {"defaults": None, "closure": None}
+    return {
+        "class_name": "Lambda",
+        "module": "keras.layers",
+        "config": {"name": "last", "function": function, "output_shape": [3]},
+    }
+
+
+def call(module: str, name: str) -> dict[str, Any]:
+    """What Keras writes for a function of a module."""
+    return {
+        "module": module,
+        "class_name": "function",
+        "config": name,
+        "registered_name": name,
+    }
+
+
+def instance(module: str, name: str, **config: Any) -> dict[str, Any]:
+    """What Keras writes for an object of a class of a module."""
+    return {"module": module, "class_name": name, "config": config}
+
+
+ATTACKS = {
+    "Lambda": lambda_layer,
+    "function of os": lambda mark: {"config": {"activation": call("os", "system")}},
+    "builtin": lambda mark: {"config": {"activation": call("builtins", "exec")}},
+    "Popen": lambda mark: {
+        "config": {
+            "kernel_initializer": instance(
+                "subprocess", "Popen", args=["touch", str(mark)]
+            )
+        }
+    },
+    "layer of subprocess": lambda mark: instance(
+        "subprocess", "Popen", args=["touch", str(mark)]
+    ),
+    "layer of os": lambda mark: instance("os", "system", command=f"touch {mark}"),
+    "module of ours": lambda mark: instance(
+        "utils.files", "write_atomic", path=str(mark), write="x"
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ATTACKS)
+def test_code_in_a_file_is_not_executed(tmp_path, kind):
+    path, mark = tmp_path / "m.keras", tmp_path / "mark"
+    small_keras(front_end=FrontEnd()).save(path)
+    with zipfile.ZipFile(path) as archive:
+        config = json.loads(archive.read("config.json"))
+    layer, attack = config["config"]["layers"][-1], ATTACKS[kind](mark)
+    if set(attack) == {"config"}:
+        layer["config"] |= attack["config"]
+    else:
+        layer |= attack
+    path.write_bytes(repacked(path, config_json=json.dumps(config).encode()))
+    with pytest.raises(InputError, match=r"m\.keras: cannot be loaded by Keras"):
+        load_keras_model(path, LABELS)
+    assert not mark.exists()
 
 
 @functools.cache
