@@ -1,6 +1,9 @@
 """The report and metrics.json of a run, and what they must say."""
 
 import json
+import shutil
+import subprocess
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,7 +14,7 @@ from synthetic_run import CLASSES, NOTE, VERDICT, edit_record, trained_run
 from toy_tflite import toy_model
 
 from hyperparameters import FrontEnd, InputError
-from utils.files import write_atomic
+from utils.files import PROJECT, write_atomic
 from utils.model_files.metadata import attach_metadata, read_metadata, without_metadata
 from utils.model_files.tflite import file_name
 from utils.report.__main__ import main
@@ -211,3 +214,20 @@ def test_a_damaged_run_gets_no_report(tmp_path: Path) -> None:
 def test_a_folder_without_records_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="give a run folder"):
         main([str(tmp_path)])
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs `unshare`")
+def test_shared_memory_that_may_not_be_written_changes_nothing(tmp_path: Path) -> None:
+    folder = trained_run(tmp_path, folds_done=(0, 1))
+    script = 'mount -t tmpfs -o ro tmpfs /dev/shm || exit 77; "$@"'
+    words = [sys.executable, "-m", "utils.report", str(folder)]
+    done = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", script, "sh", *words],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode == 77:
+        pytest.skip(f"no tmpfs can be mounted here: {done.stderr}")
+    assert (done.returncode, done.stderr) == (0, "")

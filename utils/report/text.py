@@ -1,6 +1,7 @@
 """The report as text, at most 88 columns wide where it is not a table."""
 
 import textwrap
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -49,7 +50,9 @@ def _header(run: Run, metrics: Mapping[str, Any]) -> list[str]:
 
 def _classification(run: Run) -> list[str]:
     """scikit-learn's classification report with 4 digits, as in the original."""
-    from sklearn.metrics import classification_report  # takes a second to import
+    with warnings.catch_warnings():  # joblib's, if it may not write to /dev/shm
+        warnings.simplefilter("ignore", UserWarning)
+        from sklearn.metrics import classification_report  # takes a second
 
     rows = run.rows()
     text = classification_report(
