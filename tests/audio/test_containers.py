@@ -14,6 +14,7 @@ from sounds import RATE_HZ, encoded, tone
 
 from benchmarks.damaged_files import FORMS, outcomes, write_form
 from hyperparameters import InputError
+from utils.audio import decode
 from utils.audio.streams import frame_bytes
 from utils.audio.wav import read_any
 
@@ -29,10 +30,16 @@ def test_no_part_is_taken_for_the_whole(tmp_path, name, capfd):
 
 
 @functools.cache
-def whole(folder: Path, name: str) -> tuple[bytes, float]:
-    """The content of a form, and its duration in seconds."""
+def whole(folder: Path, name: str) -> tuple[bytes, float, int]:
+    """The content of a form, its duration in seconds, and its number of samples."""
     content = write_form(folder / name)
-    return content, len(read_any(folder / name, RATE_HZ)) / RATE_HZ
+    seconds = len(read_any(folder / name, RATE_HZ)) / RATE_HZ
+    return content, seconds, samples_in(folder / name)
+
+
+def samples_in(path: Path) -> int:
+    """Samples of all channels at the file's own rate, which damage may change."""
+    return sum(block.samples.size for block in decode._native(path, []))
 
 
 # Packets of streams that state no length begin so: a cut between two is no damage.
@@ -45,7 +52,7 @@ ENDLESS = {
     "a.ts": b"G",
 }
 # Their headers state which part is played: an altered one is as good as an editor's.
-EDITED = ("a.avi", "a.m4a", "start.m4a")
+EDITED = ("a.avi", "a.m4a", "start.m4a", "a.mp3")
 # The longest packet, with some samples: a damaged first one cannot be told from a
 # stream that was recorded from its middle on.
 PACKET_S = 0.08
@@ -55,7 +62,7 @@ def try_damaged_recording(folder: Path, number: int) -> str:
     """Truncate, join or alter a recording; any part of the sound is a fault."""
     name = list(FORMS)[number % len(FORMS)]
     kind = number // len(FORMS) % 4
-    content, whole_s = whole(folder, name)
+    content, whole_s, num_samples = whole(folder, name)
     random, least_s = np.random.RandomState(number), whole_s
     changed = bytearray(content)
     if kind == 0:
@@ -83,6 +90,8 @@ def try_damaged_recording(folder: Path, number: int) -> str:
     is_part = len(samples) / RATE_HZ < least_s - PACKET_S
     if is_part and kind > 1 and name in EDITED:
         return "states that a part is played"
+    if is_part and samples_in(path) >= num_samples * (least_s - PACKET_S) / whole_s:
+        return "states another rate"
     return f"FAULT: part {name} {kind}" if is_part else "decoded"
 
 
@@ -137,6 +146,40 @@ def test_flac_that_states_fewer_samples_or_others_is_damaged(tmp_path, bits):
     content[26:42] = bytes(16)  # it states no checksum
     path.write_bytes(content)
     assert len(read_any(path, RATE_HZ)) < len(samples)
+
+
+@pytest.mark.parametrize(
+    ("name", "mark", "place", "changed"),
+    [
+        ("a.wav", b"data", 5, 0x10),  # states fewer samples than follow
+        ("a.w64", b"data", 17, 0x10),
+        ("a.aifc", b"SSND", 6, 0x10),
+        ("a.caf", b"data", 10, 0x10),
+        ("a.aiff", b"SSND", 10, 0x9E),  # states that they begin later
+        ("a.aifc", b"SSND", 11, 0x90),
+    ],
+)
+def test_samples_outside_of_what_is_stated_are_damage(
+    tmp_path, name, mark, place, changed
+):
+    path = tmp_path / name
+    content = bytearray(write_form(path))
+    content[content.index(mark) + place] = changed
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="a part of it is missing or altered"):
+        read_any(path, RATE_HZ)
+
+
+@pytest.mark.parametrize("name", ["a.aac", "a.mp2", "no index.mp3"])
+def test_a_cut_in_the_head_of_a_frame_is_found(tmp_path, name):
+    path = tmp_path / name
+    content = write_form(path)
+    sync = ENDLESS[name]
+    start = content.index(sync, len(content) // 2)
+    for extra in (1, 2, 3, 5):
+        path.write_bytes(content[: start + extra])
+        with pytest.raises(InputError):
+            read_any(path, RATE_HZ)
 
 
 def last_frame(content: bytes) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
 
-from utils.audio.streams import ALTERED, TRUNCATED
+from utils.audio.streams import ALTERED, TAGS, TRUNCATED
 
 JOINED = "holds recordings joined end to end; split it"
 NO_SAMPLES = "cannot be read as audio (its chunk of samples is missing)"
@@ -13,6 +13,7 @@ NO_SAMPLES = "cannot be read as audio (its chunk of samples is missing)"
 # Programs that write WAV to a pipe state these lengths or more: SoX 0x7FFFF000, arecord
 # 0x7FFFFF00, ffmpeg 0xFFFFFFFF. So a truncated file of 2 GiB cannot be recognised.
 STREAMED_BYTES = 0x7FFF_F000
+MOST_APPENDED = 4096  # bytes of any kind after the last chunk
 MAX_CHUNKS = 10_000  # a header full of zeros would hold millions of empty chunks
 W64_MAGIC = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 W64_DATA = bytes.fromhex("64617461f3acd3118cd100c04f8edb8a")
@@ -125,7 +126,28 @@ def chunks_fault(file: BinaryIO, size: int) -> str | None:
             second = start + length
             if read_at(file, second, 4) == head[:4]:  # without the padding of odd sizes
                 return JOINED
+            if head[:4] == b"FORM" and _skips_samples(read_at(file, start, 8)):
+                return ALTERED
+            if _holds_more(file, size, layout, second):
+                return ALTERED
     return None if has_data else NO_SAMPLES
+
+
+def _skips_samples(start: bytes) -> bool:
+    """Whether AIFF states that samples begin later than an alignment needs."""
+    offset, block_bytes = number(start[:4]), number(start[4:])
+    return offset > 0 and offset >= block_bytes
+
+
+def _holds_more(file: BinaryIO, size: int, layout: Layout, end: int) -> bool:
+    """Whether the samples go on behind their stated end: no chunk, tag or padding."""
+    if size - end <= MOST_APPENDED:
+        return False
+    end += -end % layout.align
+    if read_at(file, end, 16).startswith((*TAGS, bytes(16))):
+        return False
+    following = next(_chunks(file, size, layout._replace(first=end)), None)
+    return following is None or following.start + following.length > size + 1
 
 
 def avi_fault(file: BinaryIO, size: int) -> str | None:

@@ -61,15 +61,34 @@ def mpeg_audio_fault(file: BinaryIO, size: int) -> str | None:
 
     The index is Xing, Info or VBRI. The decoder reports damage between frames.
     """
+    if _adts_bytes(_read(file, 0, 6)):
+        return _adts_fault(file, size)
     start, count, end = _frames(file)
-    if end > size:
-        return TRUNCATED
     rest = _read(file, end, -1)
+    if end > size or (count and 0 < len(rest) < 4 and rest[:1] == b"\xff"):
+        return TRUNCATED
     if count == 0 or _holds_frames(rest):
         return None
     is_unfilled = len(rest) > MAX_PADDING and not rest.startswith(TAGS)
     is_short = count < _frames_promised(_read(file, start, 64))
     return TRUNCATED if is_unfilled or is_short else None
+
+
+def _adts_fault(file: BinaryIO, size: int) -> str | None:
+    """AAC as a stream of frames; whether the last one is whole."""
+    end = 0
+    while length := _adts_bytes(_read(file, end, 6)):
+        end += length
+    rest = _read(file, end, 8)
+    is_cut = 0 < len(rest) < 7 and rest[:1] == b"\xff"
+    return TRUNCATED if end > size or is_cut else None
+
+
+def _adts_bytes(head: bytes) -> int:
+    """Length of the AAC frame with this header (ISO 13818-7); 0 if it is none."""
+    if len(head) < 6 or head[0] != 0xFF or head[1] & 0xF6 != 0xF0:
+        return 0
+    return (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
 
 
 def mpeg_audio_end(file: BinaryIO) -> int | None:
