@@ -51,8 +51,8 @@ ENDLESS = {
     "a.amr": b"\x3c",
     "a.ts": b"G",
 }
-# Their headers state which part is played: an altered one is as good as an editor's.
-EDITED = ("a.avi", "a.m4a", "start.m4a", "a.mp3")
+# Headers state which part is played, or when: altered ones are as good as an editor's.
+EDITED = ("a.avi", "a.m4a", "start.m4a", "a.mp3", "a.mpg")
 # The longest packet, with some samples: a damaged first one cannot be told from a
 # stream that was recorded from its middle on.
 PACKET_S = 0.08
