@@ -11,6 +11,7 @@ import resource
 import select
 import subprocess
 import sys
+import tempfile
 import traceback
 from collections import Counter
 from collections.abc import Callable
@@ -22,17 +23,21 @@ from utils.cli import one_line
 ROOT = Path(__file__).resolve().parent.parent
 MOST_S = 2.0  # of processor time for one input, child processes included
 MOST_BYTES = 500 * 2**20  # more than before the first input, or in a child process
-LONGEST_S = 180.0  # on busy cores, the imports included
+LONGEST_S = 300.0  # on busy cores, the imports included
 JOBS = 2
 FEW = 200  # inputs for which one process is enough
 BAD_LINE = re.compile(r"@ 0x|(code|number) -\d|Traceback")  # differ from run to run
 
-INFO = re.compile(r"INFO: Created TensorFlow Lite.*\n")
-
 Outcome = tuple[int, str, str]  # number of the input, kind, details
 
 
-def fuzz(try_one: Callable[[Path, int], str], count: int, folder: Path) -> Counter[str]:
+def fuzz(
+    try_one: Callable[[Path, int], str],
+    count: int,
+    folder: Path,
+    *,
+    is_silent: bool = False,
+) -> Counter[str]:
     """Try inputs 0, 1, ... and count what became of them.
 
     Args:
@@ -41,6 +46,7 @@ def fuzz(try_one: Callable[[Path, int], str], count: int, folder: Path) -> Count
             exceptions, are faults.
         count: Number of inputs.
         folder: For files; each process has its own inside.
+        is_silent: Nothing may be written to stderr, by C libraries neither.
 
     Returns:
         Number of inputs by kind.
@@ -50,9 +56,8 @@ def fuzz(try_one: Callable[[Path, int], str], count: int, folder: Path) -> Count
     """
     jobs = min(JOBS, -(-count // FEW))
     with ThreadPoolExecutor(jobs) as pool:
-        parts = pool.map(
-            lambda n: _part(try_one, range(n, count, jobs), folder), range(jobs)
-        )
+        numbers = [range(first, count, jobs) for first in range(jobs)]
+        parts = pool.map(lambda some: _part(try_one, some, folder, is_silent), numbers)
         outcomes = [outcome for part in parts for outcome in part]
     assert len(outcomes) == count
     faults = sorted(o for o in outcomes if o[1].startswith("FAULT"))
@@ -62,7 +67,7 @@ def fuzz(try_one: Callable[[Path, int], str], count: int, folder: Path) -> Count
 
 
 def _part(
-    try_one: Callable[[Path, int], str], numbers: range, folder: Path
+    try_one: Callable[[Path, int], str], numbers: range, folder: Path, is_silent: bool
 ) -> list[Outcome]:
     """The outcomes of some inputs, in as many processes as needed."""
     outcomes: list[Outcome] = []
@@ -71,13 +76,23 @@ def _part(
     while left := numbers[len(outcomes) :]:
         words = [try_one.__module__, try_one.__name__, own]
         words += [left.start, left.stop, left.step]
-        with subprocess.Popen(
-            [sys.executable, __file__, *map(str, words)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, _paths()))},
-        ) as process:
+        with (
+            tempfile.TemporaryFile() as notes,
+            subprocess.Popen(
+                [sys.executable, __file__, *map(str, words)],
+                stdout=subprocess.PIPE,
+                stderr=notes,
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, _paths()))},
+            ) as process,
+        ):
             outcomes += _outcomes(process, left)
+            notes.seek(0)
+            text = notes.read().decode(errors="replace")[-2000:]
+        if process.returncode:  # at the last of these inputs
+            number, kind, _ = outcomes.pop()
+            outcomes.append((number, kind, text))
+        elif is_silent and text:
+            outcomes[-1] = (outcomes[-1][0], "FAULT: wrote to stderr", text)
     return outcomes
 
 
@@ -90,7 +105,6 @@ def _paths() -> list[Path]:
 def _outcomes(process: "subprocess.Popen[bytes]", numbers: range) -> list[Outcome]:
     """All outcomes of one process; if it dies or hangs, that of its input too."""
     assert process.stdout is not None
-    assert process.stderr is not None
     outcomes: list[Outcome] = []
     while select.select([process.stdout], [], [], LONGEST_S)[0]:
         if not (line := process.stdout.readline()):
@@ -98,13 +112,9 @@ def _outcomes(process: "subprocess.Popen[bytes]", numbers: range) -> list[Outcom
         outcomes.append(tuple(json.loads(line)))
     else:
         process.kill()
-    errors = process.stderr.read().decode(errors="replace")
-    errors = INFO.sub("", errors)
     if status := process.wait():
-        kind = f"FAULT: ended with status {status}"
-        outcomes.append((numbers[len(outcomes)], kind, errors[-2000:]))
-    elif errors:
-        outcomes[-1] = (outcomes[-1][0], "FAULT: wrote to stderr", errors[-2000:])
+        place = min(len(outcomes), len(numbers) - 1)
+        outcomes[place:] = [(numbers[place], f"FAULT: ended with status {status}", "")]
     return outcomes
 
 
