@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from utils.tables import csv_text, markdown_table, text_table
+from utils.tables import csv_text, markdown_table, plain_cell, text_table
 
 
 def test_a_markdown_table_has_one_cell_per_heading() -> None:
@@ -37,7 +37,8 @@ def test_csv_is_read_back_as_written() -> None:
         ("＝1+2", "'＝1+2"),
         ('=HYPERLINK("http://a","b")', '\'=HYPERLINK("http://a","b")'),
         ("a=1+2", "a=1+2"),
-        ("'=1+2", "'=1+2"),
+        ("'=1+2", "''=1+2"),
+        ("'twas", "'twas"),
         (-12.3, "-12.3"),
         (-1, "-1"),
         ("", ""),
@@ -47,3 +48,4 @@ def test_csv_is_read_back_as_written() -> None:
 def test_no_cell_begins_like_a_formula(cell: object, written: str) -> None:
     rows = list(csv.reader(io.StringIO(csv_text([["head", "=head"], ["a", cell]]))))
     assert rows == [["head", "'=head"], ["a", written]]
+    assert plain_cell(written) == ("" if cell is None else str(cell))

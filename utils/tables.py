@@ -48,7 +48,7 @@ def csv_text(rows: Iterable[Sequence[Any]]) -> str:
     """Rows as CSV, with `\\n` line ends on every system.
 
     A text that begins like a formula gets an apostrophe, because spreadsheets would
-    compute it; numbers stay as they are.
+    compute it; numbers stay as they are. `plain_cell` removes it.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -58,5 +58,14 @@ def csv_text(rows: Iterable[Sequence[Any]]) -> str:
 
 def _no_formula(cell: Any) -> Any:
     """The same cell, but no text that begins like a formula, after spaces too."""
-    is_text = isinstance(cell, str)
-    return f"'{cell}" if is_text and cell.lstrip()[:1] in FORMULA_STARTS else cell
+    return f"'{cell}" if isinstance(cell, str) and _is_formula(cell) else cell
+
+
+def plain_cell(cell: str) -> str:
+    """A text as it was before `csv_text` wrote it."""
+    return cell[1:] if cell.startswith("'") and _is_formula(cell[1:]) else cell
+
+
+def _is_formula(cell: str) -> bool:
+    """Whether a text begins like a formula, or like one that `csv_text` wrote."""
+    return cell.lstrip(" \t\r\n'")[:1] in FORMULA_STARTS

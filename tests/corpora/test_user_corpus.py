@@ -22,6 +22,7 @@ from utils.corpora.reading import is_safe_name, unique_ids
 from utils.corpora.segments import segment_corpus
 from utils.corpora.user_corpus import conversion_line, find_corpus, manifest_corpus
 from utils.inference.sources import open_sources
+from utils.tables import csv_text
 
 RATE_HZ = 16_000
 
@@ -112,6 +113,17 @@ def test_the_order_of_lines_changes_nothing_but_undeclared_classes(four):
     ]
     assert all(manifest == manifests[0] for manifest in manifests)
     assert len({manifest.digest for manifest in manifests}) == 1
+
+
+def test_texts_like_formulas_are_read_as_they_were_written(tmp_path):
+    names = ["=a.wav", "-b.wav", "+c/@d.wav", "'=e.wav", "'f.wav"]
+    touch(tmp_path, *names)
+    rows = [[name, ("sad", "angry")[len(name) % 2], "-1"] for name in names]
+    text = csv_text([["path", "label", "speaker"], *rows])
+    assert "\n'=a.wav,sad,'-1\n" in text
+    manifest = read(tmp_path, text)
+    assert {u.path for u in manifest.utterances} == {tmp_path / n for n in names}
+    assert {u.speaker for u in manifest.utterances} == {"-1"}
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])

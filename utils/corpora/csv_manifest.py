@@ -31,6 +31,7 @@ from utils.corpora.reading import (
     normal,
     unique_ids,
 )
+from utils.tables import plain_cell
 
 REQUIRED = ("path", "label")
 OPTIONAL = ("speaker", "session", "part", "sentence")
@@ -183,7 +184,7 @@ def _check_fields(
     place: str, columns: Sequence[str], values: Sequence[str]
 ) -> dict[str, str]:
     """The text of one row by column."""
-    cells = [value.strip() for value in values]
+    cells = [plain_cell(value.strip()) for value in values]
     while len(cells) > len(columns) and not cells[-1]:
         cells.pop()
     if len(cells) != len(columns):
