@@ -170,6 +170,35 @@ def test_samples_outside_of_what_is_stated_are_damage(
         read_any(path, RATE_HZ)
 
 
+@pytest.mark.parametrize(
+    ("name", "start", "altered"),
+    [
+        ("a.mp2", 3, 0x9A),  # mono becomes stereo
+        ("a.mp2", 2, 0xE4),  # another rate
+        ("a.mp2", 1, 0xFD),  # another version
+        ("no index.mp3", 3, 0x04),
+    ],
+)
+def test_a_frame_of_another_kind_is_damage(tmp_path, name, start, altered):
+    path = tmp_path / name
+    content = bytearray(write_form(path))
+    second = frame_bytes(bytes(content[:4]))
+    assert frame_bytes(bytes(content[second : second + 4]))
+    content[second + start] = altered
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="a part of it is missing or altered"):
+        read_any(path, RATE_HZ)
+
+
+def test_flac_with_an_altered_rate_keeps_all_samples(tmp_path):
+    """libsndfile refuses it; ffmpeg goes by the rate in the frames."""
+    path = tmp_path / "a.flac"
+    content = bytearray(write_form(path))
+    content[18], content[46] = 0x10, 0x5D
+    path.write_bytes(content)
+    assert len(read_any(path, RATE_HZ)) == 24_000
+
+
 @pytest.mark.parametrize("name", ["a.aac", "a.mp2", "no index.mp3"])
 def test_a_cut_in_the_head_of_a_frame_is_found(tmp_path, name):
     path = tmp_path / name

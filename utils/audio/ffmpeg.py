@@ -32,6 +32,8 @@ DEMUXERS = (
 # Sound that begins late or has holes is filled with silence, so that the times of a
 # timeline are those of a player.
 FILL_HOLES = r"asetpts=PTS-min(STARTPTS\,0),aresample=async=1:first_pts=0"
+# The times of Ogg begin again in each of several joined files; FLAC has none.
+TIMELESS = (b"OggS", b"fLaC")
 # In MPEG streams, ffmpeg counts time from the first packet that it reads: video too.
 WITH_VIDEO = ["-map", "0:v?", "-map", "0:a:0", "-c", "copy", "-f", "null", "-"]
 MPEG_STARTS = (b"G", b"\0\0\1\xba")  # of transport and program streams
@@ -129,7 +131,7 @@ def _command(path: Path, track: int) -> list[str]:
     words += ["-protocol_whitelist", "file,subfile"]
     words += ["-err_detect", "crccheck", "-i", f"{part}file:{path}"]
     words += ["-map", f"0:a:{track}"]
-    if start != b"OggS":  # whose times begin again in each of several joined files
+    if start not in TIMELESS:
         words += ["-af", FILL_HOLES]
     words += ["-f", "au", "-c:a", "pcm_f32be", "pipe:1"]
     return words + WITH_VIDEO if start.startswith(MPEG_STARTS) else words

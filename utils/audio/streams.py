@@ -59,7 +59,7 @@ def frame_bytes(head: bytes) -> int:
 def mpeg_audio_fault(file: BinaryIO, size: int) -> str | None:
     """What is missing in an MP3 or MP2: frames that its index states, or part of one.
 
-    The index is Xing, Info or VBRI. The decoder reports damage between frames.
+    The index is Xing, Info or VBRI.
     """
     if _adts_bytes(_read(file, 0, 6)):
         return _adts_fault(file, size)
@@ -67,8 +67,10 @@ def mpeg_audio_fault(file: BinaryIO, size: int) -> str | None:
     rest = _read(file, end, -1)
     if end > size or (count and 0 < len(rest) < 4 and rest[:1] == b"\xff"):
         return TRUNCATED
-    if count == 0 or _holds_frames(rest):
+    if count == 0:
         return None
+    if _holds_frames(rest):  # of which decoders leave out some
+        return ALTERED
     is_unfilled = len(rest) > MAX_PADDING and not rest.startswith(TAGS)
     is_short = count < _frames_promised(_read(file, start, 64))
     return TRUNCATED if is_unfilled or is_short else None
@@ -122,11 +124,18 @@ def _frames(file: BinaryIO) -> tuple[int, int, int]:
     while (head := _read(file, start, 10))[:3] == b"ID3" and len(head) == 10:
         tag = sum(byte << 7 * (3 - place) for place, byte in enumerate(head[6:]))
         start += 10 + tag + (10 if head[5] & 0x10 else 0)
-    end = start
-    while length := frame_bytes(_read(file, end, 4)):
+    end, first = start, _read(file, start, 4)
+    while length := frame_bytes(head := _read(file, end, 4)):
+        if _kind(head) != _kind(first):
+            break
         end += length
         count += 1
     return start, count, end
+
+
+def _kind(head: bytes) -> tuple[int, int, bool]:
+    """What no frame of a stream changes: layer, rate, and whether it is mono."""
+    return head[1] & 0x1E, head[2] & 0x0C, head[3] >> 6 == 3
 
 
 def _frames_promised(first: bytes) -> int:
