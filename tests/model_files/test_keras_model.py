@@ -138,6 +138,20 @@ def huge_weights(path) -> bytes:
     return repacked(path, model_weights_h5=buffer.getvalue())
 
 
+def without_weights(path, group: str, new: str | None = None) -> bytes:
+    """A `.keras` file whose weights lack a group, or have it under another name."""
+    import h5py
+
+    with zipfile.ZipFile(path) as archive:
+        buffer = io.BytesIO(archive.read("model.weights.h5"))
+    with h5py.File(buffer, "a") as file:
+        if new:
+            file.move(group, new)
+        else:
+            del file[group]
+    return repacked(path, model_weights_h5=buffer.getvalue())
+
+
 def of_many_files(path) -> bytes:
     buffer = io.BytesIO(path.read_bytes())
     with zipfile.ZipFile(buffer, "a") as archive:
@@ -160,6 +174,10 @@ SPOILT = {
     "huge weights": huge_weights,
     "no weights": lambda path: repacked(path, model_weights_h5=b"\x89HDF"),
     "many files": of_many_files,
+    "no group of layers": lambda path: without_weights(path, "layers"),
+    "no group of a layer": lambda path: without_weights(path, "layers/dense"),
+    "another layer's": lambda path: without_weights(path, "layers", "others"),
+    "no bias": lambda path: without_weights(path, "layers/dense/vars/1"),
 }
 
 

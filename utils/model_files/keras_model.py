@@ -3,6 +3,8 @@
 import io
 import json
 import math
+import threading
+import warnings
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +30,7 @@ MOST_FILES = 16
 END_BYTES = 2**16
 ZIP64 = b"PK\6\7"  # an archive too large for the plain format
 COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_LOADING = threading.Lock()  # warnings are caught for all threads
 FOLDERS_SEARCHED = 3  # <run>/folds/fold_00/weights.keras
 
 
@@ -146,8 +149,11 @@ def read_keras(path: Path) -> Any:
     check_model_file(path)
     try:
         _check_size(path)
-        keras.backend.clear_session()  # the names of tensors count from 0 again
-        return keras.saving.load_model(path, compile=False)
+        # Keras warns of weights that a file lacks, and draws others
+        with _LOADING, warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            keras.backend.clear_session()  # the names of tensors count from 0 again
+            return keras.saving.load_model(path, compile=False)
     except InputError:
         raise
     except Exception as error:  # Keras passes on whatever a wrong configuration causes
