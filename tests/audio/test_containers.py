@@ -50,9 +50,11 @@ ENDLESS = {
     "no index.mp3": b"\xff\xf3",
     "a.amr": b"\x3c",
     "a.ts": b"G",
+    "a.flv": b"\x08",
 }
-# Headers state which part is played, or when: altered ones are as good as an editor's.
-EDITED = ("a.avi", "a.m4a", "start.m4a", "a.mp3", "a.mpg")
+# Headers state which part is played, when, or how wide samples are: an altered one is
+# as good as an editor's.
+EDITED = ("a.avi", "a.m4a", "start.m4a", "a.mp3", "a.mpg", "a.aifc")
 # The longest packet, with some samples: a damaged first one cannot be told from a
 # stream that was recorded from its middle on.
 PACKET_S = 0.08
@@ -157,6 +159,7 @@ def test_flac_that_states_fewer_samples_or_others_is_damaged(tmp_path, bits):
         ("a.caf", b"data", 10, 0x10),
         ("a.aiff", b"SSND", 10, 0x9E),  # states that they begin later
         ("a.aifc", b"SSND", 11, 0x90),
+        ("a.au", b".snd", 10, 0x6F),
     ],
 )
 def test_samples_outside_of_what_is_stated_are_damage(

@@ -128,7 +128,9 @@ def chunks_fault(file: BinaryIO, size: int) -> str | None:
                 return JOINED
             if head[:4] == b"FORM" and _skips_samples(read_at(file, start, 8)):
                 return ALTERED
-            if _holds_more(file, size, layout, second):
+            if holds_more(file, size, second) and not _is_chunk(
+                file, size, layout, second
+            ):
                 return ALTERED
     return None if has_data else NO_SAMPLES
 
@@ -136,18 +138,20 @@ def chunks_fault(file: BinaryIO, size: int) -> str | None:
 def _skips_samples(start: bytes) -> bool:
     """Whether AIFF states that samples begin later than an alignment needs."""
     offset, block_bytes = number(start[:4]), number(start[4:])
-    return offset > 0 and offset >= block_bytes
+    return offset > 0 and not offset < block_bytes <= MOST_APPENDED
 
 
-def _holds_more(file: BinaryIO, size: int, layout: Layout, end: int) -> bool:
-    """Whether the samples go on behind their stated end: no chunk, tag or padding."""
-    if size - end <= MOST_APPENDED:
-        return False
-    end += -end % layout.align
-    if read_at(file, end, 16).startswith((*TAGS, bytes(16))):
-        return False
-    following = next(_chunks(file, size, layout._replace(first=end)), None)
-    return following is None or following.start + following.length > size + 1
+def holds_more(file: BinaryIO, size: int, end: int) -> bool:
+    """Whether much follows the stated end of the samples, and no tag or padding."""
+    is_much = size - end > MOST_APPENDED
+    return is_much and not read_at(file, end, 16).startswith((*TAGS, bytes(16)))
+
+
+def _is_chunk(file: BinaryIO, size: int, layout: Layout, end: int) -> bool:
+    """Whether a whole chunk follows."""
+    first = end + -end % layout.align
+    following = next(_chunks(file, size, layout._replace(first=first)), None)
+    return following is not None and following.start + following.length <= size + 1
 
 
 def avi_fault(file: BinaryIO, size: int) -> str | None:

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from utils.audio import chunks, streams
 from utils.audio.chunks import JOINED, KINDS, LAYOUTS, number, read_at
-from utils.audio.streams import TRUNCATED
+from utils.audio.streams import ALTERED, TRUNCATED
 
 ASF_MAGIC = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
@@ -130,7 +130,9 @@ def _au_fault(file: BinaryIO, size: int) -> str | None:
         return None
     if start + length > size:
         return TRUNCATED
-    return JOINED if read_at(file, start + length, 4) == b".snd" else None
+    if read_at(file, start + length, 4) == b".snd":
+        return JOINED
+    return ALTERED if chunks.holds_more(file, size, start + length) else None
 
 
 def _second_start_fault(file: BinaryIO, _: int) -> str | None:
