@@ -52,6 +52,7 @@ ENDLESS = {
     "a.ts": b"G",
     "a.flv": b"\x08",
 }
+HEAD_BYTES = 6
 # Headers state which part is played, when, or how wide samples are: an altered one is
 # as good as an editor's.
 EDITED = ("a.avi", "a.m4a", "start.m4a", "a.mp3", "a.mpg", "a.aifc")
@@ -86,8 +87,9 @@ def try_damaged_recording(folder: Path, number: int) -> str:
     if not np.isfinite(samples).all():
         return "FAULT: not finite"
     if kind == 0 and name in ENDLESS:
-        next_packet = content[len(changed) : len(changed) + len(ENDLESS[name])]
-        if next_packet == ENDLESS[name]:
+        place = len(changed)  # a part of the next packet's head holds no sound
+        heads = (content[place - more :] for more in range(HEAD_BYTES))
+        if any(head.startswith(ENDLESS[name]) for head in heads):
             return "cut between packets"
     is_part = len(samples) / RATE_HZ < least_s - PACKET_S
     if is_part and kind > 1 and name in EDITED:
