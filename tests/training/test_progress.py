@@ -36,11 +36,39 @@ def test_the_time_left_counts_only_the_epochs_of_this_run(
             progress({"fold": 0, "epoch": epoch})
     first, *_, last = capsys.readouterr().err.splitlines()
     assert first == (
-        "fold 0: 51 of 300 epochs, ? left; all folds: 51 of 300 epochs, 41:30 left"
+        "fold 0: 51 of 300 epochs, ? left; all folds: 51 of 300 epochs, ? left"
     )
     assert last == (
         "fold 0: 60 of 300 epochs, 40:00 left; all folds: 60 of 300 epochs, 40:00 left"
     )
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_the_first_time_left_is_near_the_true_one(
+    capsys: pytest.CaptureFixture[str], now_s: list[float], jobs: int
+) -> None:
+    """Folds start for 60 s and export for 20 s; `jobs` of six run at a time."""
+    folds, epochs, estimates = 6, 100, []
+    with RunProgress(folds, epochs) as progress:
+        for first in range(0, folds, jobs):
+            running = range(first, first + jobs)
+            now_s[0] += 60
+            for epoch in range(epochs):
+                now_s[0] += 2
+                for fold in running:
+                    progress({"fold": fold, "epoch": epoch})
+                    line = capsys.readouterr().err.splitlines()[-1]
+                    estimates.append((now_s[0], line.split("epochs, ")[-1]))
+            now_s[0] += 20
+            for fold in running:
+                progress({"fold": fold, "stage": "done"})
+    for at_s, text in estimates:
+        if text != "? left":
+            *hours, minutes, seconds = text.removesuffix(" left").split(":")
+            left_s = sum(map(int, hours)) * 3600 + int(minutes) * 60 + int(seconds)
+            true_s = now_s[0] - at_s
+            assert (true_s - 30) / 2 <= left_s <= true_s * 2 + 60, (at_s, text)
+    assert [text for _, text in estimates].count("? left") <= jobs + 1
 
 
 def test_a_fold_that_is_only_exported_counts_as_trained(

@@ -26,12 +26,14 @@ class Count:
         since_s: Since when epochs are timed.
         done: Epochs done, those of an earlier run included.
         timed: Epochs done since `since_s`.
+        left: `40:00 left`.
     """
 
     bar: tqdm
     since_s: float
     done: int = 0
     timed: int = 0
+    left: str = "? left"
 
     def add(self, epochs: int, *, is_timed: bool) -> None:
         """Count epochs; those of an earlier run are not timed."""
@@ -40,12 +42,15 @@ class Count:
         self.bar.update(epochs)
 
     @property
-    def left(self) -> str:
-        """`40:00 left`, by the average time of the timed epochs."""
-        if not self.timed:
-            return "? left"
-        each_s = (time.monotonic() - self.since_s) / self.timed
-        return f"{tqdm.format_interval(each_s * (self.bar.total - self.done))} left"
+    def each_s(self) -> float | None:
+        """Average time of the timed epochs; None if there are none."""
+        return (time.monotonic() - self.since_s) / self.timed if self.timed else None
+
+    def estimate(self, each_s: float | None) -> None:
+        """Set the time left, by the time of an epoch."""
+        if each_s is not None:
+            left_s = each_s * (self.bar.total - self.done)
+            self.left = f"{tqdm.format_interval(left_s)} left"
 
     def __str__(self) -> str:
         """`fold 0: 60 of 300 epochs, 40:00 left`."""
@@ -67,6 +72,7 @@ class RunProgress:
         self.next_line_s = time.monotonic() + LINE_INTERVAL_S
         self.whole = self._new_count("all folds", folds * epochs)
         self.folds: dict[int, Count] = {}
+        self.is_one_done = False  # a fold that this process trained
 
     def _new_count(self, name: str, total: int) -> Count:
         """A count from zero, with a bar if the terminal shows bars."""
@@ -99,12 +105,25 @@ class RunProgress:
         scores = [f"{WORDS[k]} {v:.3f}" for k, v in event.items() if k in WORDS]
         fold.add(new, is_timed=not is_first)
         self.whole.add(new, is_timed=True)
+        fold.estimate(fold.each_s)
+        self._estimate_whole(fold)
         fold.bar.set_postfix_str(", ".join([fold.left, *scores]))
         self.whole.bar.set_postfix_str(self.whole.left)
         if not self.has_bars and not self.quiet:
             self._write_line(
                 ", ".join([str(fold), *scores]), is_last=fold.done == self.epochs
             )
+
+    def _estimate_whole(self, fold: Count) -> None:
+        """Before a fold is done: by its epochs after the first, which takes longer.
+
+        Afterwards: by all the time that passed, because folds also start and export.
+        """
+        if self.is_one_done:
+            self.whole.estimate(self.whole.each_s)
+        elif fold.each_s is not None:
+            running = sum(count.done < self.epochs for count in self.folds.values())
+            self.whole.estimate(fold.each_s / max(running, 1))
 
     def _count_of(self, number: int, done: int) -> Count:
         """A fold's count; a new one starts with the epochs of an earlier run."""
@@ -119,6 +138,7 @@ class RunProgress:
         fold = self._count_of(number, done=self.epochs)
         fold.bar.set_postfix_str(stage)
         if stage == "done":
+            self.is_one_done = self.is_one_done or fold.timed > 0
             self.folds.pop(number).bar.close()
             self.whole.bar.refresh()
 
