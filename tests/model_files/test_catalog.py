@@ -7,7 +7,14 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
-from small_models import CLASSES, error_of, small_model
+from small_models import (
+    CLASSES,
+    babble,
+    classify,
+    error_of,
+    small_model,
+    write,
+)
 
 import inference_single_file
 from hyperparameters import FrontEnd, InputError
@@ -112,6 +119,23 @@ def test_the_catalog_describes_each_model(models_dir, capsys):
     assert catalog.build_catalog(models_dir)["default"] == "focal.tflite"
     with pytest.raises(InputError, match="--default must be one of focal"):
         catalog.build_catalog(models_dir, "other.tflite")
+
+
+def test_a_run_folder_stands_for_the_model_at_its_top(models_dir, tmp_path, capsys):
+    run = tmp_path / "RUN"
+    fold = run / "folds" / "fold_00"
+    fold.mkdir(parents=True)
+    shutil.copy(models_dir / "focal.tflite", fold / "A_1.0s_float32.tflite")
+    with pytest.raises(InputError, match=r"holds no \.tflite file; name a model"):
+        catalog.model_of_run(run)
+    for name in ("fuse_float32", "int8", "fuse_int8", "float16", "float32"):
+        wanted = shutil.copy(models_dir / "plain.tflite", run / f"A_1.0s_{name}.tflite")
+        is_first = name in ("fuse_float32", "int8", "float16", "float32")
+        assert (catalog.model_of_run(run) == wanted) == is_first, name
+    path = write(tmp_path / "a.wav", babble(1.0))
+    assert classify(capsys, "--model", run, path) == classify(capsys, path)
+    shutil.copy(wanted, run / "B_1.0s_float32.tflite")
+    assert "holds several models" in error_of(capsys, path, "--model", run)
 
 
 def test_a_catalog_needs_models_with_metadata(tmp_path):

@@ -15,6 +15,7 @@ from hyperparameters import InputError
 from utils.cli import Parser, run_main
 from utils.files import PROJECT, read_regular, sha256, write_json
 from utils.model_files.metadata import read_metadata
+from utils.model_files.tflite import FUSED, NAMES
 
 CATALOG_NAME = "catalog.json"
 CATALOG_FORMAT = 1
@@ -160,6 +161,28 @@ def choose(folder: Path, wanted: Mapping[str, Any]) -> Path:
             "it, or run `python -m utils.model_files.catalog`"
         )
     return path
+
+
+def model_of_run(folder: Path) -> Path:
+    """The model at the top of a run folder: float32 features, else what there is.
+
+    Raises:
+        InputError: There is no model, or several of one kind.
+    """
+    for name in NAMES:
+        found = sorted(folder.glob(f"*_{name}.tflite"))
+        if not name.startswith(FUSED):
+            found = [path for path in found if f"_{FUSED}" not in path.name]
+        if len(found) > 1:
+            raise InputError(
+                f"--model {folder}: holds several models; name one of them"
+            )
+        if found:
+            return found[0]
+    raise InputError(
+        f"--model {folder}: holds no .tflite file; name a model file, or the folder "
+        "of a finished run"
+    )
 
 
 def _none_fits(models: Sequence[Mapping[str, Any]], wanted: Mapping[str, Any]) -> str:
