@@ -20,7 +20,6 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from hyperparameters import AUDIO_TYPES, INPUT_TYPES, LOSS_NAMES, InputError
-from utils.audio.decode import blocks
 from utils.audio.windows import Sliding
 from utils.cli import Parser, one_line, printable, run_main
 from utils.inference.answers import as_csv, as_json, as_text, many_as_text
@@ -82,7 +81,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument_group(
         "model (default: from inference_tests/)"
     ).add_argument
-    add("--model", metavar="FILE", help=".tflite or .keras file")
+    add("--model", metavar="FILE", help=".tflite or .keras file, or a run folder")
     add(
         "--functionals",
         type=Path,
@@ -143,7 +142,7 @@ def _check_combination(arguments: argparse.Namespace) -> None:
         is_timeline = arguments.windows or arguments.mic
         if getattr(arguments, name) is not None and not is_timeline:
             raise InputError(f"--{name} belongs to a timeline: add --windows")
-    if arguments.plot and arguments.plot.suffix[1:] not in PLOT_FORMATS:
+    if arguments.plot and arguments.plot.suffix[1:].lower() not in PLOT_FORMATS:
         raise InputError(f"--plot must end in .png, .pdf or .svg, got {arguments.plot}")
     if arguments.jobs is not None and arguments.jobs < 1:
         raise InputError(f"--jobs must be at least 1, got {arguments.jobs}")
@@ -169,6 +168,8 @@ def model_path(arguments: argparse.Namespace) -> Path:
     if wanted:
         raise InputError("-id, -at, -ln and -it choose a model: omit them with --model")
     path = Path(arguments.model)
+    if path.is_dir():
+        return catalog.model_of_run(path)
     beside = catalog.MODELS_DIR / path
     return beside if not path.exists() and beside.is_file() else path
 
@@ -288,21 +289,13 @@ def report(
         print("\n".join(as_text(results[0], classes)))
     else:
         print("\n".join(many_as_text(results, classes)))
+    if arguments.plot:
+        is_text = not (arguments.json or arguments.csv)
+        line = f"  picture: {printable(arguments.plot)}"
+        print(line, file=sys.stdout if is_text else sys.stderr)
     for refusal in refusals:
         print(f"{refusal.name}: {refusal.reason}", file=sys.stderr)
     return EXIT_SOME_REFUSED if refusals else 0
-
-
-def plot(source: Source, answer: Answer, models: ModelPerThread, path: Path) -> None:
-    """Draw the timeline of a recording."""
-    from utils.pictures import save
-    from utils.report.plots.timeline import envelope, timeline_figure
-
-    rate_hz = models.front_end.sample_rate_hz
-    samples = round(answer.duration_s * rate_hz)
-    extremes = envelope(blocks(source.path, rate_hz), samples)
-    figure = timeline_figure(answer, models.classes, extremes)
-    save(figure, path.with_suffix(""), [path.suffix[1:]])
 
 
 def listen(
@@ -341,11 +334,17 @@ def classify_files(
     jobs = arguments.jobs or usable_cores()
     warn = functools.partial(print, file=sys.stderr)
     with open_sources(arguments.file_name, catalog.MODELS_DIR, warn) as sources:
-        if arguments.plot and len(sources) > 1:
+        if not arguments.plot:
+            return classify_all(sources, models, sliding, jobs)
+        if len(sources) > 1:
             raise InputError(f"--plot draws one recording, got {len(sources)}")
+        from utils.report.plots.timeline import draw_timeline  # before the long work
+
         results = classify_all(sources, models, sliding, jobs)
-        if arguments.plot and isinstance(results[0], Answer):
-            plot(sources[0], results[0], models, arguments.plot)
+        if isinstance(results[0], Answer):
+            rate_hz = models.front_end.sample_rate_hz
+            path = sources[0].path
+            draw_timeline(path, results[0], models.classes, rate_hz, arguments.plot)
     return results
 
 

@@ -74,6 +74,11 @@ def new_figure(
     return figure, list(axes.flat)
 
 
+def in_words(class_name: str) -> str:
+    """A class as pictures spell it: `anxiety fear`."""
+    return class_name.replace("_", " ")
+
+
 def save(
     figure: Figure, path: Path, suffixes: Iterable[str] = ("pdf", "png")
 ) -> list[Path]:
@@ -82,7 +87,7 @@ def save(
     Args:
         figure: Made inside `styled()`.
         path: Target without suffix.
-        suffixes: `pdf`, `png` or `svg`.
+        suffixes: `pdf`, `png` or `svg`, in upper or lower case.
 
     Returns:
         The files written.
@@ -94,7 +99,8 @@ def save(
     for suffix in suffixes:
 
         def write(file: BinaryIO, suffix: str = suffix) -> None:
-            figure.savefig(file, format=suffix, metadata=UNDATED.get(suffix))
+            kind = suffix.lower()
+            figure.savefig(file, format=kind, metadata=UNDATED.get(kind))
 
         target = path.with_name(f"{path.name}.{suffix}")
         with styled():

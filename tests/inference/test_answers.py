@@ -5,7 +5,8 @@ import json
 import pytest
 from small_models import CLASSES, babble, classify, classify_json, write
 
-from utils.inference.answers import bar, class_of, clock, read_label
+from utils.inference.answers import bar, class_of, read_label
+from utils.inference.timeline import clock
 
 pytest_plugins = ["inference_fixtures"]
 
@@ -77,6 +78,7 @@ def test_bars_clocks_and_equal_probabilities():
     assert bar(1.0) == "█" * 24
     assert bar(0.0) == ""
     assert bar(0.5 + 1 / 384) == "█" * 12  # halves are rounded to the even eighth
-    assert clock(3723.449) == "1:02:03.45"
-    assert clock(59.996) == "0:01:00.00"
+    assert clock(3723.449) == "1:02:03.4"
+    assert clock(59.96) == "1:00.0"
+    assert clock(0.04) == "0:00.0"
     assert class_of([0.4, 0.4, 0.2], CLASSES) == "neutral"

@@ -12,9 +12,10 @@ from hyperparameters import InputError
 from utils.audio.decode import blocks
 from utils.audio.windows import Sliding
 from utils.inference import microphone
-from utils.inference.answers import class_of, clock
+from utils.inference.answers import class_of
 from utils.inference.classify import classify_windows
 from utils.inference.microphone import Screen, live, microphone_blocks
+from utils.inference.timeline import clock
 
 pytest_plugins = ["inference_fixtures"]
 

@@ -18,7 +18,8 @@ from small_models import (
 
 from utils.audio.decode import blocks
 from utils.audio.windows import Sliding
-from utils.inference.classify import classify_centre, classify_windows
+from utils.inference.classify import Answer, Span, classify_centre, classify_windows
+from utils.inference.timeline import stretches, time_by_class
 
 pytest_plugins = ["inference_fixtures"]
 
@@ -69,26 +70,105 @@ def test_sound_that_no_window_holds_is_refused(models_dir, tmp_path, capsys):
 
 
 def test_a_timeline_as_text_csv_and_picture(models_dir, talk, tmp_path, capsys):
-    text = classify(capsys, "-fn", talk, "--windows", "--hop", "2").splitlines()
-    assert "  0:00:04.00  0:00:05.00  no speech" in text
-    assert "  mean of the windows with speech, 3 of 6:" in text
-    output = classify(
-        capsys,
-        "-fn",
-        talk,
-        "--windows",
-        "--hop",
-        "2",
-        "--csv",
-        "--plot",
-        tmp_path / "talk.png",
-    )
-    assert (tmp_path / "talk.png").read_bytes().startswith(b"\x89PNG")
+    picture = tmp_path / "talk.PNG"
+    words = (talk, "--windows", "--hop", "2", "--plot", picture)
+    heading, *text = classify(capsys, *words).splitlines()
+    assert heading == f"{talk}, 0:10.5"
+    assert "  0:03.5 - 0:09.4  no speech" in text  # three windows in one line
+    summary = text[text.index("  0:03.5 - 0:09.4  no speech") + 2 :]
+    assert summary[0].startswith(f"{talk}: ")
+    assert summary[-2] == "  mean of the windows with speech, 3 of 6"
+    assert summary[-1] == f"  picture: {picture}"
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    output = classify(capsys, *words, "--csv")
     rows = list(csv.DictReader(io.StringIO(output)))
     assert [float(row["start_s"]) for row in rows] == [0, 2, 4, 6, 8, 10]
     assert rows[2]["class"] == "no speech"
     assert rows[2]["anger"] == ""
     assert sum(float(rows[0][name]) for name in CLASSES) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_several_timelines_precede_the_table(models_dir, talk, tmp_path, capsys):
+    short = write(tmp_path / "short.wav", babble(2.0))
+    text = classify(capsys, talk, short, "--windows").splitlines()
+    headings = [line for line in text if line.endswith((", 0:10.5", ", 0:02.0"))]
+    assert headings == [f"{talk}, 0:10.5", f"{short}, 0:02.0"]
+    assert text[1].startswith("  0:00.0 - ")
+    assert text[-1].startswith("2 classified: ")
+    rows = [line for line in text if line.endswith((str(talk), str(short)))]
+    assert len(rows) == 2
+
+
+def span(start_s: float, length_s: float, best: int, share: float, *, speech=True):
+    shares = np.full(3, (1 - share) / 2)
+    shares[best] = share
+    return Span(
+        start_s=start_s,
+        end_s=start_s + length_s,
+        level_db=-20.0,
+        probabilities=shares,
+        is_speech=speech,
+    )
+
+
+def answer_of(spans: list[Span], duration_s: float) -> Answer:
+    return Answer(
+        name="x/talk.mp3",
+        probabilities=np.array([0.2, 0.5, 0.3]),
+        duration_s=duration_s,
+        bandwidth_hz=None,
+        spans=tuple(spans),
+    )
+
+
+def test_neighbours_of_one_class_are_merged_and_cover_the_recording():
+    spans = [span(0, 3, 1, 0.5), span(1, 3, 1, 0.7), span(2, 3, 2, 0.9)]
+    spans += [span(3, 3, 2, 0.9, speech=False), span(4, 2, 2, 0.6)]
+    found = stretches(answer_of(spans, 6.0), CLASSES)
+    assert found == [
+        (0.0, 3.0, CLASSES[1], pytest.approx(0.6)),
+        (3.0, 4.0, CLASSES[2], pytest.approx(0.9)),
+        (4.0, 4.75, None, 0.0),
+        (4.75, 6.0, CLASSES[2], pytest.approx(0.6)),
+    ]
+    times = {CLASSES[1]: 3.0, CLASSES[2]: 2.25}
+    assert list(time_by_class(found).items()) == list(times.items())
+    [only] = stretches(answer_of([span(0, 3, 0, 0.5)], 1.2), CLASSES)
+    assert only == (0.0, 1.2, CLASSES[0], pytest.approx(0.5))
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "last_tick"),
+    [(90, "1:30"), (600, "10:00"), (7200, "2:00:00"), (200_000, "54:00:00")],
+)
+def test_a_long_recording_gets_a_heat_map_with_minutes(duration_s, last_tick):
+    from utils.report.plots.timeline import MOST_COLUMNS, timeline_figure
+
+    starts_s = np.arange(0, duration_s, max(1, duration_s // 3000))
+    spans = [
+        span(s, 3, int(9 * s / duration_s) % 3, 0.8, speech=s > duration_s / 2)
+        for s in starts_s
+    ]
+    answer = answer_of(spans, duration_s)
+    figure = timeline_figure(answer, CLASSES, np.zeros((10, 2)))
+    figure.draw_without_rendering()
+    top, ribbon, bottom = figure.axes[:3]
+    assert top.get_title(loc="left") == "talk.mp3: anxiety fear"
+    assert not bottom.lines
+    [mesh] = bottom.collections
+    shares = mesh.get_array()
+    assert shares.shape == (3, min(len(spans), MOST_COLUMNS))
+    assert shares.mask[:, 0].all()
+    assert not shares.mask[:, -1].any()
+    assert shares.max() == pytest.approx(0.8)
+    names = [label.get_text() for label in bottom.get_yticklabels()]
+    assert names == ["neutral", "anxiety fear", "anger"]
+    shown = [label.get_text() for label in bottom.get_xticklabels()]
+    assert last_tick in shown
+    assert len(shown) <= 13
+    assert set(ribbon.collections[0].get_array().ravel()) >= {0, 1}
+    legend = [text.get_text() for text in top.get_legend().get_texts()]
+    assert legend[-1] == "no speech"
 
 
 def test_the_drawing_holds_waveform_classes_and_pauses(plain, talk):
@@ -101,8 +181,10 @@ def test_the_drawing_holds_waveform_classes_and_pauses(plain, talk):
     assert extremes.shape == (2000, 2)
     assert extremes[:, 0].min() == samples.min()
     assert extremes[:, 1].max() == samples.max()
-    top, bottom = timeline_figure(answer, plain.classes, extremes).axes
-    assert top.get_title(loc="left") == "talk"
+    top, ribbon, bottom = timeline_figure(answer, plain.classes, extremes).axes
+    assert top.get_title(loc="left").startswith("talk: ")
+    best = [s.is_speech * (1 + int(s.probabilities.argmax())) for s in answer.spans]
+    assert ribbon.collections[0].get_array().ravel().tolist() == best
     assert [line.get_label() for line in bottom.lines] == list(CLASSES)
     drawn = np.array([line.get_ydata() for line in bottom.lines])
     assert np.isnan(drawn).all(axis=0).tolist() == [

@@ -17,11 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from utils.inference.classify import Answer, Refusal, Span
+from utils.inference.timeline import NO_SPEECH, clock, stretches, time_by_class
 from utils.tables import csv_text
 
 Probabilities = Sequence[float] | npt.NDArray[np.floating]  # one per class
 
-NO_SPEECH = "no speech"
 BAR_CELLS = 24
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 
@@ -142,46 +142,52 @@ def bars(probabilities: Probabilities, classes: Sequence[str]) -> list[str]:
     return [f"  {c:<{width}}  {p:6.1%}  {bar(p)}".rstrip() for c, p in ranked]
 
 
-def clock(seconds: float) -> str:
-    """Hours, minutes, seconds and hundredths: `0:01:02.50`."""
-    minutes, hundredths = divmod(round(seconds * 100), 6000)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{hundredths // 100:02}.{hundredths % 100:02}"
-
-
 def as_text(answer: Answer, classes: Sequence[str]) -> list[str]:
-    """One recording: class, probabilities as bars, timeline and notes."""
-    lines = [f"{answer.name}: {class_of(answer.probabilities, classes)}"]
+    """One recording: timeline, class, probabilities as bars, and notes."""
+    lines = timeline_lines(answer, classes)
+    lines += [f"{answer.name}: {class_of(answer.probabilities, classes)}"]
     lines += bars(answer.probabilities, classes)
     if label := read_label(answer.name, classes):
         lines.append(f"  file name says {label.class_name}, origin {label.origin}")
     if answer.spans:
-        speech = sum(span.is_speech for span in answer.spans)
-        lines.append(
-            f"  mean of the windows with speech, {speech} of {len(answer.spans)}:"
-        )
-        lines += [_span_line(span, classes) for span in answer.spans]
+        lines += _summary_lines(answer, classes)
     return lines + [f"  note: {note}" for note in answer.notes]
 
 
-def _span_line(span: Span, classes: Sequence[str]) -> str:
-    """A window of a timeline: start, end, class, probability as a bar."""
-    times = f"  {clock(span.start_s)}  {clock(span.end_s)}"
-    if not span.is_speech:
-        return f"{times}  {NO_SPEECH}"
+def timeline_lines(answer: Answer, classes: Sequence[str]) -> list[str]:
+    """A heading and one line per stretch of one class; nothing without a timeline."""
+    if not answer.spans:
+        return []
+    end = clock(answer.duration_s)
     width = max(len(NO_SPEECH), *map(len, classes))
-    highest = float(max(span.probabilities))
-    name = class_of(span.probabilities, classes)
-    return f"{times}  {name:<{width}}  {highest:6.1%}  {bar(highest)}"
+    lines = [f"{answer.name}, {end}"]
+    for start_s, end_s, name, share in stretches(answer, classes):
+        times = f"  {clock(start_s):>{len(end)}} - {clock(end_s):>{len(end)}}"
+        value = f"{name:<{width}}  {share:6.1%}  {bar(share)}" if name else NO_SPEECH
+        lines.append(f"{times}  {value}")
+    return lines
+
+
+def _summary_lines(answer: Answer, classes: Sequence[str]) -> list[str]:
+    """How long each class lasts, and what the probabilities are the mean of."""
+    times = time_by_class(stretches(answer, classes))
+    parts = ", ".join(f"{name} {clock(time_s)}" for name, time_s in times.items())
+    speech = sum(span.is_speech for span in answer.spans)
+    return [
+        f"  time by class: {parts}",
+        f"  mean of the windows with speech, {speech} of {len(answer.spans)}",
+    ]
 
 
 def many_as_text(
     results: Sequence[Answer | Refusal], classes: Sequence[str]
 ) -> list[str]:
-    """Several recordings: one line each, the table of labelled ones, and counts."""
+    """Timelines, one line for each recording, the table of labelled ones, counts."""
     answers = [result for result in results if isinstance(result, Answer)]
     width = max(map(len, classes))
     lines, found = [], []
+    for answer in answers:
+        lines += timeline_lines(answer, classes)
     for answer in answers:
         found.append(class_of(answer.probabilities, classes))
         share = max(answer.probabilities)

@@ -15,8 +15,9 @@ import numpy.typing as npt
 from hyperparameters import InputError
 from utils.audio.windows import LEVELS_KEPT, ROOM_DB, Sliding, slide
 from utils.files import write_atomic
-from utils.inference.answers import NO_SPEECH, bars, class_of, clock
+from utils.inference.answers import bars, class_of
 from utils.inference.classify import Span, classify_window, mark_speech
+from utils.inference.timeline import NO_SPEECH, clock
 from utils.inference.voice import LiveVoice
 from utils.model_files.tflite import Classifier
 from utils.model_files.voice_file import with_voice

@@ -16,6 +16,7 @@ from utils.pictures import (
     INK,
     ORANGE,
     RED,
+    in_words,
     new_figure,
     styled,
 )
@@ -87,7 +88,7 @@ def _draw_confusion(
         if is_normalised:
             text = f"{shares[row, column]:.3f}\n({count:,})" if count else "0"
         axes.text(column, row, text, ha="center", va="center", color=colour)
-    names = [name.replace("_", " ") for name in classes]
+    names = list(map(in_words, classes))
     rows = [f"{name} ({n:,})" for name, n in zip(names, totals.flat, strict=True)]
     axes.set_xticks(range(len(names)), names, rotation=35, ha="right")
     axes.set_yticks(range(len(names)), rows)
