@@ -94,8 +94,10 @@ def narrow(seconds: float) -> np.ndarray:
 @pytest.mark.parametrize(
     ("samples", "note"),
     [
-        (babble(1.9), ""),
-        (babble(2.1), "only the centre 1 s of 2.1 s were classified; --windows"),
+        (babble(1.1), ""),
+        (babble(1.3), "only the centre 1 s were classified; 0.3 s of speech were not"),
+        (np.pad(babble(1.0), RATE_HZ), ""),
+        (np.pad(babble(0.5), 4000), "only 0.5 s of speech: the answer is unreliable"),
         (narrow(1.0), "sound reaches only 4.1 kHz, but the model expects 7.5 kHz"),
     ],
 )
@@ -103,6 +105,27 @@ def test_notes_give_reasons_to_doubt(models_dir, tmp_path, capsys, samples, note
     text = classify(capsys, "-fn", write(tmp_path / "a.wav", samples, "FLOAT"))
     assert text.count("note: ") == bool(note)
     assert note in text
+
+
+def noise(kind: str) -> np.ndarray:
+    """Three seconds of hiss, of brown noise or of hum."""
+    random, time_s = np.random.RandomState(3), np.arange(3 * RATE_HZ) / RATE_HZ
+    hiss = random.uniform(-0.1, 0.1, len(time_s))
+    brown = np.cumsum(hiss) - np.linspace(0.0, hiss.sum(), len(hiss))
+    hum = 0.1 * np.sin(2 * np.pi * 50.0 * time_s) + 0.01 * hiss
+    return {"hiss": hiss, "brown": brown / 4 / abs(brown).max(), "hum": hum}[kind]
+
+
+@pytest.mark.parametrize("kind", ["hiss", "brown", "hum"])
+def test_noise_without_speech_is_no_emotion(models_dir, tmp_path, capsys, kind):
+    path = write(tmp_path / "noise.wav", noise(kind), "FLOAT")
+    assert "no speech in its centre 1 s: the sound is as even" in error_of(capsys, path)
+    assert "no speech: the sound is as even" in error_of(capsys, path, "--windows")
+    mixed = np.concatenate([noise(kind) / 4, babble(3.0)])
+    path = write(tmp_path / "mixed.wav", mixed, "FLOAT")
+    [answer] = classify_json(capsys, path, "--windows")
+    spoken = [window["class"] is not None for window in answer["windows"]]
+    assert spoken == [False] * 3 + [True] * 3
 
 
 def test_audio_in_and_bare_models_answer_too(models_dir, tmp_path, capsys):
@@ -148,6 +171,7 @@ def test_a_bad_file_among_many_does_not_stop_the_rest(models_dir, tmp_path, caps
         (["-fn", "x", "--length", "1"], "--length belongs to a timeline"),
         (["-fn", "x", "--plot", "a.png"], "--plot belongs to a timeline"),
         (["-fn", "x", "--windows", "--plot", "a.txt"], "--plot must end in .png"),
+        (["-fn", "x", "--windows", "--plot", "a.PNG"], "x: no such file"),
         (["-fn", "x", "y", "--windows", "--plot", "a.png"], "--plot draws one"),
         (["-fn", "x", "--windows", "--length", "2"], "--length must be above 0"),
         (["-fn", "x", "--windows", "--hop", "0"], "--hop must be above 0"),

@@ -1,4 +1,6 @@
-"""The highest frequency of a recording: telephones and codecs leave bands empty.
+"""The spectrum of a recording: its highest frequency, and its level over time.
+
+Telephones and codecs leave the upper bands empty.
 
 The network was trained on full-band speech. In an empty band, the logarithm of mel +
 1e-6 falls by many units, so predictions become unreliable.
@@ -18,6 +20,10 @@ LOWEST_HZ = 80.0
 EMPTY_DB = -65.0
 # Band edges above this share of the Nyquist frequency are due to resampling filters.
 USABLE_SHARE_OF_NYQUIST = 0.9375
+# Most power of speech. Below it, rumble changes the level more than a voice does.
+SPEECH_BAND_HZ = (250.0, 3500.0)
+LEAST_POWER = 1e-20
+FULL_SCALE_DB = 10.0 * np.log10(FRAME_SAMPLES**2 * 3 / 16)  # noise of level 0 dB
 
 
 class Bandwidth:
@@ -29,14 +35,25 @@ class Bandwidth:
         self._power = np.zeros(FRAME_SAMPLES // 2 + 1)
         self._rest = np.empty(0)
         self._window = np.hanning(FRAME_SAMPLES)
+        bins = np.array(SPEECH_BAND_HZ) * FRAME_SAMPLES / sample_rate_hz
+        self._band = slice(*np.rint(bins).astype(int))
+        self._levels_db = [np.empty(0)]
 
     def add(self, block: npt.NDArray[np.floating]) -> None:
         """Add the next samples, (samples,)."""
         joined = np.concatenate([self._rest, block])
         whole = len(joined) // FRAME_SAMPLES * FRAME_SAMPLES
         frames = joined[:whole].reshape(-1, FRAME_SAMPLES)
-        self._power += (np.abs(np.fft.rfft(frames * self._window)) ** 2).sum(axis=0)
+        power = np.abs(np.fft.rfft(frames * self._window)) ** 2
+        self._power += power.sum(axis=0)
+        band = np.maximum(power[:, self._band].sum(axis=1), LEAST_POWER)
+        self._levels_db.append(10.0 * np.log10(band) - FULL_SCALE_DB)
         self._rest = joined[whole:]
+
+    @property
+    def levels_db(self) -> npt.NDArray[np.float64]:
+        """(frames,): level from 250 to 3500 Hz of each frame of 64 ms, dB."""
+        return np.concatenate(self._levels_db)
 
     @property
     def hz(self) -> float | None:

@@ -19,6 +19,12 @@ FloatArray = npt.NDArray[np.floating]
 SPEECH_RANGE_DB = 25.0
 SPEECH_LEVEL_PERCENTILE = 95.0
 SILENCE_DB = -200.0  # stands for digital silence, whose logarithm is not finite
+# The level of speech rises and falls with its syllables. The range from the 10th to the
+# 95th percentile of its frames is above 12 dB in every EMO-DB file, and above 5 dB in
+# 99.8 % of their windows of 1 s; it is below 5 dB in hiss, hum and the noise of fans.
+EVEN_RANGE_DB = 5.0
+EVEN_PERCENTILE = 10.0
+LEAST_FRAMES = 8  # fewer (half a second) do not tell
 # Of streams that never end:
 ROOM_DB = -60.0  # before anyone speaks, room noise must not set the speech level
 LEVELS_KEPT = 600  # windows that set the speech level: ten minutes at 1 s
@@ -125,3 +131,20 @@ def is_speech(levels_db: Sequence[float] | FloatArray) -> npt.NDArray[np.bool_]:
     speech_level = np.percentile(levels, SPEECH_LEVEL_PERCENTILE, method="higher")
     is_near: npt.NDArray[np.bool_] = levels >= speech_level - SPEECH_RANGE_DB
     return is_near & (levels > SILENCE_DB)
+
+
+def is_even(frame_levels_db: Sequence[float] | FloatArray) -> bool:
+    """Whether sound is as even as noise, so that it cannot be speech.
+
+    Args:
+        frame_levels_db: (frames,), as from `Bandwidth.levels_db`; quiet ones are
+            ignored.
+    """
+    levels = np.asarray(frame_levels_db, np.float64)
+    if len(levels) < LEAST_FRAMES:
+        return False
+    loud = levels[is_speech(levels)]
+    if len(loud) < LEAST_FRAMES:
+        return False
+    low, high = np.percentile(loud, [EVEN_PERCENTILE, SPEECH_LEVEL_PERCENTILE])
+    return bool(high - low < EVEN_RANGE_DB)

@@ -12,10 +12,19 @@ import numpy as np
 import numpy.typing as npt
 
 from hyperparameters import FrontEnd, InputError
-from utils.audio.bandwidth import Bandwidth, needed_hz
+from utils.audio.bandwidth import Bandwidth
 from utils.audio.decode import blocks
 from utils.audio.prepare import cut
-from utils.audio.windows import SILENCE_DB, Sliding, Window, is_speech, level_db, slide
+from utils.audio.windows import (
+    SILENCE_DB,
+    Sliding,
+    Window,
+    is_even,
+    is_speech,
+    level_db,
+    slide,
+)
+from utils.inference.recording_stats import RecordingStats
 from utils.model_files.tflite import Classifier, predict_utterance
 from utils.processes import capture_stderr
 
@@ -24,7 +33,9 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 MAX_KEPT_S = 120.0  # longer recordings are decoded twice instead of kept in memory
-MUCH_LEFT_OUT = 2.0  # a note follows if the file is longer than this many segments
+LEAST_UNHEARD_S = 0.25  # a note follows from here: about a syllable
+EVEN = "the sound is as even as noise"
+WINDOWS = "--windows classifies all of it"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,14 +47,16 @@ class Span:
         end_s: End in seconds, at most the recording's.
         level_db: Root mean square, dB re full scale.
         probabilities: (classes,), float32; meaningless if there is no speech.
-        is_speech: Whether the level is close to the recording's speech level; see
-            `mark_speech`.
+        is_even: Whether the sound is as even as noise.
+        is_speech: Whether the level is close to the recording's speech level, and the
+            sound not even; see `mark_speech`.
     """
 
     start_s: float
     end_s: float
     level_db: float
     probabilities: FloatArray
+    is_even: bool = False
     is_speech: bool = False
 
 
@@ -120,64 +133,6 @@ def ordered_map(
             yield waiting.popleft().result()
 
 
-class RecordingStats:
-    """Length, silence, bandwidth and decoder's notes, measured block by block."""
-
-    def __init__(self, sample_rate_hz: int) -> None:
-        self.samples = 0
-        self.has_sound = False
-        self.notes: list[str] = []  # of the decoder
-        self._rate_hz = sample_rate_hz
-        self._bandwidth = Bandwidth(sample_rate_hz)
-
-    def measure(self, stream: Iterable[FloatArray]) -> Iterator[FloatArray]:
-        """Yield the same blocks, and measure them as they pass."""
-        for block in stream:
-            self.samples += len(block)
-            self.has_sound = self.has_sound or level_db(block) > SILENCE_DB
-            self._bandwidth.add(block)
-            yield block
-
-    @property
-    def duration_s(self) -> float:
-        """Length so far, in seconds."""
-        return self.samples / self._rate_hz
-
-    @property
-    def bandwidth_hz(self) -> float | None:
-        """Highest frequency with sound; None if the recording is too short."""
-        return self._bandwidth.hz
-
-    def check(self, name: str, front_end: FrontEnd) -> None:
-        """Raise if the recording cannot be classified.
-
-        Raises:
-            InputError: It is empty, shorter than one frame, or silent throughout.
-        """
-        if self.samples == 0:
-            raise InputError(f"{name}: contains no samples")
-        if self.samples < front_end.frame_length_samples:
-            shortest_ms = 1000 * front_end.frame_length_samples / self._rate_hz
-            raise InputError(
-                f"{name}: must last at least {shortest_ms:g} ms, got "
-                f"{1000 * self.duration_s:.3g} ms"
-            )
-        if not self.has_sound:
-            raise InputError(f"{name}: is silent throughout")
-
-    def all_notes(self, front_end: FrontEnd) -> tuple[str, ...]:
-        """The decoder's notes, and one if the upper frequency band is empty."""
-        found_hz, wanted_hz = self.bandwidth_hz, needed_hz(front_end)
-        if found_hz is None or found_hz >= wanted_hz:
-            return tuple(self.notes)
-        return (
-            *self.notes,
-            f"sound reaches only {found_hz / 1000:.1f} kHz, but the model expects "
-            f"{wanted_hz / 1000:.1f} kHz (telephone or lossy coding): the answer "
-            "is unreliable",
-        )
-
-
 def classify_centre(path: Path, name: str, models: ModelPerThread) -> Answer:
     """Classify the centre segment, the part that training uses.
 
@@ -193,16 +148,24 @@ def classify_centre(path: Path, name: str, models: ModelPerThread) -> Answer:
     stats = RecordingStats(front_end.sample_rate_hz)
     kept = _centre(path, front_end, stats)
     stats.check(name, front_end)
-    if level_db(cut(kept, front_end.duration_samples)[0]) <= SILENCE_DB:
+    centre = cut(kept, front_end.duration_samples)[0]
+    if level_db(centre) <= SILENCE_DB:
         raise InputError(
-            f"{name}: its centre {front_end.duration_s:g} s are silent; --windows "
-            "classifies all of it"
+            f"{name}: its centre {front_end.duration_s:g} s are silent; {WINDOWS}"
+        )
+    if _is_even(centre, front_end):
+        raise InputError(
+            f"{name}: no speech in its centre {front_end.duration_s:g} s: {EVEN}; "
+            f"{WINDOWS}"
         )
     notes = stats.all_notes(front_end)
-    if stats.samples > MUCH_LEFT_OUT * front_end.duration_samples:
+    start = max(0, stats.samples - front_end.duration_samples) // 2
+    end = start + front_end.duration_samples
+    unheard_s = stats.speech_s() - stats.speech_s(start, end)
+    if unheard_s >= LEAST_UNHEARD_S:
         notes += (
-            f"only the centre {front_end.duration_s:g} s of {stats.duration_s:.1f} s "
-            "were classified; --windows classifies all of it",
+            f"only the centre {front_end.duration_s:g} s were classified; "
+            f"{unheard_s:.1f} s of speech were not heard; {WINDOWS}",
         )
     return Answer(
         name=name,
@@ -267,6 +230,8 @@ def classify_windows(
     spans = mark_speech(scored)
     speech = [span.probabilities for span in spans if span.is_speech]
     if not speech:
+        if any(span.is_even for span in spans):
+            raise InputError(f"{name}: no speech: {EVEN}")
         raise InputError(f"{name}: sound lies only between the windows; shorten --hop")
     return Answer(
         name=name,
@@ -286,13 +251,21 @@ def classify_window(model: Classifier, window: Window) -> Span:
         end_s=(window.start + len(window.samples)) / rate_hz,
         level_db=level_db(window.samples),
         probabilities=predict_utterance(model, window.samples),
+        is_even=_is_even(window.samples, model.front_end),
     )
 
 
+def _is_even(samples: FloatArray, front_end: FrontEnd) -> bool:
+    """Whether samples are as even as noise."""
+    bandwidth = Bandwidth(front_end.sample_rate_hz)
+    bandwidth.add(samples)
+    return is_even(bandwidth.levels_db)
+
+
 def mark_speech(spans: Sequence[Span]) -> tuple[Span, ...]:
-    """Set `is_speech` by comparing the levels of all windows of a recording."""
+    """Set `is_speech` by the levels of all windows of a recording, and `is_even`."""
     speech = is_speech([span.level_db for span in spans])
     return tuple(
-        replace(span, is_speech=bool(has_speech))
+        replace(span, is_speech=bool(has_speech) and not span.is_even)
         for span, has_speech in zip(spans, speech, strict=True)
     )

@@ -17,7 +17,8 @@ from utils.audio.prepare import cut, from_pcm16, prepare
 from utils.audio.scale import COMPARED, Moments, Voices, add, distance, measure
 from utils.audio.windows import SILENCE_DB, Window, level_db
 from utils.cli import one_line
-from utils.inference.classify import Answer, RecordingStats
+from utils.inference.classify import Answer
+from utils.inference.recording_stats import RecordingStats
 from utils.model_files.linear import moments_of, recording_functionals
 from utils.model_files.tflite import Classifier
 from utils.model_files.voice_file import Voice, calibrated_by

@@ -1,0 +1,87 @@
+"""What a recording is like: length, silence, speech, bandwidth, the decoder's notes."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from hyperparameters import FrontEnd, InputError
+from utils.audio.bandwidth import FRAME_SAMPLES, Bandwidth, needed_hz
+from utils.audio.windows import SILENCE_DB, is_speech, level_db
+
+FloatArray = npt.NDArray[np.floating]
+
+LEAST_SPEECH_S = 0.75  # a note follows below; no EMO-DB file has less
+
+
+class RecordingStats:
+    """Length, silence, bandwidth and decoder's notes, measured block by block."""
+
+    def __init__(self, sample_rate_hz: int) -> None:
+        self.samples = 0
+        self.has_sound = False
+        self.notes: list[str] = []  # of the decoder
+        self._rate_hz = sample_rate_hz
+        self._bandwidth = Bandwidth(sample_rate_hz)
+
+    def measure(self, stream: Iterable[FloatArray]) -> Iterator[FloatArray]:
+        """Yield the same blocks, and measure them as they pass."""
+        for block in stream:
+            self.samples += len(block)
+            self.has_sound = self.has_sound or level_db(block) > SILENCE_DB
+            self._bandwidth.add(block)
+            yield block
+
+    @property
+    def duration_s(self) -> float:
+        """Length so far, in seconds."""
+        return self.samples / self._rate_hz
+
+    @property
+    def bandwidth_hz(self) -> float | None:
+        """Highest frequency with sound; None if the recording is too short."""
+        return self._bandwidth.hz
+
+    @property
+    def levels_db(self) -> FloatArray:
+        """(frames,): level of each frame of `FRAME_SAMPLES`."""
+        return self._bandwidth.levels_db
+
+    def speech_s(self, start: int = 0, end: int | None = None) -> float:
+        """Duration of the speech between two samples, in seconds."""
+        frames = slice(start // FRAME_SAMPLES, end and end // FRAME_SAMPLES)
+        if not len(self.levels_db):
+            return 0.0
+        count = int(is_speech(self.levels_db)[frames].sum())
+        return count * FRAME_SAMPLES / self._rate_hz
+
+    def check(self, name: str, front_end: FrontEnd) -> None:
+        """Raise if the recording cannot be classified.
+
+        Raises:
+            InputError: It is empty, shorter than one frame, or silent throughout.
+        """
+        if self.samples == 0:
+            raise InputError(f"{name}: contains no samples")
+        if self.samples < front_end.frame_length_samples:
+            shortest_ms = 1000 * front_end.frame_length_samples / self._rate_hz
+            raise InputError(
+                f"{name}: must last at least {shortest_ms:g} ms, got "
+                f"{1000 * self.duration_s:.3g} ms"
+            )
+        if not self.has_sound:
+            raise InputError(f"{name}: is silent throughout")
+
+    def all_notes(self, front_end: FrontEnd) -> tuple[str, ...]:
+        """The decoder's notes; whether the upper band is empty or speech is short."""
+        found_hz, wanted_hz = self.bandwidth_hz, needed_hz(front_end)
+        notes = list(self.notes)
+        if found_hz is not None and found_hz < wanted_hz:
+            notes.append(
+                f"sound reaches only {found_hz / 1000:.1f} kHz, but the model expects "
+                f"{wanted_hz / 1000:.1f} kHz (telephone or lossy coding): the answer "
+                "is unreliable"
+            )
+        if (speech_s := self.speech_s()) < LEAST_SPEECH_S:
+            notes.append(f"only {speech_s:.1f} s of speech: the answer is unreliable")
+        return tuple(notes)
