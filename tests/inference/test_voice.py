@@ -292,11 +292,8 @@ def test_the_microphone_learns_a_new_voice_and_keeps_it(
     described = (read_metadata(shipped) or {}) | {"voices": voices.to_dict()}
     model, voice = tmp_path / "scaled.tflite", tmp_path / "anna.json"
     model.write_bytes(attach_metadata(content, described))
-    monkeypatch.setattr(
-        microphone,
-        "microphone_blocks",
-        lambda *_: (read_any(p, RATE_HZ) for p in paths),
-    )
+    blocks = [read_any(path, RATE_HZ) for path in (*paths, *paths)]
+    monkeypatch.setattr(microphone, "microphone_blocks", lambda *_: iter(blocks))
     words = ["--mic", "--model", str(model), "--voice", str(voice)]
     assert inference_single_file.main(words) == 0
     shown = capsys.readouterr().out.splitlines()

@@ -142,8 +142,8 @@ def live(
 class Screen:
     """Shows lines in place of the previous ones; in a file, appends instead."""
 
-    def __init__(self, file: TextIO = sys.stdout) -> None:
-        self._file = file
+    def __init__(self, file: TextIO | None = None) -> None:
+        self._file = file or sys.stdout
         self._height = 0
 
     def show(self, lines: list[str]) -> None:
