@@ -84,7 +84,7 @@ def facts(run: Run, metrics: Mapping[str, Any]) -> dict[str, str]:
         "Training": f"seed {settings['seed']}, {settings['epochs']} epochs, "
         f"batch {settings['batch_size']}",
         "Folds": run.progress.removesuffix(" folds"),
-        "Starting model": _start(run),
+        "Starts from": _start(run),
         "Changed": ", ".join(f"{name} {value}" for name, value in changed.items()),
         **_provenance(run),
     }
