@@ -282,7 +282,7 @@ def test_what_cannot_be_done_is_refused_before_training(
 
 @pytest.mark.parametrize(
     ("batch_size", "told"),
-    [(70, []), (71, ["70 segments train, fewer than a batch of 71", "_size 64 fits"])],
+    [(35, []), (36, ["35 segments train, fewer than a batch of 36", "_size 32 fits"])],
 )
 def test_a_batch_larger_than_the_training_set_is_a_warning(
     trained_demo: TrainedDemo, batch_size: int, told: list[str]
