@@ -125,6 +125,16 @@ def line_of(error: ValueError, *names: Path | str) -> str:
     return "refused" if is_line else f"FAULT: message {text!a}"
 
 
+def _peak_bytes() -> int:
+    """Most memory that this process ever had.
+
+    `ru_maxrss` would count the memory of the process that started this one, too.
+    """
+    status = Path("/proc/self/status").read_text()
+    [kib] = re.findall(r"VmHWM:\s*(\d+) kB", status)
+    return int(kib) * 1024
+
+
 def main(argv: list[str]) -> None:
     """Try inputs in this process, and write one line of JSON about each."""
     module, name, folder, *numbers = argv
@@ -137,7 +147,7 @@ def main(argv: list[str]) -> None:
         except Exception:
             kind, details = "FAULT: traceback", traceback.format_exc()[-2000:]
         seconds = _cpu_s() - started
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        peak = _peak_bytes()
         in_child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
         base = base or peak  # after the first input, which imports the libraries
         if seconds > MOST_S and number != int(numbers[0]):

@@ -25,8 +25,10 @@ CONTRIBUTING = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 MORE_TEXTS = ("CONTRIBUTING", "REPRODUCTION", "MODEL_CARD", "inference_tests/README")
 LINKED = [*PATHS, *(PROJECT / f"{name}.md" for name in MORE_TEXTS)]
 RECIPES_TEST = "slow; its parts are tested in tests/training/test_recipes.py"
+LINEAR = "--model MODEL_int8.tflite --functionals MODEL_functionals.npz"
+LINEAR_TEST = "needs a model of a recipe; tested in tests/model_files/test_linear.py"
 VOICE_TEST = "needs a model of a recipe; tested in tests/inference/test_voice.py"
-START_TEST = "tested in tests/test_own_recordings.py"
+OWN_TEST = "tested in tests/test_own_recordings.py"
 OWN = "python train.py -dn MYDATA --manifest mydata/recordings.csv"
 SHIPPED = "inference_tests/EMO-DB_3.0s_Segmented_cross_entropy_float32.tflite"
 VOICE = "--voice anna.json --model MODEL_int8.tflite"
@@ -46,9 +48,10 @@ EXEMPT = {
     "python train.py -dn EMO-DB --recipe new_voice --protocol speaker": RECIPES_TEST,
     "python -m benchmarks.functionals -dn EMO-DB": RECIPES_TEST,
     "python -m utils.scores.known_voice result/RUN": RECIPES_TEST,
-    f"{OWN} --start_from {SHIPPED}": START_TEST,
+    f"{OWN} --start_from {SHIPPED}": OWN_TEST,
     f"python inference_single_file.py --calibrate anna/ {VOICE}": VOICE_TEST,
     f"python inference_single_file.py -fn clip.wav {VOICE}": VOICE_TEST,
+    f"python inference_single_file.py -fn clip.wav {LINEAR}": LINEAR_TEST,
 }
 MICROCONTROLLER = "python -m utils.export.microcontroller"  # an optional package
 TILING = "python -m utils.export.tiling"  # names a shipped file with EMO-DB in it
