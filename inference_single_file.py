@@ -179,7 +179,8 @@ def model_loader(
 ) -> Callable[[], Classifier]:
     """A function that loads the model; all threads share one Keras model."""
     if functionals is not None:
-        return lambda: with_linear(model_loader(path, labels)(), functionals)
+        load = model_loader(path, labels)
+        return lambda: with_linear(load(), functionals)
     if path.suffix == ".keras":
         from utils.model_files.keras_model import load_keras_model
 

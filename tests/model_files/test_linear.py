@@ -18,8 +18,14 @@ from utils.audio.wav import read_any
 from utils.corpora.demo import FOLDER
 from utils.files import PROJECT
 from utils.inference.voice import learn_voice
+from utils.model_files import keras_model
 from utils.model_files.linear import LinearModel, load_linear, save_linear
-from utils.model_files.tflite import load_model, predict_utterance, with_linear
+from utils.model_files.tflite import (
+    LiteModel,
+    load_model,
+    predict_utterance,
+    with_linear,
+)
 from utils.model_files.voice_file import load_voice, save_voice, with_voice
 from utils.training.linear_model import fit_linear_model
 
@@ -67,6 +73,22 @@ def test_the_command_answers_with_the_mean_of_both(
     found = [answer["probabilities"][name] for name in CLASSES]
     np.testing.assert_allclose(found, (network + beside) / 2, atol=1e-4)
     assert np.abs(network - beside).max() > 0.1  # else the mean would mean little
+
+
+def test_threads_share_one_keras_model(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = []
+
+    def load(path: Path, labels: str | None) -> LiteModel:
+        loaded.append(path)
+        return load_model(INT8)
+
+    monkeypatch.setattr(keras_model, "load_keras_model", load)
+    once = inference_single_file.model_loader(Path("a.keras"), None, file)
+    assert once().linear is not None
+    assert once().linear is not None
+    assert loaded == [Path("a.keras")]
 
 
 def test_a_voice_reaches_the_linear_model(
