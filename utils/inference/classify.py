@@ -146,7 +146,7 @@ def classify_centre(path: Path, name: str, models: ModelPerThread) -> Answer:
     """
     front_end = models.front_end
     stats = RecordingStats(front_end.sample_rate_hz)
-    kept = _centre(path, front_end, stats)
+    kept = _kept_part(path, front_end, stats)
     stats.check(name, front_end)
     centre = cut(kept, front_end.duration_samples)[0]
     if level_db(centre) <= SILENCE_DB:
@@ -176,7 +176,7 @@ def classify_centre(path: Path, name: str, models: ModelPerThread) -> Answer:
     )
 
 
-def _centre(path: Path, front_end: FrontEnd, stats: RecordingStats) -> FloatArray:
+def _kept_part(path: Path, front_end: FrontEnd, stats: RecordingStats) -> FloatArray:
     """The whole recording, or the centre segment of a long one, decoded once more."""
     rate_hz, length = front_end.sample_rate_hz, front_end.duration_samples
     limit = max(2 * length, int(MAX_KEPT_S * rate_hz))
