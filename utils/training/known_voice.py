@@ -174,6 +174,7 @@ def functionals(dataset: Dataset, fold: Fold, model: LinearModel) -> Predict:
     assert dataset.functionals is not None
     original = dataset.functionals.array[0]
     position = {u.id: n for n, u in enumerate(dataset.manifest.utterances)}
+    row_of = {name: number for number, name in enumerate(fold.test)}
     speakers = _by_speaker(dataset, fold.test)
 
     def rows(names: Sequence[str]) -> npt.NDArray[np.float64]:
@@ -186,7 +187,7 @@ def functionals(dataset: Dataset, fold: Fold, model: LinearModel) -> Predict:
             for speaker, names in speakers.items():
                 known = [moments_of(row) for row in rows(chosen.get(speaker, []))]
                 voice = add(known) if known else None
-                at = [fold.test.index(name) for name in names]
+                at = [row_of[name] for name in names]
                 table[at] = replace(model, voice=voice).predict(rows(names))
             found.append(table)
         return found
