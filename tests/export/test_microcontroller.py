@@ -138,7 +138,7 @@ def test_command_writes_the_tiled_network(
     arena_bytes = smallest_arena_bytes(tiled)
     shown = capsys.readouterr().out
     assert f"smallest arena: {arena_bytes:,} bytes" in shown
-    compared = f"on {1 if is_tiled else 4} segments: 0 int8 steps"
+    compared = f"on {1 if is_tiled else 7} segments: 0 int8 steps"
     header = (folder / "light_sernet_model.h").read_text()
     assert f"#define LIGHT_SERNET_ARENA_BYTES {arena_bytes}\n" in header
     assert f"#define LIGHT_SERNET_MODEL_BYTES {len(tiled)}\n" in header
