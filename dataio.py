@@ -6,15 +6,16 @@ Here the order depends on (seed, fold, epoch) alone, so a run can stop anywhere.
 """
 
 import functools
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from hyperparameters import InputError, Settings
-from utils.audio.scale import Moments, Voices, learn_voices, measure
+from utils.audio.prepare import OVERLAPPING
+from utils.audio.scale import Moments, Voices, add, learn_voices, measure
 from utils.audio.wav import Read, read_wav
 from utils.corpora.features import (
     ComputedFeatures,
@@ -77,6 +78,17 @@ class Dataset:
         found = [n for name in utterance_ids for n in self.segment_numbers[name]]
         return np.array(found, np.int64)
 
+    def training_numbers(self, utterance_ids: Sequence[str]) -> npt.NDArray[np.int64]:
+        """The segments that one pass over some utterances trains on.
+
+        Of overlapping segments, it is one for each utterance: its first stands for one
+        that is drawn.
+        """
+        if self.settings.data.segment_mode != OVERLAPPING:
+            return self.numbers_of(utterance_ids)
+        first = [self.segment_numbers[name][0] for name in utterance_ids]
+        return np.array(first, np.int64)
+
     def mean_over_segments(
         self, values: npt.NDArray[np.floating], utterance_ids: Iterable[str]
     ) -> npt.NDArray[np.floating]:
@@ -99,26 +111,30 @@ class Dataset:
         }
 
     @functools.cached_property
-    def moments(self) -> list[list[Moments]]:
-        """Sums over the sounding frames of each segment, at speed 1 and at each other.
+    def moments(self) -> list[dict[str, Moments]]:
+        """By utterance, sums over its sounding frames, at speed 1 and at each other.
 
-        They need features that are not clipped, as a run with feature scaling has.
+        They need features that are not clipped, as a run with feature scaling has. What
+        several segments hold counts as often.
         """
-        everything = range(len(self.segments.utterance_ids))
+        front_end = self.settings.front_end
         return [
-            [
-                measure(features[np.array([n])][0], self.settings.front_end)
-                for n in everything
-            ]
+            {
+                name: replace(
+                    add([measure(row, front_end) for row in features[np.array(rows)]]),
+                    recordings=1,
+                )
+                for name, rows in self.segment_numbers.items()
+            }
             for features in (self.features, *self.at_speeds)
         ]
 
     def voices(self, utterance_ids: Iterable[str]) -> Voices:
         """What the voices of some utterances have in common, to five decimals."""
         by_speaker: dict[str, list[Moments]] = {}
-        for number in self.numbers_of(utterance_ids).tolist():
-            speaker = self.speaker_of_segment[number]
-            by_speaker.setdefault(speaker, []).append(self.moments[0][number])
+        for name in utterance_ids:
+            speaker = self.speaker_of_segment[self.segment_numbers[name][0]]
+            by_speaker.setdefault(speaker, []).append(self.moments[0][name])
         learned = learn_voices(by_speaker).to_dict()
         return Voices.from_dict(learned, self.settings.front_end.num_features)
 

@@ -273,7 +273,9 @@ class Data(SettingsGroup):
         "all", "part of the corpus", choices=AUDIO_TYPES, flags=("-at", "--audio_type")
     )
     segment_mode: int = option(
-        1, "1 keeps the centre, 0 every whole segment", choices=(0, 1)
+        1,
+        "1 keeps the centre, 0 every whole segment, 2 overlapping segments of all",
+        choices=(0, 1, 2),
     )
     protocol: str = option("published", "how to split", choices=PROTOCOL_NAMES)
     select: str = option("best", "epoch whose weights are kept", choices=SELECTIONS)
@@ -376,6 +378,7 @@ RECIPES = {
         meaning="short, with features scaled to the voice and soft labels",
         values={
             **_SHORT,
+            "segment_mode": 2,
             "feature_scaling": "voice",
             "teacher": "functionals",
             "teacher_share": 0.8,

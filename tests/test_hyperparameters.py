@@ -98,7 +98,7 @@ def test_numbers_given_otherwise_are_the_same_setting() -> None:
         ({"mixed_precision": 1}, "--mixed_precision must be true or false, got 1"),
         ({"dataset_name": 7}, "-dn/--dataset_name must be text, got 7"),
         ({"input_type": "wav"}, "-it/--input_type must be one of mfcc, spectrogram"),
-        ({"segment_mode": 2}, "--segment_mode must be one of 0, 1, got 2"),
+        ({"segment_mode": 3}, "--segment_mode must be one of 0, 1, 2, got 3"),
         ({"test_share": 1.0}, "--test_share must be at most 0.9"),
         ({"fft_size": 512}, "--fft_size must be at least --frame_length_samples"),
         (

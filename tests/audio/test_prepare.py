@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from hyperparameters import FrontEnd
-from utils.audio.prepare import cut, from_pcm16, pad, prepare
+from utils.audio.prepare import cut, from_pcm16, heard_samples, pad, prepare
 from utils.audio.wav import read_wav
 
 RATE_HZ = 16_000
@@ -88,6 +88,39 @@ def test_the_odd_sample_is_cut_at_the_end(
 ) -> None:
     parts = cut(np.arange(length), 4, mode)
     assert (parts[0][0], parts[-1][-1]) == (first, last)
+
+
+@pytest.mark.parametrize(
+    ("length", "starts"),
+    [
+        (40, [0]),  # shorter: whole
+        (60, [0]),
+        (61, [0, 1]),
+        (70, [0, 10]),
+        (75, [0, 7, 15]),  # steps of at most 10
+        (200, list(range(0, 141, 10))),
+        (301, list(range(50, 191, 10))),  # the centre 200
+    ],
+)
+def test_overlapping_segments_cover_the_utterance(
+    length: int, starts: list[int]
+) -> None:
+    parts = cut(np.arange(1.0, length + 1.0), 60, mode=2)
+    assert [int(part[0]) - 1 for part in parts] == starts
+    assert {len(part) for part in parts} == {min(length, 60)}
+    assert heard_samples(60, 2) == 200
+
+
+def test_segments_in_a_pause_are_left_out() -> None:
+    """Normalised, the noise of a pause would be as loud as speech."""
+    samples = np.random.RandomState(0).uniform(-1, 1, 200)
+    samples[60:140] *= 1e-4
+    starts = [*range(0, 60, 10), *range(90, 141, 10)]
+    parts = cut(samples, 60, mode=2)
+    assert len(parts) == len(starts)
+    for part, start in zip(parts, starts, strict=True):
+        np.testing.assert_array_equal(part, samples[start : start + 60])
+    assert len(cut(np.zeros(80), 60, mode=2)) == 3  # nothing else to keep
 
 
 def test_the_odd_zero_is_padded_at_the_end() -> None:

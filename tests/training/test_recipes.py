@@ -45,6 +45,7 @@ EVERYTHING: dict[str, Any] = {
     "schedule": "cosine",
     "weight_average": 0.9,
     "teacher": "functionals",
+    "segment_mode": 2,
 }
 Make = Callable[..., FoldJob]
 
@@ -176,6 +177,24 @@ def test_examples_vary_as_the_settings_say(make: Make) -> None:
     np.testing.assert_array_equal(features, again[0])
     other = examples.batch(4, 0)
     assert not np.array_equal(features, other[0])
+
+
+def test_one_of_an_utterances_overlapping_segments_trains(make: Make) -> None:
+    job = make(segment_mode=2, duration_s=0.5, feature_scaling="voice", batch_size=8)
+    dataset, train = job.dataset, job.fold.train
+    examples = Examples(dataset, job.fold, voices=job.voices)
+    owners = np.array(dataset.segments.utterance_ids)
+    assert examples.steps == len(train) // 8 + 1
+    assert len(dataset.numbers_of(train)) > 2 * len(train)
+    drawn = [examples.draws(epoch).numbers.ravel() for epoch in range(40)]
+    in_one_pass = np.concatenate(drawn)[: len(train)]
+    assert sorted(owners[in_one_pass]) == sorted(train)
+    everything, seen = set(dataset.numbers_of(train)), set(np.concatenate(drawn))
+    assert seen <= everything
+    assert len(seen) > 0.8 * len(everything)
+    numbers = examples.draws(0).numbers[0]
+    np.testing.assert_array_equal(examples.batch(0, 0)[1], dataset.labels[numbers])
+    assert {m.recordings for m in dataset.moments[0].values()} == {1}
 
 
 def test_faster_is_shorter_and_higher(make: Make) -> None:

@@ -8,26 +8,55 @@ import numpy.typing as npt
 
 from hyperparameters import FrontEnd
 from utils.audio.wav import PCM16_SCALE, to_pcm16
+from utils.audio.windows import is_speech, level_db
 
 FloatArray = npt.NDArray[np.floating]
+CENTRE, OVERLAPPING = 1, 2  # values of `mode`
+HOPS = 6  # overlapping segments begin at most a sixth of their length apart
+MOST_HOPS = 14  # 15 segments of 3 s cover 10 s; EMO-DB's longest utterance has 9 s
 
 
-def cut(samples: FloatArray, length: int, mode: int = 1) -> list[FloatArray]:
+def heard_samples(length: int, mode: int = CENTRE) -> int:
+    """The most samples of an utterance that segments of `length` samples hear.
+
+    Args:
+        length: Samples per segment.
+        mode: `CENTRE` or `OVERLAPPING`, as in `cut`.
+    """
+    return length + MOST_HOPS * length // HOPS if mode == OVERLAPPING else length
+
+
+def cut(samples: FloatArray, length: int, mode: int = CENTRE) -> list[FloatArray]:
     """Cut one utterance into segments of at most `length` samples.
 
     Args:
         samples: (samples,).
         length: Samples per segment.
         mode: 1 keeps one segment from the centre; 0 keeps as many whole segments as
-            fit. Both remove the same number of samples at both ends, an odd one at the
-            end, and keep a shorter utterance whole.
+            fit; 2 keeps as few segments, evenly spaced, as cover the utterance with
+            steps of at most a sixth of their length, without those that hold no speech;
+            of a long utterance, they cover the centre `heard_samples`. What is removed
+            at both ends is equally long, with an odd sample at the end; a shorter
+            utterance is kept whole.
 
     Returns:
         At least one array of at most `length` samples.
     """
+    if mode == OVERLAPPING:
+        return _overlapping(cut(samples, heard_samples(length, mode))[0], length)
     whole = max(1, len(samples) // length) if mode == 0 else 1
     start = max(0, len(samples) - whole * length) // 2
     return [samples[start + i * length :][:length] for i in range(whole)]
+
+
+def _overlapping(samples: FloatArray, length: int) -> list[FloatArray]:
+    """Segments that cover an utterance; those without speech are left out."""
+    excess = max(0, len(samples) - length)
+    hops = -(-excess * HOPS // length)
+    starts = [excess * number // hops for number in range(hops + 1)] if hops else [0]
+    parts = [samples[start:][:length] for start in starts]
+    kept = is_speech([level_db(part) for part in parts])
+    return [part for part, is_kept in zip(parts, kept, strict=True) if is_kept] or parts
 
 
 def normalise(samples: FloatArray, percentile: float) -> FloatArray:
@@ -51,7 +80,7 @@ def pad(samples: FloatArray, length: int) -> FloatArray:
 
 
 def prepare(
-    samples: FloatArray, front_end: FrontEnd, mode: int = 1
+    samples: FloatArray, front_end: FrontEnd, mode: int = CENTRE
 ) -> npt.NDArray[np.int16]:
     """The 16-bit segments of an utterance from which features are computed.
 

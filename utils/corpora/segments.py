@@ -71,7 +71,8 @@ def duration_text(duration_s: float) -> str:
 
 def segments_name(corpus_name: str, settings: Settings) -> str:
     """Name of the folder of segments, also used in file names: `X_3.0s_Segmented`."""
-    mode = "_mode0" if settings.data.segment_mode == 0 else ""
+    number = settings.data.segment_mode
+    mode = "" if number == 1 else f"_mode{number}"
     text = duration_text(settings.front_end.duration_s)
     return f"{corpus_name}_{text}s_Segmented{mode}"
 

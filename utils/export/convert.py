@@ -39,6 +39,10 @@ SCALE_CALLER_MUST = (
     "the `deviation` of `voices`; for one voice, those of its own recordings, as "
     "`utils.audio.scale.Voices.scale_of` does."
 )
+OVERLAPPING_CALLER_MUST = (
+    "A recording longer than a segment has several, which overlap; the mean of their "
+    "probabilities is the answer. `utils.audio.prepare.cut` with mode 2 makes them."
+)
 AUDIO_CALLER_MUST = (
     "Supply {samples} mono samples at {rate} Hz, float32 within ±1 (16-bit samples "
     "divided by 32768). If the recording is longer, supply its middle; if the excess "
@@ -121,6 +125,8 @@ def describe(job: ExportJob, name: str) -> dict[str, Any]:
     if scaling:
         also = SCALE_CALLER_MUST if takes_audio else SCALED_CALLER_MUST
         caller_must = f"{caller_must} {also}"
+    if "segment_mode" in job.origin:
+        caller_must = f"{caller_must} {OVERLAPPING_CALLER_MUST}"
     return {
         "format": METADATA_FORMAT,
         "classes": list(job.classes),

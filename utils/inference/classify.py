@@ -14,7 +14,7 @@ import numpy.typing as npt
 from hyperparameters import FrontEnd, InputError
 from utils.audio.bandwidth import Bandwidth
 from utils.audio.decode import blocks
-from utils.audio.prepare import cut
+from utils.audio.prepare import cut, heard_samples
 from utils.audio.windows import (
     SILENCE_DB,
     Sliding,
@@ -104,6 +104,9 @@ class ModelPerThread:
             first = self.get()
         self.front_end: FrontEnd = first.front_end
         self.classes: tuple[str, ...] = first.classes
+        self.heard = heard_samples(
+            self.front_end.duration_samples, first.segment_mode
+        )  # samples of a recording, at most
 
     def get(self) -> Classifier:
         """This thread's model."""
@@ -134,7 +137,7 @@ def ordered_map(
 
 
 def classify_centre(path: Path, name: str, models: ModelPerThread) -> Answer:
-    """Classify the centre segment, the part that training uses.
+    """Classify the centre, as long as the model hears it: one segment, or ten seconds.
 
     Args:
         path: Audio or video file.
@@ -146,25 +149,24 @@ def classify_centre(path: Path, name: str, models: ModelPerThread) -> Answer:
     """
     front_end = models.front_end
     stats = RecordingStats(front_end.sample_rate_hz)
-    kept = _kept_part(path, front_end, stats)
+    heard = models.heard
+    heard_s = heard / front_end.sample_rate_hz
+    kept = _kept_part(path, front_end, stats, heard)
     stats.check(name, front_end)
-    centre = cut(kept, front_end.duration_samples)[0]
+    centre = cut(kept, heard)[0]
     if level_db(centre) <= SILENCE_DB:
-        raise InputError(
-            f"{name}: its centre {front_end.duration_s:g} s are silent; {WINDOWS}"
-        )
+        raise InputError(f"{name}: its centre {heard_s:g} s are silent; {WINDOWS}")
     if _is_even(centre, front_end):
         raise InputError(
-            f"{name}: no speech in its centre {front_end.duration_s:g} s: {EVEN}; "
-            f"{WINDOWS}"
+            f"{name}: no speech in its centre {heard_s:g} s: {EVEN}; {WINDOWS}"
         )
     notes = stats.all_notes(front_end)
-    start = max(0, stats.samples - front_end.duration_samples) // 2
-    end = start + front_end.duration_samples
+    start = max(0, stats.samples - heard) // 2
+    end = start + heard
     unheard_s = stats.speech_s() - stats.speech_s(start, end)
     if unheard_s >= LEAST_UNHEARD_S:
         notes += (
-            f"only the centre {front_end.duration_s:g} s were classified; "
+            f"only the centre {heard_s:g} s were classified; "
             f"{unheard_s:.1f} s of speech were not heard; {WINDOWS}",
         )
     return Answer(
@@ -176,9 +178,11 @@ def classify_centre(path: Path, name: str, models: ModelPerThread) -> Answer:
     )
 
 
-def _kept_part(path: Path, front_end: FrontEnd, stats: RecordingStats) -> FloatArray:
-    """The whole recording, or the centre segment of a long one, decoded once more."""
-    rate_hz, length = front_end.sample_rate_hz, front_end.duration_samples
+def _kept_part(
+    path: Path, front_end: FrontEnd, stats: RecordingStats, length: int
+) -> FloatArray:
+    """The whole recording, or the centre `length` samples of a long one."""
+    rate_hz = front_end.sample_rate_hz
     limit = max(2 * length, int(MAX_KEPT_S * rate_hz))
     kept: list[FloatArray] = [np.empty(0)]
     for block in stats.measure(blocks(path, rate_hz, stats.notes)):

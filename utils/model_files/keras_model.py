@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hyperparameters import FrontEnd, InputError
+from hyperparameters import FrontEnd, InputError, Settings
+from utils.audio.prepare import CENTRE, OVERLAPPING
 from utils.audio.scale import Moments, Scale, Voices
 from utils.cli import printable
 from utils.model_files.class_names import check_class_names, named_classes
@@ -45,6 +46,7 @@ class KerasModel:
         front_end: Settings that turn samples into features.
         trained_on: Name of the training corpus; None outside a run folder.
         takes_audio: Always False.
+        segment_mode: How the model hears a recording; see `utils.audio.prepare.cut`.
         voices: What the training voices have in common; None if the features are not
             scaled.
         voice: Recordings of the voice to be classified; None if it is not known.
@@ -57,6 +59,7 @@ class KerasModel:
     front_end: FrontEnd
     trained_on: str | None = None
     takes_audio: bool = False
+    segment_mode: int = CENTRE
     voices: Voices | None = None
     voice: Moments | None = None
     linear: LinearModel | None = None
@@ -97,7 +100,8 @@ def load_keras_model(path: Path, labels: str | None = None) -> KerasModel:
     if config:
         check_class_names(f"{path}: {CONFIG_NAME} of its run", config["classes"])
     classes = named_classes(path, tuple(config["classes"]) if config else None, labels)
-    front_end = settings_of(config).front_end if config else FrontEnd()
+    settings = settings_of(config) if config else Settings()
+    front_end, mode = settings.front_end, settings.data.segment_mode
     shapes = (tuple(model.input_shape[1:]), model.output_shape[-1])
     if shapes != (front_end.input_shape, len(classes)):
         raise InputError(
@@ -110,6 +114,7 @@ def load_keras_model(path: Path, labels: str | None = None) -> KerasModel:
         classes=classes,
         front_end=front_end,
         trained_on=config["corpus"]["name"] if config else None,
+        segment_mode=mode if mode == OVERLAPPING else CENTRE,
         voices=_voices_of(path, config) if config else None,
     )
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperparameters import FrontEnd, InputError
+from utils.audio.prepare import CENTRE, OVERLAPPING
 from utils.audio.scale import Voices
 from utils.cli import printable
 from utils.files import check_regular
@@ -148,6 +149,11 @@ def _check(metadata: Any, name: str) -> None:
         raise InputError(
             f"{name} must have input {' or '.join(INPUT_KINDS)}, got "
             f"{metadata.get('input')!r}"
+        )
+    if metadata.get("segment_mode", CENTRE) not in (CENTRE, OVERLAPPING):
+        raise InputError(
+            f"{name} must have segment_mode {CENTRE} or {OVERLAPPING}, got "
+            f"{metadata['segment_mode']!r}"
         )
     corpus = metadata.get("corpus") or {}
     if not isinstance(corpus, dict):

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from hyperparameters import INPUT_TYPES, FrontEnd, InputError
 from utils.audio.features import compute_features
-from utils.audio.prepare import cut, from_pcm16, pad, prepare
+from utils.audio.prepare import CENTRE, cut, from_pcm16, pad, prepare
 from utils.audio.scale import Moments, Scale, Voices
 from utils.model_files.class_names import named_classes
 from utils.model_files.interpreter import (
@@ -51,6 +51,10 @@ class Classifier(Protocol):
     @property
     def takes_audio(self) -> bool:
         """True if the model takes raw audio; False if it takes features."""
+
+    @property
+    def segment_mode(self) -> int:
+        """How the model hears a recording; see `utils.audio.prepare.cut`."""
 
     @property
     def trained_on(self) -> str | None:
@@ -110,6 +114,11 @@ class LiteModel:
     def scale(self) -> Scale | None:
         """What standardises the features; None if nothing does."""
         return None if self.voices is None else self.voices.scale_of(self.voice)
+
+    @property
+    def segment_mode(self) -> int:
+        """How the model hears a recording; see `utils.audio.prepare.cut`."""
+        return (self.metadata or {}).get("segment_mode", CENTRE)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -247,19 +256,22 @@ def with_linear(model: ModelT, path: Path) -> ModelT:
     return dataclasses.replace(model, linear=linear)  # type: ignore[type-var]
 
 
-def model_inputs(model: Classifier, samples: FloatArray, mode: int = 1) -> Float32Array:
+def model_inputs(
+    model: Classifier, samples: FloatArray, mode: int | None = None
+) -> Float32Array:
     """The inputs of a model for one utterance.
 
     Args:
         model: Takes features or audio.
         samples: (samples,) at the front-end's rate, as read from the file.
-        mode: As in `utils.audio.prepare.cut`.
+        mode: As in `utils.audio.prepare.cut`; None is the model's.
 
     Returns:
         (segments, *input_shape), float32: features, or segments that are cut and
         padded but not normalised.
     """
     front_end = model.front_end
+    mode = model.segment_mode if mode is None else mode
     if not model.takes_audio:
         segments = from_pcm16(prepare(samples, front_end, mode))
         if model.scale is None:
@@ -273,7 +285,7 @@ def model_inputs(model: Classifier, samples: FloatArray, mode: int = 1) -> Float
 
 
 def predict_utterance(
-    model: Classifier, samples: FloatArray, mode: int = 1
+    model: Classifier, samples: FloatArray, mode: int | None = None
 ) -> Float32Array:
     """Class probabilities of one utterance: the mean over its segments.
 
@@ -290,14 +302,16 @@ def predict_utterance(
 
 
 def predict_recordings(
-    models: Mapping[str, Classifier], recordings: Iterable[FloatArray], mode: int = 1
+    models: Mapping[str, Classifier],
+    recordings: Iterable[FloatArray],
+    mode: int | None = None,
 ) -> dict[str, Float32Array]:
     """Predict several recordings with several models, reading each recording once.
 
     Args:
         models: Models by name.
         recordings: (samples,) each, at the models' rate.
-        mode: As in `utils.audio.prepare.cut`.
+        mode: As in `model_inputs`.
 
     Returns:
         (recordings, classes) by name of the model.

@@ -48,7 +48,8 @@ def run_name(settings: Settings, manifest: Manifest) -> str:
     """Corpus, duration, part, input, loss, protocol, seed and hash."""
     data, network = settings.data, settings.network
     select = "-last" if data.select == "last" else ""
-    mode = "_mode0" if data.segment_mode == 0 else ""
+    number = data.segment_mode
+    mode = "" if number == 1 else f"_mode{number}"
     return (
         f"{manifest.corpus}_{duration_text(settings.front_end.duration_s)}s{mode}_"
         f"{data.audio_type}_{settings.front_end.input_type}_{network.loss_name}_"

@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from dataio import Dataset, epoch_batches, steps_per_epoch
 from hyperparameters import Settings
-from utils.audio.scale import Scale, Voices, add
+from utils.audio.prepare import OVERLAPPING
+from utils.audio.scale import Moments, Scale, Voices, add
 from utils.protocols.folds import Fold
 from utils.random_streams import Stream, random_state
 
@@ -33,6 +34,7 @@ def is_varied(settings: Settings) -> bool:
         or inputs.shift_frames
         or inputs.feature_scaling != "none"
         or settings.training.teacher != "none"
+        or settings.data.segment_mode == OVERLAPPING
     )
 
 
@@ -74,7 +76,7 @@ class Examples:
     ) -> None:
         self.dataset, self.fold, self.voices = dataset, fold, voices
         self.settings, self.soft_labels = dataset.settings, soft_labels
-        self.numbers = dataset.numbers_of(fold.train)
+        self.numbers = dataset.training_numbers(fold.train)
         self.steps = steps_per_epoch(
             len(self.numbers), self.settings.training.batch_size
         )
@@ -92,12 +94,20 @@ class Examples:
         is_original = random.random_sample(batches.shape) >= inputs.speed_share
         reach = inputs.shift_frames
         known = random.choice(KNOWN_RECORDINGS, batches.shape, p=KNOWN_SHARES)
+        if self.settings.data.segment_mode == OVERLAPPING:
+            batches = batches + random.randint(0, self._segments_of(batches))
         return Draws(
             numbers=batches,
             speeds=np.where(is_original, 0, speeds),
             shifts=random.randint(-reach, reach + 1, batches.shape),
             known=known,
         )
+
+    def _segments_of(self, first: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """How many segments the utterances have whose first segments are given."""
+        ids, numbers = self.dataset.segments.utterance_ids, self.dataset.segment_numbers
+        counts = [len(numbers[ids[number]]) for number in first.ravel()]
+        return np.reshape(counts, first.shape)
 
     def batch(self, epoch: int, step: int) -> tuple[FloatBatch, npt.NDArray[Any]]:
         """One batch.
@@ -133,20 +143,25 @@ class Examples:
         assert self.voices is not None
         if self.settings.inputs.feature_scaling == "corpus" or known == 0:
             return self.voices.typical
-        same = self._of_same_voice[number]
-        chosen = random.permutation(same)[:known]
-        return self.voices.scale_of(
-            add([self.dataset.moments[speed][i] for i in chosen])
-        )
+        of_voice = self._moments[speed][self.dataset.speaker_of_segment[number]]
+        chosen = random.permutation(len(of_voice))[:known]
+        return self.voices.scale_of(add([of_voice[i] for i in chosen]))
 
     @functools.cached_property
-    def _of_same_voice(self) -> dict[int, list[int]]:
-        """The training segments of the same speaker, by segment."""
-        speaker_of = self.dataset.speaker_of_segment
-        by_speaker: dict[str, list[int]] = {}
-        for number in self.numbers.tolist():
-            by_speaker.setdefault(speaker_of[number], []).append(number)
-        return {n: by_speaker[speaker_of[n]] for n in self.numbers.tolist()}
+    def _moments(self) -> list[dict[str, list[Moments]]]:
+        """At each speed and by speaker, the moments of each training utterance."""
+        speaker_of, numbers = (
+            self.dataset.speaker_of_segment,
+            self.dataset.segment_numbers,
+        )
+        found: list[dict[str, list[Moments]]] = []
+        for at_speed in self.dataset.moments:
+            by_speaker: dict[str, list[Moments]] = {}
+            for name in self.fold.train:
+                speaker = speaker_of[numbers[name][0]]
+                by_speaker.setdefault(speaker, []).append(at_speed[name])
+            found.append(by_speaker)
+        return found
 
     def _labels(
         self, numbers: npt.NDArray[np.int64], speeds: npt.NDArray[np.int64]

@@ -51,7 +51,7 @@ def fit_fold(job: FoldJob, report: Report = print) -> tuple[keras.Model, State]:
     for line in warnings:
         report({"fold": job.fold.number, "warning": line})
     if epochs:
-        count = len(job.dataset.numbers_of(job.fold.train))
+        count = len(job.dataset.training_numbers(job.fold.train))
         model.fit(
             _batches(job, epochs),
             steps_per_epoch=steps_per_epoch(count, training.batch_size),
@@ -107,7 +107,7 @@ def build_optimizer(job: FoldJob) -> keras.optimizers.Optimizer:
     training = job.settings.training
     rate: Any = training.learning_rate_at(0)
     if training.schedule == "cosine":
-        count = len(job.dataset.numbers_of(job.fold.train))
+        count = len(job.dataset.training_numbers(job.fold.train))
         steps = training.epochs * steps_per_epoch(count, training.batch_size)
         rising = int(training.warm_up * steps)
         rate = keras.optimizers.schedules.CosineDecay(

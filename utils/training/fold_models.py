@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hyperparameters import InputError
+from utils.audio.prepare import OVERLAPPING
 from utils.files import sha256
 from utils.model_files.keras_model import read_keras
 from utils.model_files.linear import LINEAR_SUFFIX, save_linear
@@ -171,6 +172,7 @@ def _origin(job: FoldJob) -> dict[str, Any]:
     start = read_config(job.folder).get("start")  # also when exported again
     return {
         **({} if start is None else {"started_from": start}),
+        **({"segment_mode": OVERLAPPING} if data.segment_mode == OVERLAPPING else {}),
         "corpus": {"name": manifest.corpus, "note": manifest.note},
         "audio_type": data.audio_type,
         "loss_name": job.settings.network.loss_name,

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dataio import Dataset
-from utils.audio.scale import Moments, Scale, add
+from utils.audio.scale import Scale, add
 from utils.model_files.linear import LinearModel, moments_of
 from utils.protocols.folds import Fold
 from utils.random_streams import Stream, random_state
@@ -50,7 +50,10 @@ def predict_known_voice(
     plans = list(_draws(dataset, fold))
     every = _by_speaker(dataset, fold.test)
     chosen = [every, *(found for _, found in plans)]
-    tables = {name: predict(chosen) for name, predict in systems.items()}
+    tables = {
+        name: predict(chosen if name != "int8" else chosen[:1])
+        for name, predict in systems.items()
+    }
     known = {name: found[0].round(6).tolist() for name, found in tables.items()}
     tables.pop("int8", None)
     if "functionals" in tables and "keras" in tables:
@@ -142,10 +145,7 @@ def scale_of(job: FoldJob, utterance_ids: Sequence[str]) -> Scale:
         utterance_ids: Recordings of one speaker, at least one.
     """
     assert job.voices is not None
-    moments: list[Moments] = [
-        job.dataset.moments[0][number]
-        for number in job.dataset.numbers_of(utterance_ids)
-    ]
+    moments = [job.dataset.moments[0][name] for name in utterance_ids]
     return job.voices.scale_of(add(moments))
 
 
