@@ -19,6 +19,7 @@ from small_models import (
     error_of,
     small_model,
     write,
+    write_model,
 )
 
 import inference_single_file
@@ -64,6 +65,31 @@ def test_the_answer_is_that_of_training(models_dir, tmp_path, capsys, seconds):
     names = ("file", "class", "correct_class", "duration_s")
     assert tuple(cells[name] for name in names) == expected_cells
     assert {name: float(cells[name]) for name in CLASSES} == shares
+
+
+@pytest.mark.parametrize("takes_audio", [False, True])
+def test_overlapping_segments_are_averaged(models_dir, tmp_path, capsys, takes_audio):
+    """A 1-s model hears the centre 10/3 s: the mean over a window each sixth second."""
+    path = tmp_path / "overlapping.tflite"
+    front_end = FrontEnd(duration_s=1.0)
+    write_model(path, front_end, takes_audio=takes_audio, segment_mode=2)
+    samples = babble(4.0)
+    clip = write(tmp_path / "a.wav", samples)
+    heard = RATE_HZ * 10 // 3
+    offsets = np.linspace(0, heard - RATE_HZ, 15).astype(int)
+    starts = (len(samples) - heard) // 2 + offsets
+    plain = load_model(models_dir / ("fuse.tflite" if takes_audio else "plain.tflite"))
+    rows = [predict_utterance(plain, samples[s:][:RATE_HZ], 1) for s in starts]
+    [answer] = classify_json(capsys, "-fn", clip, "--model", path)
+    shares = list(answer["probabilities"].values())
+    np.testing.assert_allclose(shares, np.mean(rows, axis=0), atol=1e-6)
+    assert "only the centre 3.33 s were classified; 0.6 s of speech" in classify(
+        capsys, "-fn", clip, "--model", path
+    )
+    [centre] = classify_json(capsys, "-fn", clip, "--model", plain.path)
+    assert np.abs(np.subtract(list(centre["probabilities"].values()), shares)).max() > (
+        0.001
+    )
 
 
 def test_lossless_copies_get_identical_probabilities(models_dir, tmp_path, capsys):

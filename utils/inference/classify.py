@@ -155,10 +155,10 @@ def classify_centre(path: Path, name: str, models: ModelPerThread) -> Answer:
     stats.check(name, front_end)
     centre = cut(kept, heard)[0]
     if level_db(centre) <= SILENCE_DB:
-        raise InputError(f"{name}: its centre {heard_s:g} s are silent; {WINDOWS}")
+        raise InputError(f"{name}: its centre {heard_s:.3g} s are silent; {WINDOWS}")
     if _is_even(centre, front_end):
         raise InputError(
-            f"{name}: no speech in its centre {heard_s:g} s: {EVEN}; {WINDOWS}"
+            f"{name}: no speech in its centre {heard_s:.3g} s: {EVEN}; {WINDOWS}"
         )
     notes = stats.all_notes(front_end)
     start = max(0, stats.samples - heard) // 2
@@ -166,7 +166,7 @@ def classify_centre(path: Path, name: str, models: ModelPerThread) -> Answer:
     unheard_s = stats.speech_s() - stats.speech_s(start, end)
     if unheard_s >= LEAST_UNHEARD_S:
         notes += (
-            f"only the centre {heard_s:g} s were classified; "
+            f"only the centre {heard_s:.3g} s were classified; "
             f"{unheard_s:.1f} s of speech were not heard; {WINDOWS}",
         )
     return Answer(
