@@ -8,9 +8,14 @@ from collections.abc import Sequence
 
 from hyperparameters import RECIPES
 from reproduction.suspicions import QUESTION, changes
-from reproduction.tables import made_with
-from utils.runs.records import Run
-from utils.scores.known_voice import NOTHING_KNOWN, known_voice_rows
+from reproduction.tables import EXPECTED, made_with
+from utils.runs.records import Rows, Run
+from utils.scores.compare import difference_text
+from utils.scores.intervals import headline_intervals, interval_text
+from utils.scores.known_voice import LINEAR, NOTHING_KNOWN, scored_systems
+from utils.scores.metrics import confusion, scores_of
+from utils.scores.paired import common_rows, sign_flip, unit_differences
+from utils.scores.seeds import pool_seeds
 from utils.tables import markdown_table
 
 UNKNOWN = "Recipes, speakers held out, nothing known of the voice"
@@ -18,8 +23,8 @@ KNOWN = (
     "Recipes, speakers held out, unlabelled recordings of the test speaker set the "
     "scale"
 )
-HEADS = ("recipe", "seed", "system", "UA %", "WA %")
-KNOWN_HEADS = ("recipe", "seed", "recordings", "system", "UA %", "WA %")
+HEADS = ("recipe", "seed", "recordings", "system", "UA %", "WA %", "UA % by seed")
+AGAINST = ("ΔUA to published settings (p)", "ΔUA to functionals (p)")
 
 
 def recipe_of(run: Run) -> str | None:
@@ -35,22 +40,74 @@ def recipe_of(run: Run) -> str | None:
 
 
 def recipe_tables(runs: Sequence[Run]) -> str:
-    """The tables as Markdown; empty if no run followed a recipe."""
-    unknown, known, made = [], [], []
-    for run in runs:
-        name = recipe_of(run)
-        if name is None or run.protocol not in ("speaker", "session"):
-            continue
-        for recordings, system, ua, wa, _ in known_voice_rows(run):
-            part = "" if run.is_complete else f", **{run.progress}**"
-            start = (f"`{name}`{part}", run.settings["seed"])
-            if recordings == NOTHING_KNOWN:
-                unknown.append((*start, system, ua, wa))
-            else:
-                known.append((*start, recordings, system, ua, wa))
-        made.append(f"- `{name}`: {made_with(run)}")
+    """The tables as Markdown; empty if no run followed a recipe.
+
+    Runs that differ in the seed alone are pooled. Only rows that score every utterance
+    are tested against others: flips of sign over speakers.
+    """
+    held_out = [run for run in runs if run.protocol in ("speaker", "session")]
+    followed = [run for run in held_out if recipe_of(run) is not None]
+    published = [run for run in held_out if _is_published(run)]
+    baseline = published[0].rows() if published else None
+    unknown: list[tuple[str, ...]] = []
+    known: list[tuple[str, ...]] = []
+    for run in pool_seeds(followed):
+        systems = scored_systems(run)
+        linear = {known: rows for known, system, rows in systems if system == LINEAR}
+        spread = _by_seed(run, followed)
+        for recordings, system, rows in systems:
+            ua, wa, *_ = headline_intervals(rows, scores_of)
+            against = [baseline, None if system == LINEAR else linear.get(recordings)]
+            is_whole = recordings in (NOTHING_KNOWN, "all")
+            cells = (
+                *(*_start(run), recordings, system, interval_text(ua)),
+                *(interval_text(wa), spread[recordings, system]),
+                *(_test(rows, other) if is_whole else "–" for other in against),
+            )
+            (unknown if recordings == NOTHING_KNOWN else known).append(cells)
     parts = []
-    for title, heads, rows in ((UNKNOWN, HEADS, unknown), (KNOWN, KNOWN_HEADS, known)):
-        if rows:
-            parts += [f"**{title}**", "", *markdown_table(heads, rows), ""]
+    for title, lines in ((UNKNOWN, unknown), (KNOWN, known)):
+        if lines:
+            parts += [f"**{title}**", "", *markdown_table(HEADS + AGAINST, lines), ""]
+    made = [f"- `{recipe_of(run)}`: {made_with(run)}" for run in followed]
     return "\n".join([*parts, "Made with:", "", *made]) if made else ""
+
+
+def _is_published(run: Run) -> bool:
+    """Whether a run has the settings whose scores are to be expected as published."""
+    return (
+        recipe_of(run) is None
+        and run.is_complete
+        and EXPECTED.items() <= (run.settings.items())
+    )
+
+
+def _start(run: Run) -> tuple[str, str]:
+    """Recipe with the part that is finished, and seeds."""
+    part = "" if run.is_complete else f", **{run.progress}**"
+    seeds = run.config.get("seeds", run.settings["seed"])
+    return f"`{recipe_of(run)}`{part}", str(seeds)
+
+
+def _by_seed(pooled: Run, runs: Sequence[Run]) -> dict[tuple[str, str], str]:
+    """The UA of each seed by recordings and system; a dash if there is one seed."""
+    settings = {**pooled.settings, "seed": None}
+    of_seeds = [run for run in runs if {**run.settings, "seed": None} == settings]
+    found: dict[tuple[str, str], list[str]] = {}
+    for run in of_seeds:
+        for recordings, system, rows in scored_systems(run):
+            ua = scores_of(confusion(rows))[0]
+            found.setdefault((recordings, system), []).append(f"{100 * ua:.1f}")
+    return {
+        key: ", ".join(values) if len(values) > 1 else "–"
+        for key, values in found.items()
+    }
+
+
+def _test(rows: Rows, other: Rows | None) -> str:
+    """Difference of UA in points, and its p; a dash without the other rows."""
+    paired = None if other is None else common_rows(other, rows)
+    if paired is None:
+        return "–"
+    gain = unit_differences(paired)[1][0]
+    return difference_text(float(gain.sum()), sign_flip(gain))

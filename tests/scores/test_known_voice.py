@@ -65,6 +65,36 @@ def test_tables_never_mix_what_was_known(folder: Path) -> None:
     assert recipe_tables([]) == ""
 
 
+def test_seeds_are_pooled_and_tested_against_other_systems(
+    folder: Path, tmp_path: Path
+) -> None:
+    """Of three classes, the published run has one right; a seed has one or none."""
+    settings = load_run(folder).settings
+    other = write_run(
+        tmp_path / "other",
+        [[(name, s, n, (n + 1) % 3) for name, s, n, _ in rows] for rows in ROWS],
+        settings={**settings, "seed": 43},
+        known_voice=KNOWN_VOICE,
+        functionals=FUNCTIONALS,
+    )
+    published = write_run(
+        tmp_path / "published",
+        ROWS,
+        settings=to_flat(from_flat({"protocol": "speaker", "select": "last"})),
+    )
+    text = recipe_tables([load_run(path) for path in (folder, other, published)])
+    [row] = [line for line in text.splitlines() if "| none | network |" in line]
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[:4] == ["`new_voice`", "42, 43", "none", "network"]
+    assert cells[4].split()[0] == "16.67"
+    assert cells[6] == "33.3, 0.0"
+    assert cells[7].startswith("-16.7 (")
+    assert cells[8].startswith("+16.7 (")
+    [row] = [line for line in text.splitlines() if "| all | functionals |" in line]
+    assert row.split("|")[-2].strip() == "–"
+    assert text.count("reproduction/") == 2
+
+
 @pytest.mark.parametrize(
     "changes",
     [

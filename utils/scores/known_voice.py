@@ -62,14 +62,23 @@ def known_voice_rows(run: Run) -> list[tuple[str, str, str, str, int]]:
         InputError: A record is damaged.
     """
     table = []
+    for recordings, system, rows in scored_systems(run):
+        ua, wa, *_ = headline_intervals(rows, scores_of)
+        shown = interval_text(ua), interval_text(wa)
+        table.append((recordings, system, *shown, len(rows)))
+    return table
+
+
+def scored_systems(run: Run) -> list[tuple[str, str, Rows]]:
+    """What `known_voice_rows` scores: recordings, system, and its rows.
+
+    Raises:
+        InputError: A record is damaged.
+    """
     try:
-        for recordings, system, rows in _systems(run):
-            ua, wa, *_ = headline_intervals(rows, scores_of)
-            shown = interval_text(ua), interval_text(wa)
-            table.append((recordings, system, *shown, len(rows)))
+        return list(_systems(run))
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{run.folder}: {DAMAGED}") from error
-    return table
 
 
 def _systems(run: Run) -> Iterator[tuple[str, str, Rows]]:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import binomtest, permutation_test
 
-from utils.runs.records import Run
+from utils.runs.records import Rows, Run
 
 NUM_FLIPS = 100_000  # sign vectors of the sign-flip test, at most
 FloatArray = npt.NDArray[np.floating]
@@ -50,7 +50,12 @@ def common_utterances(first: Run, other: Run, source: str = "keras") -> Paired |
     """
     if (first.corpus_digest, first.classes) != (other.corpus_digest, other.classes):
         return None
-    tables = [_mean_right(run, source) for run in (first, other)]
+    return common_rows(first.rows(source), other.rows(source))
+
+
+def common_rows(first: Rows, other: Rows) -> Paired | None:
+    """The utterances that occur in both, in order of their ids; None if none does."""
+    tables = [_mean_right(rows) for rows in (first, other)]
     common = sorted(tables[0].keys() & tables[1].keys())
     if not common:
         return None
@@ -62,9 +67,8 @@ def common_utterances(first: Run, other: Run, source: str = "keras") -> Paired |
     )
 
 
-def _mean_right(run: Run, source: str) -> dict[str, tuple[int, str | None, float]]:
+def _mean_right(rows: Rows) -> dict[str, tuple[int, str | None, float]]:
     """True class, speaker and share of right answers of each utterance."""
-    rows = run.rows(source)
     ids, start, index = np.unique(
         rows.utterance_ids.astype(str), return_index=True, return_inverse=True
     )
