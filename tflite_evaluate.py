@@ -1,8 +1,8 @@
 """Score TFLite models as they will be used: every precision, on unseen utterances.
 
 With --run, the model files of every fold classify the test utterances of that fold; the
-table goes to the screen and, with JSON, into the run folder. With --model, one file is
-scored on a whole corpus. TensorFlow is not needed.
+table goes to the screen and, with JSON and a page for browsers, into the run folder.
+With --model, one file is scored on a whole corpus. TensorFlow is not needed.
 """
 
 if __name__ == "__main__":  # Ctrl-C and missing packages end without a traceback
@@ -27,6 +27,8 @@ from utils import options
 from utils.cli import Parser, printable, run_main, terminal_bar
 from utils.corpora.load import read_corpus, reader_of, select_part
 from utils.files import write_atomic, write_json
+from utils.report.model_pages import evaluation_page, model_page
+from utils.report.recordings import recordings_of
 from utils.runs.records import Run, load_run
 from utils.scores.evaluation import Folds, evaluate, has_files, rescore
 from utils.scores.evaluation_text import LEGEND, markdown, screen_table
@@ -60,6 +62,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     add("-at", "--audio_type", choices=AUDIO_TYPES, metavar="PART", help=parts)
     names = "its classes: a file with one per line, or names separated by commas"
     add("--labels", metavar="NAMES", help=names)
+    add("--page", type=Path, metavar="FILE", help="write a page for browsers: .html")
     group = parser.add_argument_group("data")
     options.add_data_paths(group, derived="as in train.py; nothing is written to it")
     args = parser.parse_args(argv)
@@ -68,6 +71,10 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     if args.run and (args.dataset_name or args.audio_type or args.labels):
         raise InputError(
             "--run knows its corpus and classes: leave out -dn, -at, --labels"
+        )
+    if args.page and (args.run or args.page.suffix.lower() != ".html"):
+        raise InputError(
+            "--page names the page of --model, and ends in .html; --run writes its own"
         )
     if args.model and args.gate is not None:
         raise InputError("--gate compares with Keras: it needs --run, not --model")
@@ -103,7 +110,8 @@ def evaluate_run(args: argparse.Namespace) -> int:
     path = run.folder / f"{run.file_stem}_TFLite"
     write_json(path.with_name(f"{path.name}.json"), content)
     write_atomic(path.with_name(f"{path.name}.md"), markdown(content))
-    print(f"{screen_table(content)}\n{LEGEND}\n{path}.md")
+    write_atomic(path.with_name(f"{path.name}.html"), evaluation_page(run, content))
+    print(f"{screen_table(content)}\n{LEGEND}\n{path}.md\n{path}.html")
     return EXIT_GATE_MISSED if content["passes"] is False else 0
 
 
@@ -145,14 +153,20 @@ def recorded_paths(run: Run) -> str:
 def evaluate_model(args: argparse.Namespace) -> int:
     """Score one model file on a corpus."""
     corpus, whole = read_corpus(args.dataset_name, options.data_paths_from(args))
-    content = score_model(
+    manifest = select_part(whole, args.audio_type or AUDIO_TYPES[0])
+    content, rows = score_model(
         args.model,
-        select_part(whole, args.audio_type or AUDIO_TYPES[0]),
+        manifest,
         reader_of(corpus),
         labels=args.labels,
         progress=lambda items: terminal_bar(items, unit="utterance"),
     )
     print(score_text(content))
+    if args.page:
+        recordings = recordings_of(manifest)
+        page = model_page(content, rows, args.page.parent, recordings)
+        write_atomic(args.page, page)
+        print(printable(args.page))
     return 0
 
 

@@ -1,7 +1,6 @@
 """The page of a run: whole, without scripts and requests, every text escaped."""
 
 import base64
-import html.parser
 import shutil
 import subprocess
 import urllib.parse
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 import soundfile
 from conftest import tone
+from page_reader import Reader
 from synthetic_run import CLASSES, NOTE, VERDICT, edit_record, trained_run
 
 from hyperparameters import InputError
@@ -19,35 +19,7 @@ from utils.report.recordings import recordings_of
 from utils.report.render import metrics_of, render
 from utils.runs.records import load_run
 
-VOID = ("meta", "img")
 HOSTILE = '<script>alert("$body")</script>'
-
-
-class Reader(html.parser.HTMLParser):
-    """Text and tags of a page; fails if a tag is not closed where it should be."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[str] = []
-        self.feed(text)
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.texts.append(data)
-
-    def sources(self, tag: str) -> list[str]:
-        """The `src` of every tag of a kind."""
-        return [str(found["src"]) for name, found in self.tags if name == tag]
 
 
 def page_of(folder: Path, manifest: Manifest | None = None) -> Reader:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from page_reader import Reader
 from synthetic_run import edit_record, record
 from toy_tflite import toy_model
 
@@ -158,6 +159,15 @@ def test_files_are_scored_again_and_the_rest_is_recorded(
     text = (run.folder / f"{run.stem}_TFLite.md").read_text()
     for part in ("| int8 |", "12 test utterances of 2 of 2 folds", "Toys."):
         assert part in text
+    page = run.folder / f"{run.stem}_TFLite.html"
+    assert screen.splitlines()[-1] == str(page)
+    found = Reader(page.read_text())
+    assert not {"script", "link", "img"} & {tag for tag, _ in found.tags}
+    shown = " ".join(found.texts)
+    for part in ("1 + 1 recorded", "int8: true classes in rows", "missed (worst: int8"):
+        assert part in shown
+    dots = [tag for tag in found.tags if tag[1].get("class") == "dot"]
+    assert len(dots) == 3  # UA of Keras, float32, int8
 
 
 def test_records_alone_need_no_corpus(run: ToyRun, tmp_path: Path) -> None:
@@ -280,6 +290,28 @@ def test_model_on_a_corpus(
     assert "Trained on" not in shown
 
 
+def test_page_of_a_model_on_a_corpus(data_dir: Path, tmp_path: Path) -> None:
+    path = save_toy_model(tmp_path / "m.tflite", corpus={"name": "TOYS"})
+    page = tmp_path / "pages" / "m.html"
+    assert tflite_evaluate.main(on_toys(path, data_dir, "--page", str(page))) == 0
+    found = Reader(page.read_text())
+    text = " ".join(found.texts)
+    for part in (
+        "m.tflite on TOYS",
+        "this is no score on unseen speech",
+        "Confusion matrix",
+        "By class, in %",
+        "By duration, in %",
+        "Corpus TOYS, 12 utterances scored",
+    ):
+        assert part in text
+    assert not {"script", "link", "img"} & {tag for tag, _ in found.tags}
+    players = found.sources("audio")
+    assert players
+    for source in players:
+        assert (page.parent / source).is_file()
+
+
 def test_score_on_the_training_corpus_says_so(
     data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -353,6 +385,8 @@ def test_no_model_at_all_is_refused(
         (["--run", "r", "-dn", "DEMO"], "leave out -dn"),
         (["--run", "r", "-at", "impro"], "leave out -dn, -at"),
         (["--model", "m", "-dn", "TOYS", "--gate", "1"], "needs --run"),
+        (["--model", "m", "-dn", "TOYS", "--page", "m.txt"], "ends in .html"),
+        (["--run", "r", "--page", "m.html"], "--run writes its own"),
         (["--run", "no/such/run"], "give a run folder"),
     ],
 )

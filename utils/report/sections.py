@@ -146,13 +146,24 @@ def score_sections(run: Run, metrics: Mapping[str, Any]) -> list[Section]:
         The sections that have rows.
     """
     scores = metrics["keras"]
+    pooled, *groups = row_sections(scores, metrics["audit"])
+    exported = _exported(metrics["precisions"])
+    sections = [pooled, _folds(run, scores), *groups, exported]
+    return [section for section in sections if section.rows]
+
+
+def row_sections(scores: Mapping[str, Any], audit: Mapping[str, Any]) -> list[Section]:
+    """Pooled scores; scores by class, speaker and duration.
+
+    Args:
+        scores: As from `utils.scores.metrics.rows_summary`; some row was tested.
+        audit: The leak audit; empty if there is none.
+    """
     sections = [
-        _pooled(scores, metrics["audit"]),
-        _folds(run, scores),
+        _pooled(scores, audit),
         _classes(scores),
         _groups(scores, "speaker"),
         _groups(scores, "duration"),
-        _exported(metrics["precisions"]),
     ]
     return [section for section in sections if section.rows]
 

@@ -34,13 +34,13 @@ LEGEND = (
 
 def screen_table(content: Mapping[str, Any]) -> str:
     """The table for a terminal, with the judgement below."""
-    table = text_table(*_cells(content["models"]))
+    table = text_table(*table_cells(content["models"]))
     return "\n".join([*table, judgement(content)])
 
 
 def markdown(content: Mapping[str, Any]) -> str:
     """The table as a Markdown file, with what was run."""
-    heads, rows = _cells(content["models"])
+    heads, rows = table_cells(content["models"])
     lines = [
         f"# TFLite models of {content['run']}",
         "",
@@ -77,7 +77,7 @@ def _done(content: Mapping[str, Any]) -> str:
     return f"{len(content['folds'])} of {content['num_folds']} folds"
 
 
-def _cells(models: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+def table_cells(models: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     """Headings and rows, without the columns that are empty in every row."""
     heads = [*(head for head, _, _ in COLUMNS), "folds"]
     rows = [

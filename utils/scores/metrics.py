@@ -214,13 +214,27 @@ def summary(
     Raises:
         InputError: The run has no probabilities of that model.
     """
-    rows = run.rows(source)
-    speakers = set(rows.speakers) if rows.has_speakers else set()
-    content = {
+    return {
         "source": source,
         "protocol": run.protocol,
         "chosen_on": run.chosen_on,
         "complete": run.is_complete,
+        **rows_summary(run.rows(source), run.classes, durations_s),
+    }
+
+
+def rows_summary(
+    rows: Rows, classes: Sequence[str], durations_s: Mapping[str, float] | None = None
+) -> dict[str, Any]:
+    """Every score of some rows; of no rows only that there are none.
+
+    Args:
+        rows: The scored utterances.
+        classes: Names in the order of the outputs.
+        durations_s: Duration of each utterance, if known.
+    """
+    speakers = set(rows.speakers) if rows.has_speakers else set()
+    content = {
         "n": len(rows),
         "utterances": len(set(rows.utterance_ids)),
         "speakers": len(speakers),
@@ -231,10 +245,10 @@ def summary(
     by_duration = per_duration(rows, durations_s or {})
     return content | {
         "headline": by_name(headline_intervals(rows, scores_of)),
-        "baselines": baselines(counts, run.classes),
+        "baselines": baselines(counts, classes),
         "folds": fold_scores(rows),
-        "per_class": per_class(rows, run.classes),
+        "per_class": per_class(rows, classes),
         "per_speaker": per_speaker(rows),
         **({"per_duration": by_duration} if by_duration else {}),
-        "confusion": {"classes": list(run.classes), "counts": counts.tolist()},
+        "confusion": {"classes": list(classes), "counts": counts.tolist()},
     }

@@ -29,7 +29,7 @@ def score_model(
     *,
     labels: str | None = None,
     progress: Progress = iter,
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], Rows]:
     """Score a model on every utterance whose class it knows, by any common name.
 
     A prediction of a class that the corpus does not have counts as wrong, as in use.
@@ -43,7 +43,7 @@ def score_model(
 
     Returns:
         Scores with intervals, confusion, notes on what the score is worth, and the
-        footprint of a TFLite file.
+        footprint of a TFLite file; and the scored utterances.
 
     Raises:
         InputError: The file cannot be used, or shares fewer than two classes with the
@@ -67,7 +67,7 @@ def score_model(
         speakers=np.array([u.speaker for u in known], object),
         folds=np.zeros(len(known), np.int64),
     )
-    return {
+    content = {
         "model": path.name,
         "corpus": manifest.corpus,
         "classes": model.classes,
@@ -77,6 +77,7 @@ def score_model(
         "notes": _notes(model.trained_on, manifest, shared),
         "footprint": None if path.suffix == ".keras" else footprint(path),
     }
+    return content, rows
 
 
 def _load(path: Path, labels: str | None) -> Classifier:
@@ -123,11 +124,18 @@ def score_text(content: dict[str, Any]) -> str:
     counts = zip(classes, content["confusion"], strict=True)
     rows = [(name, *row) for name, row in counts]
     lines += text_table(("true \\ predicted", *classes), rows)
-    if measured := content["footprint"]:
-        grown = measured["memory_growth_bytes"]
-        memory = "" if grown is None else f", memory growth {grown / 2**20:.1f} MiB"
-        lines.append(
-            f"{measured['bytes']:,} bytes, p50 {measured['p50_ms']:.2f} ms, p95 "
-            f"{measured['p95_ms']:.2f} ms per segment on one thread{memory}"
-        )
+    if measured := footprint_text(content["footprint"]):
+        lines.append(measured)
     return "\n".join([*lines, *content["notes"]])
+
+
+def footprint_text(measured: dict[str, Any] | None) -> str:
+    """Size, speed and memory of a model file in one line; empty if not measured."""
+    if measured is None:
+        return ""
+    grown = measured["memory_growth_bytes"]
+    memory = "" if grown is None else f", memory growth {grown / 2**20:.1f} MiB"
+    return (
+        f"{measured['bytes']:,} bytes, p50 {measured['p50_ms']:.2f} ms, p95 "
+        f"{measured['p95_ms']:.2f} ms per segment on one thread{memory}"
+    )
