@@ -15,6 +15,7 @@ from synthetic_run import edit_record, record
 from toy_tflite import toy_model
 
 import tflite_evaluate
+from benchmarks import hearing
 from hyperparameters import FrontEnd, InputError, from_flat, to_flat
 from utils.corpora import load_manifest
 from utils.corpora.user_corpus import folder_corpus
@@ -25,6 +26,7 @@ from utils.model_files.tflite import (
     file_name,
     load_model,
     predict_recordings,
+    predict_utterance,
 )
 from utils.runs.folder import file_stem, hash_of, record_path
 from utils.runs.records import load_run
@@ -415,3 +417,30 @@ def test_tensorflow_is_not_imported(run: ToyRun) -> None:
 def test_failed_measurement_tells_why(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^\S*absent\.tflite: No such file"):
         evaluation.footprint(tmp_path / "absent.tflite")
+
+
+def test_hearing_compares_centre_and_overlapping_segments(
+    run: ToyRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--run", str(run.folder), "--data_dir", str(run.data_dir)]
+    with pytest.raises(InputError, match="no fold has its float32 model file"):
+        hearing.main(arguments)
+    run.add_models()  # of fold 0
+    assert hearing.main(arguments) == 0
+    shown = capsys.readouterr().out
+    assert "1 of 2 folds" in shown
+    model = load_model(run.folder / "folds/fold_00" / file_name(run.stem, "float32"))
+    recordings = {u.id: soundfile.read(u.path)[0] for u in run.utterances[0::2]}
+    labels = {u.id: CLASSES.index(u.label) for u in run.utterances}
+    longer = [name for name in recordings if len(recordings[name]) > 1_600]
+    assert 0 < len(longer) < len(recordings)
+    found = [line.split(" | ") for line in shown.splitlines() if " WA % " in line]
+    for cells, names in zip(found, (list(recordings), longer), strict=True):
+        assert int(cells[1]) == len(names)
+        for cell, mode in zip(cells[3:5], (1, 2), strict=True):
+            right = [
+                predict_utterance(model, recordings[name], mode).argmax()
+                == labels[name]
+                for name in names
+            ]
+            assert cell.startswith(f"{100 * np.mean(right):.2f} [")
