@@ -84,9 +84,9 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--model", metavar="FILE", help=".tflite or .keras file, or a run folder")
     add(
         "--functionals",
-        type=Path,
         metavar="NPZ",
-        help="linear model that answers beside it: the mean of both counts",
+        help="linear model that answers beside it, so that the mean of both counts; "
+        "none: the network alone",
     )
     add("--labels", metavar="NAMES", help="class names, if the model has none")
     add("-id", "--input_durations", type=float, metavar="S", help="segment length in s")
@@ -172,6 +172,16 @@ def model_path(arguments: argparse.Namespace) -> Path:
         return catalog.model_of_run(path)
     beside = catalog.MODELS_DIR / path
     return beside if not path.exists() and beside.is_file() else path
+
+
+def linear_path(arguments: argparse.Namespace, model: Path) -> Path | None:
+    """The linear model that answers beside the network; None if none does."""
+    if arguments.functionals is not None:
+        is_none = arguments.functionals == "none"
+        return None if is_none else Path(arguments.functionals)
+    if arguments.model is not None:
+        return None
+    return catalog.functionals_of(catalog.MODELS_DIR, model)
 
 
 def model_loader(
@@ -270,8 +280,16 @@ def report(
     arguments: argparse.Namespace,
     model_name: str,
     classes: Sequence[str],
+    expected: str,
 ) -> int:
     """Print the answers to stdout and the refusals to stderr.
+
+    Args:
+        results: In the order of the sources.
+        arguments: The command line.
+        model_name: File name of the model.
+        classes: Class names.
+        expected: How often answers are right; empty if unknown.
 
     Returns:
         The exit status: 1 if some recordings were refused.
@@ -290,6 +308,8 @@ def report(
         print("\n".join(as_text(results[0], classes)))
     else:
         print("\n".join(many_as_text(results, classes)))
+    if expected and not (arguments.json or arguments.csv):
+        print(f"  {expected}")
     if arguments.plot:
         is_text = not (arguments.json or arguments.csv)
         line = f"  picture: {printable(arguments.plot)}"
@@ -328,6 +348,17 @@ def listen(
     return 0
 
 
+def expected_line(model: Classifier) -> str:
+    """How often the model's answers are right; empty if it does not say."""
+    scores = (getattr(model, "metadata", None) or {}).get("new_voice")
+    if scores is None:
+        return ""
+    from utils.model_files.new_voice import expectation
+
+    is_known, has_linear = model.voice is not None, model.linear is not None
+    return expectation(scores, is_known=is_known, has_linear=has_linear)
+
+
 def classify_files(
     arguments: argparse.Namespace, models: ModelPerThread, sliding: Sliding | None
 ) -> list[Answer | Refusal]:
@@ -357,7 +388,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     ):  # for terminals without block characters
         sys.stdout.reconfigure(errors="backslashreplace")
     path = model_path(arguments)
-    load = model_loader(path, arguments.labels, arguments.functionals)
+    load = model_loader(path, arguments.labels, linear_path(arguments, path))
     if arguments.calibrate:
         return calibrate(arguments, load)
     voice, new_voice = arguments.voice, None
@@ -375,7 +406,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.mic and sliding:
             return listen(models, sliding, arguments.device, new_voice)
         results = classify_files(arguments, models, sliding)
-    return report(results, arguments, path.name, models.classes)
+    expected = expected_line(models.get())
+    return report(results, arguments, path.name, models.classes, expected)
 
 
 if __name__ == "__main__":

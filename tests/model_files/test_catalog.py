@@ -18,11 +18,14 @@ from small_models import (
 
 import inference_single_file
 from hyperparameters import FrontEnd, InputError
+from utils.audio.functionals import NUM_FUNCTIONALS
 from utils.corpora.emo_db import ARCHIVE, EMOTION_OF_LETTER
 from utils.files import PROJECT
 from utils.model_files import catalog
+from utils.model_files.linear import save_linear
 from utils.model_files.metadata import read_metadata
-from utils.model_files.new_voice import new_voice_scores
+from utils.model_files.new_voice import expectation, new_voice_scores
+from utils.training.linear_model import fit_linear_model
 
 pytest_plugins = ["inference_fixtures"]
 RECORDS = PROJECT / "reproduction"
@@ -196,3 +199,60 @@ def test_scores_for_a_new_voice_are_of_the_same_network(models_dir, tmp_path, ca
     for run in RECORDS.glob("EMO-DB_*_cross_entropy_[ap]*_seed42_*"):
         with pytest.raises(InputError, match="complete speaker-independent run"):
             catalog.main([*words, str(run)])
+
+
+def test_a_linear_model_of_the_catalog_answers_too(models_dir, tmp_path, capsys):
+    """Beside models of its stem; not with --model, and not with --functionals none."""
+    clip = write(tmp_path / "a.wav", babble(1.0))
+    alone = classify(capsys, clip)
+    for precision in ("float32", "fuse_float32"):
+        shutil.copy(
+            models_dir / ("fuse.tflite" if "fuse" in precision else "plain.tflite"),
+            models_dir / f"A_1.0s_{precision}.tflite",
+        )
+    random = np.random.default_rng(0)
+    rows = random.normal(size=(30, NUM_FUNCTIONALS)).astype(np.float32)
+    linear = fit_linear_model(rows[None], ["x", "y"] * 15, np.arange(30) % 3, CLASSES)
+    path = models_dir / "A_1.0s_functionals.npz"
+    save_linear(path, linear)
+    model = models_dir / "A_1.0s_float32.tflite"
+    assert catalog.main(["--folder", str(models_dir), "--default", model.name]) == 0
+    capsys.readouterr()
+    entries = catalog.read_catalog(models_dir)["models"]
+    with_linear = {e["file"] for e in entries if e.get("functionals") == path.name}
+    assert with_linear == {"A_1.0s_float32.tflite", "A_1.0s_fuse_float32.tflite"}
+    both = classify(capsys, clip)
+    assert both == classify(capsys, clip, "--model", model, "--functionals", path)
+    assert both != alone
+    assert classify(capsys, clip, "--functionals", "none") == alone
+    assert classify(capsys, clip, "--model", model) == alone
+    path.unlink()
+    assert "is missing; restore it, or give --functionals none" in error_of(
+        capsys, clip
+    )
+
+
+@pytest.mark.parametrize(
+    ("known", "linear", "line"),
+    [
+        (
+            *(False, False),
+            "expect 77% to be right for a new voice recorded as in EMO-DB; 86% if it "
+            "is known (--calibrate)",
+        ),
+        (False, True, "expect 85% to be right for a new voice recorded as in EMO-DB; "),
+        (True, False, "expect 86% to be right: the voice is known, as in EMO-DB"),
+        (True, True, "expect 92% to be right: the voice is known, as in EMO-DB"),
+    ],
+)
+def test_what_to_expect_is_said(known, linear, line):
+    scores = {
+        "corpus": "EMO-DB",
+        "right": {
+            "network": {"none": 0.768, "all": 0.861},
+            "mean of both": {"none": 0.85, "all": 0.92},
+        },
+    }
+    assert expectation(scores, is_known=known, has_linear=linear).startswith(line)
+    for damaged in ({}, {"right": 7}, scores | {"right": {"network": {"none": "x"}}}):
+        assert expectation(damaged, is_known=known, has_linear=linear) == ""

@@ -1,5 +1,6 @@
 """What recordings of a voice are worth, on invented answers counted by hand."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ from synthetic_run import edit_record, one_hot, write_run
 
 from hyperparameters import RECIPES, InputError, from_flat, to_flat
 from reproduction.recipes import KNOWN, UNKNOWN, recipe_of, recipe_tables
+from utils.model_files.new_voice import new_voice_scores
+from utils.report.render import render
 from utils.runs.records import load_run
 from utils.scores.known_voice import known_voice_rows, known_voice_table, main
 
@@ -52,6 +55,24 @@ def test_scores_by_number_of_recordings(folder: Path) -> None:
     assert found["1", "network"] == expected
     assert found["all", "network"] == (100.0, 100.0, 6)
     assert found["all", "mean of both"] == (100.0, 100.0, 6)
+
+
+def test_the_report_never_mixes_what_was_known(folder: Path) -> None:
+    rendered = render(folder)
+    unknown, known = rendered.report.read_text().split("Recordings of the test voice")
+    assert "Nothing known of the voice" in unknown
+    assert "100.00" not in unknown.split("Nothing known")[1]
+    assert "used unlabelled recordings of the test speaker" in " ".join(known.split())
+    [line] = [
+        row for row in known.splitlines() if row.split()[:2] == ["all", "network"]
+    ]
+    assert "100.00" in line
+    assert rendered.page.read_text().count("test voice set the scale") == 1
+    audit = {"audit": {"verdict": "speaker-independent"}}
+    (folder / "metrics.json").write_text(json.dumps(rendered.metrics | audit))
+    scores = new_voice_scores(folder)["right"]
+    assert scores["network"] == {"none": 0.3333, "all": 1.0}
+    assert scores["mean of both"]["all"] == 1.0
 
 
 def test_tables_never_mix_what_was_known(folder: Path) -> None:

@@ -8,14 +8,15 @@ python -m utils.model_files.catalog --new_voice reproduction/RUN
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from hyperparameters import InputError
 from utils.cli import Parser, run_main
 from utils.files import PROJECT, read_regular, sha256, write_json
+from utils.model_files.linear import LINEAR_SUFFIX
 from utils.model_files.metadata import read_metadata
-from utils.model_files.tflite import FUSED, NAMES
+from utils.model_files.tflite import FUSED, NAMES, file_name
 
 CATALOG_NAME = "catalog.json"
 CATALOG_FORMAT = 1
@@ -68,6 +69,7 @@ def _entry(path: Path) -> dict[str, Any]:
             f"{path}: its metadata lacks {', '.join(missing)}; export the model again"
         )
     front_end = metadata["front_end"]
+    linear = _linear_beside(path)
     return {
         "file": path.name,
         "dataset_name": metadata["corpus"]["name"],
@@ -80,7 +82,17 @@ def _entry(path: Path) -> dict[str, Any]:
         "classes": metadata["classes"],
         "sha256": sha256(path),
         "bytes": path.stat().st_size,
+        **({} if linear is None else {"functionals": linear.name}),
     }
+
+
+def _linear_beside(path: Path) -> Path | None:
+    """The linear model that belongs to a network: it has the same stem."""
+    for name in sorted(NAMES, key=len, reverse=True):  # `fuse_int8` before `int8`
+        if path.name.endswith(ending := file_name("", name)):
+            linear = path.with_name(path.name.removesuffix(ending) + LINEAR_SUFFIX)
+            return linear if linear.is_file() else None
+    return None
 
 
 def read_catalog(folder: Path) -> dict[str, Any]:
@@ -161,6 +173,27 @@ def choose(folder: Path, wanted: Mapping[str, Any]) -> Path:
             "it, or run `python -m utils.model_files.catalog`"
         )
     return path
+
+
+def functionals_of(folder: Path, model: Path) -> Path | None:
+    """The linear model that answers beside a model of the catalog, if it has one.
+
+    Args:
+        folder: Folder with models and catalog.
+        model: From `choose`.
+
+    Raises:
+        InputError: It is missing.
+    """
+    for entry in read_catalog(folder)["models"]:
+        if entry["file"] == model.name and "functionals" in entry:
+            path = folder / PurePath(str(entry["functionals"])).name
+            if not path.is_file():
+                raise InputError(
+                    f"{path}: is missing; restore it, or give --functionals none"
+                )
+            return path
+    return None
 
 
 def model_of_run(folder: Path) -> Path:

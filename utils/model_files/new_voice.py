@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperparameters import InputError
+from utils.cli import printable
 from utils.files import write_atomic
 from utils.model_files.metadata import attach_metadata, read_metadata, without_metadata
 from utils.runs.json_files import read_object
@@ -33,7 +34,9 @@ def new_voice_scores(run: Path) -> dict[str, Any]:
     Returns:
         JSON-serialisable: `text` for people; `ua` and `wa`, each with `value`, `low`
         and `high` (shares; 95 % interval over speakers); `protocol`, `select`,
-        `corpus`, `speakers`, `utterances`, `run`.
+        `corpus`, `speakers`, `utterances`, `run`. If features are scaled to the voice,
+        `right`: the shares of right answers (WA) by system, with no and with all
+        recordings of the voice known.
 
     Raises:
         InputError: `metrics.json` is damaged, or of an incomplete or speaker-dependent
@@ -62,22 +65,53 @@ def new_voice_scores(run: Path) -> dict[str, Any]:
         )
         for name, score in scores.items()
     }
-    return {"text": TEXT.format(**facts, **shown), **scores, **facts}
+    voices = metrics.get("known_voice_scores", [])
+    right: dict[str, dict[str, float]] = {}
+    for line in voices:
+        if line["recordings"] in ("none", "all"):
+            of_system = right.setdefault(line["system"], {})
+            of_system[line["recordings"]] = round(line["wa"]["value"], 4)
+    extra = {"right": right} if right else {}
+    return {"text": TEXT.format(**facts, **shown), **scores, **facts, **extra}
+
+
+def expectation(scores: Any, *, is_known: bool, has_linear: bool) -> str:
+    """How often the answers are right, in one line; empty if the model does not say.
+
+    Args:
+        scores: `new_voice` of a model's metadata, from anywhere.
+        is_known: Whether recordings of the voice set the scale.
+        has_linear: Whether a linear model answers beside the network.
+    """
+    try:
+        right = scores["right"]["mean of both" if has_linear else "network"]
+        none, known = float(right["none"]), float(right["all"])
+        corpus = printable(scores["corpus"])
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return ""
+    if is_known:
+        return f"expect {known:.0%} to be right: the voice is known, as in {corpus}"
+    return (
+        f"expect {none:.0%} to be right for a new voice recorded as in {corpus}; "
+        f"{known:.0%} if it is known (--calibrate)"
+    )
 
 
 def record_new_voice(folder: Path, run: Path) -> None:
-    """Write a run's scores into the metadata of every model of a folder.
+    """Write a run's scores into the metadata of the models with its settings.
 
     Args:
         folder: Folder with `.tflite` files.
         run: As for `new_voice_scores`.
 
     Raises:
-        InputError: The run cannot be used, or a model was trained with other settings.
+        InputError: The run cannot be used, or no model was trained with its settings.
     """
     scores = new_voice_scores(run)
     settings = read_object(run / METRICS_NAME, REQUIRED)["settings"]
-    for path in sorted(folder.glob("*.tflite")):
+    unlike: list[str] = []
+    paths = sorted(folder.glob("*.tflite"))
+    for path in paths:
         metadata = read_metadata(path)
         if metadata is None:
             raise InputError(f"{path}: has no metadata; export the model again")
@@ -85,8 +119,9 @@ def record_new_voice(folder: Path, run: Path) -> None:
         trained |= {key: metadata[key] for key in ("audio_type", "loss_name", "epochs")}
         differing = [key for key in trained if trained[key] != settings.get(key)]
         if differing:
-            raise InputError(
-                f"{path}: was trained with another {', '.join(differing)} than {run}"
-            )
+            unlike.append(f"{path}: was trained with another {', '.join(differing)}")
+            continue
         content = without_metadata(path.read_bytes())
         write_atomic(path, attach_metadata(content, metadata | {"new_voice": scores}))
+    if len(unlike) == len(paths):
+        raise InputError(f"{unlike[0]} than {run}" if unlike else f"{folder}: no model")

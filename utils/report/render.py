@@ -18,6 +18,7 @@ from utils.report.recordings import Recording, recordings_of
 from utils.report.text import report_text
 from utils.runs.records import Run, load_run
 from utils.scores.intervals import interval_text
+from utils.scores.known_voice import known_voice_scores
 from utils.scores.metrics import SCORES, by_name, confusion, scores_of, summary
 
 FORMAT = 1
@@ -82,9 +83,9 @@ def metrics_of(
         recordings: The corpus's recordings by utterance id, if they are at hand.
 
     Returns:
-        The settings, the audit, `keras` (the full summary of the trained model) and
+        The settings, the audit, `keras` (the full summary of the trained model),
         `precisions` (UA, WA, both F1 of each exported file, and how many of its answers
-        differ from Keras).
+        differ from Keras), and `known_voice_scores` (by what is known of the voice).
     """
     config = run.records[0] | run.config  # if config.json was not copied
     known = (recordings or {}).items()
@@ -100,7 +101,15 @@ def metrics_of(
         "audit": config.get("audit", {}),
         "keras": summary(run, durations_s=durations_s),
         "precisions": _precisions(run),
+        **_voices(run),
     }
+
+
+def _voices(run: Run) -> dict[str, Any]:
+    """`known_voice_scores` of a run that scales features to the voice."""
+    if run.settings.get("feature_scaling") != "voice" or not len(run.rows()):
+        return {}
+    return {"known_voice_scores": known_voice_scores(run)}
 
 
 def _precisions(run: Run) -> dict[str, dict[str, Any]]:

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from utils.protocols.folds import PROTOCOLS
 from utils.runs.records import Run
-from utils.scores.intervals import limits_text, value_text
+from utils.scores.intervals import interval_text, limits_text, value_text
+from utils.scores.known_voice import NOTHING_KNOWN
 from utils.scores.metrics import SCORES
 
 NO_SCORE = "No score, by design: every utterance trains, none is left to test."
@@ -148,8 +149,31 @@ def score_sections(run: Run, metrics: Mapping[str, Any]) -> list[Section]:
     scores = metrics["keras"]
     pooled, *groups = row_sections(scores, metrics["audit"])
     exported = _exported(metrics["precisions"])
-    sections = [pooled, _folds(run, scores), *groups, exported]
+    voices = [_voices(metrics, is_known=is_known) for is_known in (False, True)]
+    sections = [pooled, _folds(run, scores), *groups, exported, *voices]
     return [section for section in sections if section.rows]
+
+
+def _voices(metrics: Mapping[str, Any], *, is_known: bool) -> Section:
+    """The scores that used recordings of the test voice, or those that did not."""
+    heads, title = ["system", "UA %", "WA %"], "Nothing known of the voice"
+    notes = []
+    if is_known:
+        heads.insert(0, "recordings")
+        title = "Recordings of the test voice set the scale"
+        notes = [
+            "These scores used unlabelled recordings of the test speaker. The "
+            'recordings that set the scale are not scored, except with "all".'
+        ]
+    rows = [
+        [
+            *([line["recordings"]] if is_known else []),
+            *(line["system"], interval_text(line["ua"]), interval_text(line["wa"])),
+        ]
+        for line in metrics.get("known_voice_scores", ())
+        if (line["recordings"] != NOTHING_KNOWN) == is_known
+    ]
+    return Section(title, heads, rows, notes)
 
 
 def row_sections(scores: Mapping[str, Any], audit: Mapping[str, Any]) -> list[Section]:

@@ -61,12 +61,31 @@ def known_voice_rows(run: Run) -> list[tuple[str, str, str, str, int]]:
     Raises:
         InputError: A record is damaged.
     """
-    table = []
+    return [
+        (
+            *(line["recordings"], line["system"]),
+            *(interval_text(line["ua"]), interval_text(line["wa"]), line["rows"]),
+        )
+        for line in known_voice_scores(run)
+    ]
+
+
+def known_voice_scores(run: Run) -> list[dict[str, Any]]:
+    """The same scores as numbers, ready for JSON.
+
+    Returns:
+        `recordings`, `system`, `ua` and `wa` with value and interval, `rows`; nothing
+        if the run scales no features to a voice.
+
+    Raises:
+        InputError: A record is damaged.
+    """
+    lines = []
     for recordings, system, rows in scored_systems(run):
         ua, wa, *_ = headline_intervals(rows, scores_of)
-        shown = interval_text(ua), interval_text(wa)
-        table.append((recordings, system, *shown, len(rows)))
-    return table
+        line = {"recordings": recordings, "system": system, "ua": ua, "wa": wa}
+        lines.append(line | {"rows": len(rows)})
+    return lines
 
 
 def scored_systems(run: Run) -> list[tuple[str, str, Rows]]:
