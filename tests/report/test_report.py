@@ -186,6 +186,10 @@ def test_models_of_a_fold_chosen_before_say_so(tmp_path: Path) -> None:
     placed.write_bytes(of_another)
     assert place_models(run, summary(run)) == []
     assert placed.read_bytes() == of_another
+    linear = f"{run.file_stem}_functionals.npz"
+    write_atomic(fold_folder(tmp_path, 1) / linear, b"of the chosen fold")
+    assert place_models(run, summary(run)) == [tmp_path / linear]
+    assert (tmp_path / linear).read_bytes() == b"of the chosen fold"
 
 
 def test_the_headline_is_one_line_with_verdict_and_note(whole: Path) -> None:

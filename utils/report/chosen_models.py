@@ -5,6 +5,7 @@ from typing import Any
 
 from hyperparameters import InputError
 from utils.files import write_atomic
+from utils.model_files.linear import LINEAR_SUFFIX
 from utils.model_files.metadata import attach_metadata, read_metadata, without_metadata
 from utils.model_files.tflite import NAMES, file_name
 from utils.runs.folder import fold_folder
@@ -12,7 +13,7 @@ from utils.runs.records import Run, chosen_fold
 
 
 def place_models(run: Run, scores: dict[str, Any]) -> list[Path]:
-    """Copy the chosen fold's TFLite files to the top of the run folder.
+    """Copy the chosen fold's TFLite files and linear model to the top of the run.
 
     Keep a file the chosen fold does not have, and note in its metadata that it comes
     from another fold.
@@ -40,6 +41,10 @@ def place_models(run: Run, scores: dict[str, Any]) -> list[Path]:
         content = without_metadata(source.read_bytes())
         write_atomic(target, attach_metadata(content, metadata))
         written.append(target)
+    linear = fold_folder(run.folder, number) / f"{stem}{LINEAR_SUFFIX}"
+    if linear.is_file():
+        written.append(run.folder / linear.name)
+        write_atomic(written[-1], linear.read_bytes())
     return written
 
 
