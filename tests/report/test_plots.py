@@ -1,5 +1,6 @@
 """Pictures: what they show, the files they make, the same bytes twice."""
 
+import itertools
 from pathlib import Path
 
 import matplotlib
@@ -88,6 +89,27 @@ def test_recall_draws_every_interval() -> None:
     lines = [list(line.get_xdata()) for line in figure.axes[0].lines]
     assert lines == [[0.5, 0.875], [0.75], [0.0, 0.5], [0.25]]
     assert "anger (12)" in texts_of(figure)
+
+
+def test_recall_of_91_speakers_is_readable() -> None:
+    """As many as CREMA-D has: in columns, no label on another, no wall of paper."""
+    score = {"value": 0.75, "low": 0.5, "high": 0.875}
+    speakers = [(str(1001 + number), 82, score) for number in range(91)]
+    classes = [(name, 1271, score) for name in ("anger", "disgust", "fear")]
+    panels = [RecallPanel("Recall by class", "speaker", classes)]
+    panels.append(RecallPanel("UA by speaker", "utterance", speakers))
+    figure = recall_figure(panels)
+    figure.draw_without_rendering()
+    width_in, height_in = figure.get_size_inches()
+    assert 0.5 < width_in / height_in < 2
+    by_class, *columns = figure.axes
+    shown = [label.get_text() for axes in columns for label in axes.get_yticklabels()]
+    assert shown == [f"{name} (82)" for name, _, _ in speakers]
+    for axes in figure.axes:
+        boxes = [label.get_window_extent() for label in axes.get_yticklabels()]
+        for upper, lower in itertools.pairwise(boxes):
+            assert lower.y1 < upper.y0
+    assert by_class.get_position().height < 0.25  # its three rows lie close together
 
 
 def test_files_depend_on_the_data_alone(tmp_path: Path) -> None:

@@ -24,6 +24,8 @@ from utils.pictures import (
 History = Mapping[str, Sequence[float]]  # curves by name
 DARK_CELL = 0.55  # of the darkest; text on darker cells is white
 CELL_IN = 0.72
+ROW_IN = 0.34  # of the recall figure
+MOST_ROWS = 32  # of one column
 
 
 class ConfusionPanel(NamedTuple):
@@ -158,36 +160,57 @@ def recall_figure(panels: Sequence[RecallPanel]) -> Figure:
     """Draw recalls as dots with their 95 % intervals as lines.
 
     Args:
-        panels: Side by side.
+        panels: Side by side; long ones continue in further columns.
 
     Returns:
-        A figure with one set of axes per panel.
+        A figure with one set of axes per panel or column.
     """
-    longest = max(len(panel.rows) for panel in panels)
-    height_in = 1.8 + 0.34 * longest
-    figure, axes = new_figure(5.2 * len(panels), height_in, ncols=len(panels))
-    for panel, (title, unit, rows) in zip(axes, panels, strict=True):
-        for position, (_, _, score) in enumerate(rows):
-            estimate = score["value"]
-            panel.plot(
-                [score["low"], score["high"]], [position] * 2, color=BLUE, linewidth=2.0
-            )
-            panel.plot(estimate, position, "o", color=BLUE, markersize=6.5)
-            panel.annotate(
-                f"{100 * estimate:.1f}",
-                (estimate, position),
-                xytext=(0, 5),
-                textcoords="offset points",
-                ha="center",
-                size=8,
-            )
-        labels = [f"{name.replace('_', ' ')} ({count})" for name, count, _ in rows]
-        panel.set_yticks(range(len(rows)), labels)
-        panel.set(title=title, xlim=(0.0, 1.02), ylim=(len(rows) - 0.4, -0.7))
-        panel.set_xlabel(f"recall, and its 95 % interval over {unit}s")
-        panel.xaxis.set_major_formatter(PercentFormatter(1.0))
-        panel.grid(visible=False, axis="y")
+    columns = [column for panel in panels for column in _columns(panel)]
+    longest = max(len(column.rows) for column in columns)
+    width_in = 5.2 if len(columns) == len(panels) else 4.2
+    height_in = 1.8 + ROW_IN * longest
+    figure, axes = new_figure(width_in * len(columns), height_in, ncols=len(columns))
+    for part, column in zip(axes, columns, strict=True):
+        _draw_recalls(part, column)
+        if 2 * len(column.rows) < longest:  # rows would lie far apart
+            part.set_box_aspect(ROW_IN * (len(column.rows) + 1) / (0.7 * width_in))
+            part.set_anchor("NW")
     return figure
+
+
+def _columns(panel: RecallPanel) -> list[RecallPanel]:
+    """The panel; in equal columns if it has too many rows for one."""
+    count = -(-len(panel.rows) // MOST_ROWS)
+    size = -(-len(panel.rows) // count)
+    return [
+        RecallPanel(panel.title if not start else "continued", panel.unit, rows)
+        for start in range(0, len(panel.rows), size)
+        for rows in [panel.rows[start : start + size]]
+    ]
+
+
+def _draw_recalls(axes: Axes, panel: RecallPanel) -> None:
+    """Draw one row per class or speaker."""
+    for position, (_, _, score) in enumerate(panel.rows):
+        estimate = score["value"]
+        axes.plot(
+            [score["low"], score["high"]], [position] * 2, color=BLUE, linewidth=2.0
+        )
+        axes.plot(estimate, position, "o", color=BLUE, markersize=6.5)
+        axes.annotate(
+            f"{100 * estimate:.1f}",
+            (estimate, position),
+            xytext=(0, 5),
+            textcoords="offset points",
+            ha="center",
+            size=8,
+        )
+    labels = [f"{in_words(name)} ({count})" for name, count, _ in panel.rows]
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set(title=panel.title, xlim=(0.0, 1.02), ylim=(len(labels) - 0.4, -0.7))
+    axes.set_xlabel(f"recall, and its 95 % interval over {panel.unit}s")
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.grid(visible=False, axis="y")
 
 
 def _curves(histories: Mapping[int, History], name: str) -> dict[int, Sequence[float]]:
