@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from hyperparameters import AUDIO_TYPES, INPUT_TYPES, LOSS_NAMES, InputError
 from utils.audio.windows import Sliding
-from utils.cli import Parser, one_line, printable, run_main
+from utils.cli import Parser, one_line, printable, run_main, terminal_bar
 from utils.inference.answers import as_csv, as_json, as_text, many_as_text
 from utils.inference.classify import (
     Answer,
@@ -108,7 +108,12 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         "--length", type=float, metavar="S", help="window length in s [model's segment]"
     )
     add("--hop", type=float, metavar="S", help=f"step between windows in s [{HOP_S:g}]")
-    add("--plot", type=Path, metavar="FILE", help="draw the timeline: png, pdf or svg")
+    add(
+        "--plot",
+        type=Path,
+        metavar="FILE",
+        help="draw the timeline: png, pdf or svg; a folder for several files",
+    )
     group = parser.add_argument_group("output")
     formats = group.add_mutually_exclusive_group()
     formats.add_argument("--json", action="store_true", help="one JSON object")
@@ -142,8 +147,11 @@ def _check_combination(arguments: argparse.Namespace) -> None:
         is_timeline = arguments.windows or arguments.mic
         if getattr(arguments, name) is not None and not is_timeline:
             raise InputError(f"--{name} belongs to a timeline: add --windows")
-    if arguments.plot and arguments.plot.suffix[1:].lower() not in PLOT_FORMATS:
-        raise InputError(f"--plot must end in .png, .pdf or .svg, got {arguments.plot}")
+    plot, suffixes = arguments.plot, ("", *PLOT_FORMATS)
+    if plot and plot.suffix[1:].lower() not in suffixes and not plot.is_dir():
+        raise InputError(
+            f"--plot must end in .png, .pdf or .svg, or be a folder, got {plot}"
+        )
     if arguments.jobs is not None and arguments.jobs < 1:
         raise InputError(f"--jobs must be at least 1, got {arguments.jobs}")
     if arguments.labels is not None and arguments.model is None:
@@ -310,7 +318,7 @@ def report(
         print("\n".join(many_as_text(results, classes)))
     if expected and not (arguments.json or arguments.csv):
         print(f"  {expected}")
-    if arguments.plot:
+    if arguments.plot and len(refusals) < len(results):
         is_text = not (arguments.json or arguments.csv)
         line = f"  picture: {printable(arguments.plot)}"
         print(line, file=sys.stdout if is_text else sys.stderr)
@@ -362,21 +370,25 @@ def expected_line(model: Classifier) -> str:
 def classify_files(
     arguments: argparse.Namespace, models: ModelPerThread, sliding: Sliding | None
 ) -> list[Answer | Refusal]:
-    """Classify the recordings that `-fn` names, and draw the timeline for `--plot`."""
+    """Classify the recordings that `-fn` names, and draw timelines for `--plot`."""
     jobs = arguments.jobs or usable_cores()
     warn = functools.partial(print, file=sys.stderr)
     with open_sources(arguments.file_name, catalog.MODELS_DIR, warn) as sources:
         if not arguments.plot:
             return classify_all(sources, models, sliding, jobs)
-        if len(sources) > 1:
-            raise InputError(f"--plot draws one recording, got {len(sources)}")
-        from utils.report.plots.timeline import draw_timeline  # before the long work
+        # before the long work
+        from utils.report.plots.timeline_files import draw_timelines, picture_paths
 
+        pictures = picture_paths(sources, arguments.plot)
         results = classify_all(sources, models, sliding, jobs)
-        if isinstance(results[0], Answer):
-            rate_hz = models.front_end.sample_rate_hz
-            path = sources[0].path
-            draw_timeline(path, results[0], models.classes, rate_hz, arguments.plot)
+        draw_timelines(
+            results,
+            sources,
+            pictures,
+            classes=models.classes,
+            rate_hz=models.front_end.sample_rate_hz,
+            progress=lambda items: terminal_bar(items, unit="picture"),
+        )
     return results
 
 

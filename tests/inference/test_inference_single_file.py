@@ -27,6 +27,7 @@ from hyperparameters import FrontEnd
 from utils.audio.features import compute_features
 from utils.audio.prepare import from_pcm16, prepare
 from utils.audio.wav import read_wav
+from utils.files import PROJECT
 from utils.model_files.tflite import load_model, predict_utterance
 
 pytest_plugins = ["inference_fixtures"]
@@ -198,7 +199,7 @@ def test_a_bad_file_among_many_does_not_stop_the_rest(models_dir, tmp_path, caps
         (["-fn", "x", "--plot", "a.png"], "--plot belongs to a timeline"),
         (["-fn", "x", "--windows", "--plot", "a.txt"], "--plot must end in .png"),
         (["-fn", "x", "--windows", "--plot", "a.PNG"], "x: no such file"),
-        (["-fn", "x", "y", "--windows", "--plot", "a.png"], "--plot draws one"),
+        (["-fn", "x", "y", "--windows", "--plot", "a.png"], "name a folder"),
         (["-fn", "x", "--windows", "--length", "2"], "--length must be above 0"),
         (["-fn", "x", "--windows", "--hop", "0"], "--hop must be above 0"),
         (["-fn", "x", "--jobs", "0"], "--jobs must be at least 1"),
@@ -208,7 +209,8 @@ def test_a_bad_file_among_many_does_not_stop_the_rest(models_dir, tmp_path, caps
         (["-fn", "x"], "x: no such file"),
         (["x"], "x: no such file"),
         (["x", "--mic"], "give recordings: files, --mic"),
-        (["x", "--windows", "-fn", "y", "--plot", "a.png"], "--plot draws one"),
+        (["x", "--windows", "-fn", "y", "--plot", "a.png"], "one picture for 2"),
+        (["x", "--windows", "--plot", str(PROJECT / "LICENSE")], "no folder"),
         (["-fn", "a\nb"], "a\\nb: no such file"),
     ],
 )

@@ -16,6 +16,7 @@ from small_models import (
     write,
 )
 
+import inference_single_file
 from utils.audio.decode import blocks
 from utils.audio.windows import Sliding
 from utils.inference.classify import Answer, Span, classify_centre, classify_windows
@@ -97,6 +98,25 @@ def test_several_timelines_precede_the_table(models_dir, talk, tmp_path, capsys)
     assert text[-1].startswith("2 classified: ")
     rows = [line for line in text if line.endswith((str(talk), str(short)))]
     assert len(rows) == 2
+
+
+def test_several_timelines_become_pictures_in_a_folder(
+    models_dir, talk, tmp_path, capsys
+):
+    short = write(tmp_path / "short.wav", babble(2.0))
+    (tmp_path / "more").mkdir()
+    same = write(tmp_path / "more" / "SHORT.wav", babble(2.5))
+    broken = tmp_path / "broken.wav"
+    broken.write_bytes(b"RIFF")
+    folder = tmp_path / "pictures"
+    words = [str(path) for path in (talk, short, broken, same)]
+    options = ["--windows", "--plot", str(folder), "--hop", "2"]
+    assert inference_single_file.main([*words, *options]) == 1  # one was refused
+    assert capsys.readouterr().out.splitlines()[-1] == f"  picture: {folder}"
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ["SHORT-2.png", "short.png", "talk.png"]
+    for path in folder.iterdir():
+        assert path.read_bytes().startswith(b"\x89PNG")
 
 
 def span(start_s: float, length_s: float, best: int, share: float, *, speech=True):

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterable, Sequence
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 
-from utils.audio.decode import blocks
 from utils.inference.answers import class_of
 from utils.inference.classify import Answer
 from utils.inference.timeline import NO_SPEECH, clock, edges_of
@@ -28,7 +27,6 @@ from utils.pictures import (
     RED,
     in_words,
     new_figure,
-    save,
     styled,
 )
 
@@ -88,20 +86,6 @@ def envelope(
         np.maximum.at(extremes[:, 1], step, block)
         position += len(block)
     return extremes
-
-
-def draw_timeline(
-    recording: Path, answer: Answer, classes: Sequence[str], rate_hz: int, target: Path
-) -> None:
-    """Draw a recording's timeline into a file; its suffix is the format.
-
-    Raises:
-        OSError: The recording cannot be read, or the file not written.
-    """
-    samples = round(answer.duration_s * rate_hz)
-    extremes = envelope(blocks(recording, rate_hz), samples)
-    figure = timeline_figure(answer, classes, extremes)
-    save(figure, target.with_suffix(""), [target.suffix[1:]])
 
 
 @styled()
