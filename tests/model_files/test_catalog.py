@@ -14,6 +14,7 @@ from small_models import (
     error_of,
     small_model,
     write,
+    write_model,
 )
 
 import inference_single_file
@@ -148,6 +149,40 @@ def test_a_catalog_needs_models_with_metadata(tmp_path):
     (tmp_path / "bare.tflite").write_bytes(small_model(shape, CLASSES))
     with pytest.raises(InputError, match="lacks corpus, audio_type"):
         catalog.build_catalog(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "described",
+    [{"corpus": None}, {"corpus": {}}, {"loss_name": None}, {"epochs": None}],
+)
+def test_a_model_of_others_is_one_line(models_dir, described):
+    path = models_dir / "plain.tflite"
+    write_model(path, FrontEnd(duration_s=1.0), **described)
+    words = ["--folder", str(models_dir), "--new_voice", str(SPEAKER_RUN)]
+    for argv in [words[:2], words] if "epochs" not in described else [words]:
+        (models_dir / "catalog.json").unlink(missing_ok=True)
+        for other in models_dir.glob("[!p]*.tflite"):
+            other.unlink()
+        with pytest.raises(InputError, match=r"plain\.tflite: its metadata lacks"):
+            catalog.main(argv)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"keras": []},
+        {"keras": {"complete": True}},
+        {"keras": {"complete": True, "headline": {"ua": {"value": "1"}}}},
+        {"keras": {"complete": True, "headline": {"ua": [], "wa": []}}},
+        {"settings": {}},
+        {"audit": []},
+    ],
+)
+def test_damaged_metrics_are_one_line(tmp_path, change):
+    metrics = json.loads((SPEAKER_RUN / "metrics.json").read_text())
+    (tmp_path / "metrics.json").write_text(json.dumps(metrics | change))
+    with pytest.raises(InputError, match=r"metrics\.json: "):
+        new_voice_scores(tmp_path)
 
 
 def test_the_clips_are_what_their_readme_says():

@@ -106,6 +106,35 @@ def test_classes_of_a_run_are_checked(fold, tmp_path, classes, message):
     assert str(caught.value).isprintable()
 
 
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        *(({"segment_mode": v}, "segment_mode must be") for v in (True, 2.0, "2", 3)),
+        ({"segment_mode": [2]}, "'settings' must be an object"),
+        ({"segment_mode": 10**400}, "'settings' must be an object"),
+        ({"duration_s": 1e308}, "input_durations must be at most 3600"),
+        ({"hearing": 2}, "no such setting: hearing"),
+    ],
+)
+def test_settings_of_a_run_are_checked(fold, tmp_path, setting, message):
+    small_keras().save(fold / "weights.keras")
+    path = tmp_path / "run" / "config.json"
+    path.write_text(json.dumps(CONFIG | {"settings": {"duration_s": 1.0, **setting}}))
+    with pytest.raises(InputError, match=message) as caught:
+        load_keras_model(fold / "weights.keras")
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+@pytest.mark.parametrize(("mode", "heard"), [(0, 1), (1, 1), (2, 2)])
+def test_a_model_hears_as_its_run_did(fold, tmp_path, mode, heard):
+    """Whole segments one after another (0) are no way to hear a recording."""
+    small_keras().save(fold / "weights.keras")
+    settings = {"duration_s": 1.0, "segment_mode": mode}
+    changed = json.dumps(CONFIG | {"settings": settings})
+    (tmp_path / "run" / "config.json").write_text(changed)
+    assert load_keras_model(fold / "weights.keras").segment_mode == heard
+
+
 def repacked(path, **changes: bytes) -> bytes:
     """A `.keras` file with other members; names without their dots."""
     buffer = io.BytesIO()

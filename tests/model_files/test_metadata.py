@@ -80,6 +80,7 @@ def test_limit_counts_the_whole_zip():
         (b" " * (MAX_METADATA_BYTES + 1), "more than 16384 bytes"),
         (b'"text"', "format 1"),
         (b'{"format": 2}', "format 1"),
+        *(({"format": value}, "format 1") for value in (True, 1.0, "1", [1])),
         ({"classes": "ab"}, "list its classes"),
         ({"classes": ["a", "b\x1b[2J"]}, "in printable text"),
         ({"classes": ["a", "b\n"]}, "in printable text"),
@@ -97,7 +98,15 @@ def test_limit_counts_the_whole_zip():
         ({"front_end": {"num_mel_bins": 10**8}}, "--num_mel_bins must be at most 4096"),
         ({"front_end": {"duration_s": 10**400}}, "front_end"),
         ({"front_end": None}, "front_end"),
-        ({"corpus": "EMO-DB"}, "corpus in an object"),
+        *(({"corpus": value}, "corpus in an object") for value in ("A", "", [], False)),
+        *(
+            ({"voices": value}, "usable voices")
+            for value in ("", [], {}, 0, False, "x")
+        ),
+        *(
+            ({"segment_mode": value}, "segment_mode 1 or 2, got ")
+            for value in (True, 2.0, "2", 0, 3, -1, 10**400, None, [2], {})
+        ),
     ],
 )
 def test_wrong_description_is_one_line(tmp_path, content, message):
@@ -128,6 +137,13 @@ def test_zip_bomb_is_not_unpacked(tmp_path, compression, stated_bytes):
         assert tracemalloc.get_traced_memory()[1] < 2**20
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("mode", [None, 1, 2])
+def test_the_way_of_hearing_is_read(tmp_path, mode):
+    chosen = {} if mode is None else {"segment_mode": mode}
+    path = write(tmp_path, attach_metadata(MODEL, METADATA | chosen))
+    assert read_metadata(path) == METADATA | chosen
 
 
 def test_a_changed_byte_is_noticed(tmp_path):

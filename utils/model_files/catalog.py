@@ -15,7 +15,7 @@ from hyperparameters import InputError
 from utils.cli import Parser, run_main
 from utils.files import PROJECT, read_regular, sha256, write_json
 from utils.model_files.linear import LINEAR_SUFFIX
-from utils.model_files.metadata import read_metadata
+from utils.model_files.metadata import read_described
 from utils.model_files.tflite import FUSED, NAMES, file_name
 
 CATALOG_NAME = "catalog.json"
@@ -63,11 +63,7 @@ def build_catalog(folder: Path, default: str | None = None) -> dict[str, Any]:
 
 def _entry(path: Path) -> dict[str, Any]:
     """The catalog entry of one model."""
-    metadata = read_metadata(path) or {}
-    if missing := [key for key in REQUIRED if key not in metadata]:
-        raise InputError(
-            f"{path}: its metadata lacks {', '.join(missing)}; export the model again"
-        )
+    metadata = read_described(path, REQUIRED)
     front_end = metadata["front_end"]
     linear = _linear_beside(path)
     return {

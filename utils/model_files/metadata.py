@@ -7,7 +7,7 @@ the format carries associated files; every runtime ignores it.
 import io
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -138,9 +138,37 @@ def _read_member(tail: bytes) -> bytes | None:
         return archive.read(info)
 
 
+def read_described(path: Path, keys: Iterable[str]) -> dict[str, Any]:
+    """Read the description of a model that this project exported.
+
+    Args:
+        path: `.tflite` file.
+        keys: What it must hold.
+
+    Raises:
+        InputError: As `read_metadata`, or a key or the corpus's name is missing.
+    """
+    metadata = read_metadata(path) or {}
+    missing = [key for key in keys if metadata.get(key) is None]
+    if not missing and "name" not in metadata.get("corpus", {"name": ""}):
+        missing = ["the name of its corpus"]
+    if missing:
+        raise InputError(
+            f"{path}: its metadata lacks {', '.join(missing)}; export the model again"
+        )
+    return metadata
+
+
+def _is_number(value: Any, *allowed: int) -> bool:
+    """Whether a value is one of some whole numbers; True and 2.0 are none."""
+    return type(value) is int and value in allowed
+
+
 def _check(metadata: Any, name: str) -> None:
     """Raise InputError if a description cannot be used."""
-    if not isinstance(metadata, dict) or metadata.get("format") != METADATA_FORMAT:
+    if not isinstance(metadata, dict) or not _is_number(
+        metadata.get("format"), METADATA_FORMAT
+    ):
         raise InputError(
             f"{name} must have format {METADATA_FORMAT}; export the model again"
         )
@@ -150,12 +178,12 @@ def _check(metadata: Any, name: str) -> None:
             f"{name} must have input {' or '.join(INPUT_KINDS)}, got "
             f"{metadata.get('input')!r}"
         )
-    if metadata.get("segment_mode", CENTRE) not in (CENTRE, OVERLAPPING):
+    if not _is_number(metadata.get("segment_mode", CENTRE), CENTRE, OVERLAPPING):
         raise InputError(
             f"{name} must have segment_mode {CENTRE} or {OVERLAPPING}, got "
-            f"{metadata['segment_mode']!r}"
+            f"{metadata['segment_mode']!r:.40}"
         )
-    corpus = metadata.get("corpus") or {}
+    corpus = {} if metadata.get("corpus") is None else metadata["corpus"]
     if not isinstance(corpus, dict):
         raise InputError(f"{name} must describe its corpus in an object")
     corpus_name = corpus.get("name")
@@ -186,4 +214,6 @@ def voices_in(metadata: Mapping[str, Any], front_end: FrontEnd) -> Voices | None
         ValueError: `voices` is damaged.
     """
     values = metadata.get("voices")
-    return values and Voices.from_dict(values, front_end.num_features)
+    if values is None:
+        return None
+    return Voices.from_dict(values, front_end.num_features)

@@ -10,11 +10,19 @@ from typing import Any
 from hyperparameters import InputError
 from utils.cli import printable
 from utils.files import write_atomic
-from utils.model_files.metadata import attach_metadata, read_metadata, without_metadata
-from utils.runs.json_files import read_object
+from utils.model_files.metadata import attach_metadata, read_described, without_metadata
+from utils.runs.json_files import fits, read_object
 
 METRICS_NAME = "metrics.json"
-REQUIRED = {"protocol": str, "settings": dict, "corpus": dict, "audit": dict}
+LIMITS = ("value", "low", "high")
+REQUIRED = {
+    "protocol": str,
+    "settings": dict,
+    "corpus": dict,
+    "audit": dict,
+    "keras": dict,
+}
+SHARED = ("audio_type", "loss_name", "epochs")  # by the models and the run
 TEXT = (
     "For a new voice recorded as in {corpus}, expect {wa} of the answers to be right "
     "(WA, weighted accuracy) and {ua} on average over the classes (UA, unweighted "
@@ -43,34 +51,40 @@ def new_voice_scores(run: Path) -> dict[str, Any]:
             run.
     """
     metrics = read_object(run / METRICS_NAME, REQUIRED)
-    keras, verdict = metrics.get("keras") or {}, str(metrics["audit"].get("verdict"))
+    keras, verdict = metrics["keras"], str(metrics["audit"].get("verdict"))
     if not (verdict.startswith("speaker-independent") and keras.get("complete")):
         raise InputError(
             f"{run}: must be a complete speaker-independent run, such as one with "
             f"--protocol speaker; got protocol {metrics['protocol']} ({verdict})"
         )
-    limits = ("value", "low", "high")
-    scores = {k: {n: keras["headline"][k][n] for n in limits} for k in ("ua", "wa")}
-    facts = {
-        "protocol": metrics["protocol"],
-        "select": metrics["settings"]["select"],
-        "corpus": metrics["corpus"]["name"],
-        "speakers": keras["speakers"],
-        "utterances": keras["utterances"],
-        "run": run.resolve().name,
-    }
+    right: dict[str, dict[str, float]] = {}
+    try:
+        scores = {k: {n: keras["headline"][k][n] for n in LIMITS} for k in ("ua", "wa")}
+        facts = {
+            "protocol": metrics["protocol"],
+            "select": metrics["settings"]["select"],
+            "corpus": metrics["corpus"]["name"],
+            "speakers": keras["speakers"],
+            "utterances": keras["utterances"],
+            "run": run.resolve().name,
+        }
+        if not fits([scores[k][n] for k in scores for n in LIMITS], [float]):
+            raise ValueError
+        for line in metrics.get("known_voice_scores", []):
+            if line["recordings"] in ("none", "all"):
+                of_system = right.setdefault(line["system"], {})
+                of_system[line["recordings"]] = round(line["wa"]["value"], 4)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{run / METRICS_NAME}: is damaged; write it again with `python -m "
+            f"utils.report {run}`"
+        ) from error
     shown = {
         name: "{value:.1f} % [{low:.1f}, {high:.1f}]".format(
             **{limit: 100 * share for limit, share in score.items()}
         )
         for name, score in scores.items()
     }
-    voices = metrics.get("known_voice_scores", [])
-    right: dict[str, dict[str, float]] = {}
-    for line in voices:
-        if line["recordings"] in ("none", "all"):
-            of_system = right.setdefault(line["system"], {})
-            of_system[line["recordings"]] = round(line["wa"]["value"], 4)
     extra = {"right": right} if right else {}
     return {"text": TEXT.format(**facts, **shown), **scores, **facts, **extra}
 
@@ -87,7 +101,9 @@ def expectation(scores: Any, *, is_known: bool, has_linear: bool) -> str:
         right = scores["right"]["mean of both" if has_linear else "network"]
         none, known = float(right["none"]), float(right["all"])
         corpus = printable(scores["corpus"])
-    except (KeyError, TypeError, ValueError, AttributeError):
+        if not (0.0 <= none <= 1.0 and 0.0 <= known <= 1.0):
+            raise ValueError
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return ""
     if is_known:
         return f"expect {known:.0%} to be right: the voice is known, as in {corpus}"
@@ -112,11 +128,9 @@ def record_new_voice(folder: Path, run: Path) -> None:
     unlike: list[str] = []
     paths = sorted(folder.glob("*.tflite"))
     for path in paths:
-        metadata = read_metadata(path)
-        if metadata is None:
-            raise InputError(f"{path}: has no metadata; export the model again")
+        metadata = read_described(path, ("corpus", *SHARED))
         trained = {**metadata["front_end"], "dataset_name": metadata["corpus"]["name"]}
-        trained |= {key: metadata[key] for key in ("audio_type", "loss_name", "epochs")}
+        trained |= {key: metadata[key] for key in SHARED}
         differing = [key for key in trained if trained[key] != settings.get(key)]
         if differing:
             unlike.append(f"{path}: was trained with another {', '.join(differing)}")

@@ -155,7 +155,12 @@ def read_config(folder: Path) -> dict[str, Any]:
     refuse_links(folder)
     if not path.exists():
         raise InputError(f"{folder} is not a run folder: {CONFIG_NAME} is missing")
-    return read_object(path, CONFIG)
+    config = read_object(path, CONFIG)
+    try:
+        settings_of(config)
+    except InputError as error:
+        raise InputError(f"{path}: settings: {error}") from error
+    return config
 
 
 def settings_of(config: dict[str, Any]) -> Settings:
