@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +200,37 @@ def test_only_a_changed_features_file_is_written_again(data_paths: DataPaths) ->
         change()
         toy_dataset(data_paths)
         assert digest.read_text() == sha256(path)
+
+
+def functionals_of(data_paths: DataPaths) -> Path:
+    _, manifest = read_corpus("TOY", data_paths)
+    derived = data_paths.derived_dir
+    return feature_files.cache_functionals(manifest, toy_settings(), derived)
+
+
+def features_of(data_paths: DataPaths) -> Path:
+    return cache_features(
+        segments_of(data_paths), toy_settings(), data_paths.derived_dir
+    )
+
+
+@pytest.mark.parametrize("made", [features_of, functionals_of])
+def test_a_file_that_was_changed_or_is_none_is_written_again(
+    data_paths: DataPaths, made: Callable[[DataPaths], Path]
+) -> None:
+    """Opening a pipe would wait forever, and a device has no end."""
+    path = made(data_paths)
+    digest, whole = path.with_suffix(".sha256"), path.read_bytes()
+    zeros = npy(np.zeros_like(np.load(path)))
+    for content in (zeros, whole[:-4], bytes([*whole[:-1], whole[-1] ^ 1])):
+        path.write_bytes(content)
+        assert made(data_paths).read_bytes() == whole
+    for file in (path, digest):
+        for replace in (os.mkfifo, lambda file: file.symlink_to("/dev/zero")):
+            file.unlink()
+            replace(file)
+            assert made(data_paths).read_bytes() == whole
+            assert digest.read_text() == sha256(path)
 
 
 def segments_of(data_paths: DataPaths) -> segment.SegmentedCorpus:

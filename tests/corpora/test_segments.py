@@ -133,13 +133,30 @@ def test_a_folder_with_a_damaged_index_is_not_taken(manifest, tmp_path, damage):
     assert made.paths[0].exists()
 
 
-@pytest.mark.parametrize("damage", [None, b"", b"RIFF", slice(-2), slice(44)])
-def test_a_missing_or_cut_segment_is_made_again(manifest, tmp_path, damage):
+def zeroed(whole: bytes) -> bytes:
+    return whole[:44] + bytes(len(whole) - 44)
+
+
+def flipped(whole: bytes) -> bytes:
+    return bytes([*whole[:-1], whole[-1] ^ 1])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [None, b"", b"RIFF", slice(-2), slice(44), zeroed, flipped, "pipe", "zeros"],
+)
+def test_a_missing_cut_or_changed_segment_is_made_again(manifest, tmp_path, damage):
     made = segment_corpus(manifest, toy_settings(), tmp_path / "data")
     before, path = contents(made.folder), made.paths[-1]
     whole = path.read_bytes()
     path.unlink()
-    if damage is not None:
+    if damage == "pipe":
+        os.mkfifo(path)
+    elif damage == "zeros":
+        path.symlink_to("/dev/zero")
+    elif callable(damage):
+        path.write_bytes(damage(whole))
+    elif damage is not None:
         path.write_bytes(whole[damage] if isinstance(damage, slice) else damage)
     again = segment_corpus(manifest, toy_settings(), tmp_path / "data")
     assert again.paths == made.paths
@@ -147,6 +164,24 @@ def test_a_missing_or_cut_segment_is_made_again(manifest, tmp_path, damage):
     assert contents(made.folder).keys() == before.keys()
     with pytest.raises(InputError, match="replaced by another run"):
         made.check_current()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"digest": None},
+        *({"files": value} for value in (5, [5], [["u0", "/dev/zero"]], [[1, 2]])),
+        {"content_hashes": {}},
+        {"longest_s": "1"},
+    ],
+)
+def test_a_changed_index_is_made_again(manifest, tmp_path, change):
+    made = segment_corpus(manifest, toy_settings(), tmp_path / "data")
+    index = made.folder / "segments.json"
+    index.write_text(json.dumps(json.loads(index.read_text()) | change))
+    again = segment_corpus(manifest, toy_settings(), tmp_path / "data")
+    assert again == made
+    assert again.build != made.build
 
 
 def test_a_cut_build_leaves_nothing(manifest, tmp_path):

@@ -1,6 +1,7 @@
 """Features of a corpus: computed when they are needed, or kept in files."""
 
 import functools
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -130,11 +131,19 @@ def cache_features(
             file.write(rows[np.array([number])].astype("<f4").tobytes())
         segments.check_current()
 
+    return _kept(path, write)
+
+
+def _kept(path: Path, write: Callable[[BinaryIO], object]) -> Path:
+    """Write a file and its digest, unless it is there as it was written."""
+    digest = _digest_path(path)
     with locked(path):
         remove_parts(path)
         if not _is_whole(path):
+            for old in (path, digest):  # perhaps a pipe, which no file replaces
+                old.unlink(missing_ok=True)
             write_atomic(path, write)
-            write_atomic(_digest_path(path), sha256(path))
+            write_atomic(digest, sha256(path))
     return path
 
 
@@ -179,18 +188,15 @@ def cache_functionals(
     made_from = [FUNCTIONALS_FORMAT, manifest.digest, ids, rate_hz, speeds]
     name = f"{manifest.corpus}_functionals_{json_sha256(made_from)[:12]}.npy"
     path = derived_dir / "features" / name
-    with locked(path):
-        remove_parts(path)
-        if not path.is_file():
-            rows = []
-            for utterance in progress(
-                manifest.utterances, desc="functionals", unit="file"
-            ):
-                samples = read(utterance.path, rate_hz)
-                played = [
-                    soxr.resample(samples, rate_hz * speed, rate_hz) for speed in speeds
-                ]
-                rows.append([functionals(item, rate_hz) for item in played])
-            values = np.swapaxes(np.array(rows, np.float32), 0, 1)
-            write_atomic(path, lambda file: np.save(file, values))
-    return path
+
+    def write(file: BinaryIO) -> None:
+        rows = []
+        for utterance in progress(manifest.utterances, desc="functionals", unit="file"):
+            samples = read(utterance.path, rate_hz)
+            played = [
+                soxr.resample(samples, rate_hz * speed, rate_hz) for speed in speeds
+            ]
+            rows.append([functionals(item, rate_hz) for item in played])
+        np.save(file, np.swapaxes(np.array(rows, np.float32), 0, 1))
+
+    return _kept(path, write)

@@ -13,11 +13,20 @@ from hyperparameters import InputError, Settings
 from utils.audio.prepare import prepare
 from utils.audio.wav import Read, read_wav, write_wav
 from utils.corpora.manifest import Manifest, Utterance
-from utils.files import building, json_sha256, locked, read_regular, write_json
+from utils.files import (
+    building,
+    check_regular,
+    json_sha256,
+    locked,
+    read_regular,
+    sha256,
+    write_json,
+)
 
 INDEX_NAME = "segments.json"
-INDEX_KEYS = {"files", "content_hashes", "longest_s"}
+INDEX_KEYS = ("files", "content_hashes", "longest_s")
 MOST_INDEX_BYTES = 2**28
+MOST_SEGMENT_BYTES = 2**31  # an hour at 192 kHz is 1.4 GB
 INDEX_FORMAT = 1
 Progress = Callable[..., Iterable[Any]]
 
@@ -113,7 +122,7 @@ def segment_corpus(
     key = json_sha256(made_from)
     with locked(folder):
         index = _read_index(folder, key)
-        if index is None or not _are_whole(folder, index):
+        if index is None or not _is_whole(folder, index):
             with building(folder, INDEX_NAME) as temporary:
                 utterances = progress(manifest.utterances, desc="segments", unit="file")
                 files, longest = _write_segments(utterances, settings, temporary, read)
@@ -125,6 +134,7 @@ def segment_corpus(
                     "longest_s": longest / front_end.sample_rate_hz,
                     "files": files,
                 }
+                index["digest"] = _digest(temporary, index)
                 write_json(temporary / INDEX_NAME, index)
     return SegmentedCorpus(
         folder=folder,
@@ -163,12 +173,21 @@ def _write_segments(
     return files, longest
 
 
-def _are_whole(folder: Path, index: dict[str, Any]) -> bool:
-    """Whether every segment is there; all are equally long, so none is cut short."""
-    paths = [folder / name for _, name in index["files"]]
-    if not all(path.is_file() for path in paths):
+def _digest(folder: Path, index: dict[str, Any]) -> str:
+    """Digest of an index and of the content of every segment."""
+    contents = []
+    for _, name in index["files"]:
+        check_regular(folder / name, MOST_SEGMENT_BYTES)
+        contents.append(sha256(folder / name))
+    return json_sha256([contents, *(index[key] for key in INDEX_KEYS)])
+
+
+def _is_whole(folder: Path, index: dict[str, Any]) -> bool:
+    """Whether index and segments are as they were written."""
+    try:
+        return bool(index["digest"] == _digest(folder, index))
+    except (KeyError, OSError, TypeError, ValueError):  # a damaged index
         return False
-    return len({path.stat().st_size for path in paths}) == 1
 
 
 def _read_index(folder: Path, key: str) -> dict[str, Any] | None:
@@ -178,4 +197,4 @@ def _read_index(folder: Path, key: str) -> dict[str, Any] | None:
     except (FileNotFoundError, ValueError, RecursionError):  # no JSON, or no file
         return None
     is_wanted = isinstance(index, dict) and index.get("key") == key
-    return index if is_wanted and index.keys() >= INDEX_KEYS else None
+    return index if is_wanted else None
