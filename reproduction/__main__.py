@@ -24,11 +24,12 @@ from reproduction.tables import (
     results_tables,
 )
 from utils.cli import Parser, run_main
+from utils.corpora.reading import SAFE_NAME_RULE, is_safe_name
 from utils.files import PROJECT, building, write_atomic, write_json
 from utils.pictures import save
 from utils.report.plots.results import confusion_figure
 from utils.report.render import render
-from utils.runs.folder import CONFIG_NAME, record_path
+from utils.runs.folder import CONFIG_NAME, read_config, record_path
 from utils.runs.records import Run, load_run
 
 # README has the complete runs, REPRODUCTION all runs with confusion matrices and
@@ -136,6 +137,12 @@ def add_run(source: Path, folder: Path) -> Path:
     """
     run = _load(source, _published(folder))
     target = folder / source.resolve().name
+    if not _is_free(target, run):
+        raise InputError(
+            f"{source}: rename it: the name must be made of {SAFE_NAME_RULE}, and be "
+            f"that of no other run or file in {folder}"
+        )
+    recipe_tables([run])  # refuses what would stop every later run of this command
     config = {key: value for key, value in run.config.items() if key != "paths"}
     with building(target, CONFIG_NAME) as copy:
         write_json(copy / CONFIG_NAME, config)
@@ -144,6 +151,15 @@ def add_run(source: Path, folder: Path) -> Path:
             write_atomic(record_path(copy, record["fold"]), path.read_bytes())
         render(copy)  # what has no report would stop every later run of this command
     return target
+
+
+def _is_free(target: Path, run: Run) -> bool:
+    """Whether a run may be copied there; an older copy of the same run is replaced."""
+    if not is_safe_name(target.name):
+        return False
+    if not (target / CONFIG_NAME).exists():
+        return not target.exists()
+    return bool(read_config(target)["hash"] == run.config["hash"])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -10,7 +10,7 @@ import pytest
 from synthetic_run import edit_record, random_folds, write_run
 
 import reproduction.__main__ as command
-from hyperparameters import InputError, from_flat, to_flat
+from hyperparameters import RECIPES, InputError, from_flat, to_flat
 from reproduction.__main__ import MARKS, TEXTS, add_run, put_between, reproduce
 from reproduction.tables import (
     AS_PUBLISHED,
@@ -179,6 +179,57 @@ def test_a_run_that_compares_with_nothing_is_refused(
     with pytest.raises(InputError, match=message):
         reproduce(copy)
     assert not list(copy.glob("reproduction/*/metrics.json"))  # refused at once
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["published.json", "tables.py", "__pycache__", ".x", "a\nb", "a](b", "other"],
+)
+def test_a_run_never_replaces_what_is_not_its_copy(
+    built: Path, tmp_path: Path, name: str
+) -> None:
+    copy = copy_of(built, tmp_path / "project")
+    write_source(copy / "reproduction" / "other", seed=7)
+    before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    source = write_source(tmp_path / name)
+    with pytest.raises(InputError, match="rename it: the name must be made of"):
+        add_run(source, copy / "reproduction")
+    found = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    assert found == before
+
+
+def test_a_run_replaces_its_older_copy(built: Path, tmp_path: Path) -> None:
+    copy = copy_of(built, tmp_path / "project")
+    source = write_source(tmp_path / "speaker-run")
+    edit_record(source, 0, machine="another")
+    target = add_run(source, copy / "reproduction")
+    assert load_run(target).records[0]["machine"] == "another"
+
+
+DRAWS = {"1": {"keras": [[0] * 12]}}
+
+
+@pytest.mark.parametrize(
+    "known_voice",
+    [
+        {},
+        {"all": {"keras": [[1.0, 0.0]]}, "draws": {}},
+        {"all": {}, "draws": {"1": {"keras": [[0]]}}},
+        {"all": {}, "draws": DRAWS | {"2": {"other": [[0] * 12]}}},
+    ],
+)
+def test_what_a_table_of_recipes_cannot_hold_is_refused(
+    built: Path, tmp_path: Path, known_voice: dict[str, Any]
+) -> None:
+    """A copy of it would stop every later run of this command."""
+    copy = copy_of(built, tmp_path / "project")
+    values = RECIPES["new_voice"].values
+    source = write_source(tmp_path / "z-run", **values)
+    for fold in range(4):
+        edit_record(source, fold, known_voice=known_voice)
+    with pytest.raises(InputError, match=r"z-run: `known_voice` or `functionals` is"):
+        add_run(source, copy / "reproduction")
+    assert differing(built, copy) == []
 
 
 def test_a_run_without_a_report_leaves_no_copy(
