@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 
@@ -148,6 +150,25 @@ def test_wrong_options_are_one_line(
     assert ended.value.code == 2
     [line] = capsys.readouterr().err.splitlines()
     assert line.removesuffix(" --merge?") == f"tool.py: error: {message}"
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("on_disk", ["NFC", "NFD"])
+def test_paths_are_found_in_both_normal_forms(
+    tmp_path: Path, form: str, on_disk: str
+) -> None:
+    made = Parser(prog="tool.py")
+    made.add_argument("--run", type=Path)
+    made.add_argument("files", type=Path, nargs="*")
+    path = tmp_path / normalize(on_disk, "José/Größe.tflite")
+    path.parent.mkdir()
+    path.touch()
+    given = normalize(form, str(path))
+    new = normalize(form, str(path.parent / "neu ä"))
+    found = made.parse_args(["--run", given, given, new, "fehlt é"])
+    assert found.run == found.files[0] == path
+    assert found.files[1].parent == path.parent
+    assert found.files[2] == Path("fehlt é")
 
 
 @pytest.mark.parametrize("words", [["--with-hyphen", "a-b"], ["--with-hyphen=a-b"]])

@@ -5,6 +5,7 @@ import io
 import os
 import signal
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,8 @@ class Parser(argparse.ArgumentParser):
             hints = (did_you_mean(word.partition("=")[0], known) for word in unknown)
             hint = next(filter(None, hints), "")
             self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        for name, value in vars(found).items():
+            setattr(found, name, _on_disk(value))
         return found
 
     @property
@@ -62,6 +65,44 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> None:  # type: ignore[override]
         """Print one line on stderr and exit with status 2."""
         self.exit(EXIT_USER_ERROR, f"{self.prog}: error: {message}\n")
+
+
+def normal(name: str) -> str:
+    """A name in Unicode's normal form C: some systems and keyboards write `é` as two
+    characters, which look the same but compare as different.
+    """
+    return unicodedata.normalize("NFC", name)
+
+
+def find_spelled(folder: Path, relative: str) -> Path:
+    """A path as the disk spells it, in whatever normal form.
+
+    Impossible names are no error here.
+
+    Args:
+        folder: Where the path starts.
+        relative: With `/` between the parts.
+
+    Returns:
+        `folder / relative`, or the existing path that differs in normal form only.
+    """
+    path = folder / relative
+    if relative.isascii() or os.path.exists(path):
+        return path
+    path = folder
+    for part in Path(relative).parts:
+        spellings = [path / part, path / normal(part)]
+        if path.is_dir() and not any(map(os.path.exists, spellings)):
+            spellings = [p for p in path.iterdir() if normal(p.name) == normal(part)]
+        path = next(filter(os.path.exists, spellings), path / part)
+    return path
+
+
+def _on_disk(value: Any) -> Any:
+    """A value of an option; paths, also in a list, as the disk spells them."""
+    if isinstance(value, list):
+        return [_on_disk(item) for item in value]
+    return find_spelled(Path(), str(value)) if isinstance(value, Path) else value
 
 
 class CompactHelp(argparse.RawDescriptionHelpFormatter):

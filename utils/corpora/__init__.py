@@ -12,9 +12,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from hyperparameters import InputError
-from utils.cli import did_you_mean
+from utils.cli import did_you_mean, find_spelled
 from utils.corpora.manifest import Manifest
-from utils.corpora.reading import find_spelled
 
 MODULES = {
     "DEMO": "utils.corpora.demo",

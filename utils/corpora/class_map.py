@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from hyperparameters import InputError
+from utils.cli import normal
 from utils.corpora import MODULES, corpus_by_name
-from utils.corpora.reading import normal
 
 COMMON_NAMES = (
     *("anger", "boredom", "calm", "disgust", "fear"),

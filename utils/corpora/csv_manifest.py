@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hyperparameters import AUDIO_TYPES, InputError
-from utils.cli import describe
+from utils.cli import describe, find_spelled, normal
 from utils.corpora.class_map import check_meanings
 from utils.corpora.manifest import Manifest, Utterance
 from utils.corpora.reading import (
@@ -26,9 +26,7 @@ from utils.corpora.reading import (
     alike_lines,
     check_classes,
     count_line,
-    find_spelled,
     is_safe_name,
-    normal,
     unique_ids,
 )
 from utils.tables import plain_cell

@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 from hyperparameters import InputError
 from utils.audio.find import passed_over_line, recordings
-from utils.cli import Parser, printable, run_main
+from utils.cli import Parser, normal, printable, run_main
 from utils.corpora import MODULES
 from utils.corpora.class_map import same_meaning
 from utils.corpora.counts import count_lines
 from utils.corpora.csv_manifest import read_csv
-from utils.corpora.reading import is_safe_name, normal
+from utils.corpora.reading import is_safe_name
 from utils.corpora.templates import (
     FIELDS,
     compile_template,

@@ -6,45 +6,14 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 from hyperparameters import InputError
+from utils.cli import normal
 from utils.corpora.manifest import Utterance
 
 # Classes become folders and ids become files, on any system.
 SAFE_NAME_RULE = "letters, digits, and inside the name also space . _ + -"
 MAX_ID_BYTES = 200  # file systems allow 255, and `_<k>.wav` follows
-
-
-def normal(name: str) -> str:
-    """A name in Unicode's normal form C: some systems and keyboards write `é` as two
-    characters, which look the same but compare as different.
-    """
-    return unicodedata.normalize("NFC", name)
-
-
-def find_spelled(folder: Path, relative: str) -> Path:
-    """A path as the disk spells it, in whatever normal form.
-
-    Impossible names are no error here.
-
-    Args:
-        folder: Where the path starts.
-        relative: With `/` between the parts.
-
-    Returns:
-        `folder / relative`, or the existing path that differs in normal form only.
-    """
-    path = folder / relative
-    if relative.isascii() or os.path.exists(path):
-        return path
-    path = folder
-    for part in Path(relative).parts:
-        spellings = [path / part, path / normal(part)]
-        if path.is_dir() and not any(map(os.path.exists, spellings)):
-            spellings = [p for p in path.iterdir() if normal(p.name) == normal(part)]
-        path = next(filter(os.path.exists, spellings), path / part)
-    return path
 
 
 def alike_lines(corpus: str, column: str, values: Iterable[str]) -> tuple[str, ...]:

@@ -12,8 +12,8 @@ from pathlib import PurePosixPath
 
 from hyperparameters import InputError
 from utils.audio.find import SUFFIXES
+from utils.cli import normal
 from utils.corpora.class_map import class_map
-from utils.corpora.reading import normal
 
 FIELDS = ("speaker", "label", "sentence", "session", "part")
 SEPARATORS = "_ -"

@@ -14,6 +14,7 @@ from utils.audio.find import (
     visible_files,
 )
 from utils.audio.native import format_of
+from utils.cli import find_spelled, normal
 from utils.corpora import (
     MODULES,
     Corpus,
@@ -28,9 +29,7 @@ from utils.corpora.reading import (
     SAFE_NAME_RULE,
     check_classes,
     count_line,
-    find_spelled,
     is_safe_name,
-    normal,
     unique_ids,
 )
 from utils.corpora.templates import guess_template

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from hyperparameters import InputError
 from utils.audio.find import SUFFIXES, recordings
-from utils.cli import printable
+from utils.cli import find_spelled, printable
 
 STDIN_NAME = "-"
 LIST_SIGN = "@"
@@ -76,8 +76,6 @@ def _spelled(word: str) -> Path:
     """A path, as the disk spells letters with accents."""
     if word.isascii() or os.path.exists(word):
         return Path(word)
-    from utils.corpora.reading import find_spelled  # few names need it
-
     return find_spelled(Path(), word)
 
 

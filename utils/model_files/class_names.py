@@ -6,6 +6,7 @@ from typing import Any
 from unicodedata import normalize
 
 from hyperparameters import InputError
+from utils.cli import find_spelled
 from utils.files import read_regular
 
 MOST_LABELS_BYTES = 2**20
@@ -92,7 +93,8 @@ def parse_labels(labels: str) -> tuple[str, ...]:
     parts = labels.split(",")
     if len(parts) == 1:
         try:
-            text = read_regular(Path(labels), MOST_LABELS_BYTES).decode("utf-8-sig")
+            path = find_spelled(Path(), labels)
+            text = read_regular(path, MOST_LABELS_BYTES).decode("utf-8-sig")
             parts = text.splitlines()
         except (OSError, ValueError) as error:  # ValueError: not UTF-8
             raise InputError(

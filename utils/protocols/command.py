@@ -13,6 +13,7 @@ from pathlib import Path
 
 from hyperparameters import InputError, Settings
 from utils import options
+from utils.cli import find_spelled
 from utils.corpora import MODULES
 from utils.corpora.load import DataPaths, read_corpus, select_part
 from utils.model_files.starting import StartingModel, read_starting_model
@@ -41,7 +42,7 @@ def settings_and_start(
     """
     start = None
     if "start_from" in args and args.start_from != "none":
-        start = read_starting_model(Path(args.start_from))
+        start = read_starting_model(find_spelled(Path(), args.start_from))
     elif getattr(args, "frozen_stages", 0):
         raise InputError("--frozen_stages needs --start_from, whose stages they are")
     several = options.settings_from(args, start.settings if start else None)
