@@ -291,3 +291,7 @@ def test_what_to_expect_is_said(known, linear, line):
     assert expectation(scores, is_known=known, has_linear=linear).startswith(line)
     for damaged in ({}, {"right": 7}, scores | {"right": {"network": {"none": "x"}}}):
         assert expectation(damaged, is_known=known, has_linear=linear) == ""
+    for share in (float("nan"), 10**400, -1, 7, None, []):
+        both = {"none": 0.5, "all": share}
+        damaged = scores | {"right": {"network": both, "mean of both": both}}
+        assert expectation(damaged, is_known=known, has_linear=linear) == ""
