@@ -11,7 +11,7 @@ MICRO := tests/export/test_microcontroller.py
 # the page's port on this machine alone
 PORT ?= 8000
 
-.PHONY: train test proof lint clean web serve-web test-web web-picture
+.PHONY: train test proof lint clean notebooks web serve-web test-web web-picture
 
 train: .venv/train.stamp
 	$(BIN)/python train.py -dn $(DATASET) --data_dir $(DATA_DIR) $(TRAIN_OPTIONS)
@@ -24,6 +24,10 @@ test: lint
 # Slow proofs: a hundred kills, full simulations, long fuzzing.
 proof: .venv/dev.stamp
 	$(BIN)/pytest -m proof
+
+# Runs the notebooks as they are and keeps what they show.
+notebooks: .venv/dev.stamp
+	$(BIN)/python -m reproduction.notebooks
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .
