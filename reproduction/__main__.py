@@ -69,7 +69,7 @@ def reproduce(project: Path) -> list[Path]:
         readme,
         results_tables(complete, published),
         recall_picture(complete),
-        recipe_tables([run for run in runs if run.is_complete]),
+        recipe_tables([run for run in runs if run.is_complete], is_short=True),
     )
     put_between(
         account,
@@ -81,6 +81,7 @@ def reproduce(project: Path) -> list[Path]:
     as_published = [run for run in runs if recipe_of(run) is None]
     put_between(account, suspicions(as_published), part="suspicions")
     put_between(card, expected_scores(complete))
+    put_between(card, recipe_tables(runs), part="recipes")
     return texts
 
 

@@ -24,6 +24,7 @@ KNOWN = (
     "scale"
 )
 HEADS = ("recipe", "seed", "recordings", "system", "UA %", "WA %", "UA % by seed")
+IN_SHORT = (NOTHING_KNOWN, "10", "all")
 AGAINST = ("ΔUA to published settings (p)", "ΔUA to functionals (p)")
 
 
@@ -39,11 +40,11 @@ def recipe_of(run: Run) -> str | None:
     return None
 
 
-def recipe_tables(runs: Sequence[Run]) -> str:
+def recipe_tables(runs: Sequence[Run], *, is_short: bool = False) -> str:
     """The tables as Markdown; empty if no run followed a recipe.
 
     Runs that differ in the seed alone are pooled. Only rows that score every utterance
-    are tested against others: flips of sign over speakers.
+    are tested against others: flips of sign over speakers. Short tables have few rows.
     """
     held_out = [run for run in runs if run.protocol in ("speaker", "session")]
     followed = [run for run in held_out if recipe_of(run) is not None]
@@ -56,6 +57,8 @@ def recipe_tables(runs: Sequence[Run]) -> str:
         linear = {known: rows for known, system, rows in systems if system == LINEAR}
         spread = _by_seed(run, followed)
         for recordings, system, rows in systems:
+            if is_short and recordings not in IN_SHORT:
+                continue
             ua, wa, *_ = headline_intervals(rows, scores_of)
             against = [baseline, None if system == LINEAR else linear.get(recordings)]
             is_whole = recordings in (NOTHING_KNOWN, "all")
