@@ -4,6 +4,7 @@ Figures are made without pyplot, so there is no global state and nothing to clos
 """
 
 import contextlib
+import textwrap
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -49,6 +50,9 @@ STYLE: dict[str, Any] = {
     "savefig.bbox": "tight",
     "savefig.pad_inches": 0.12,
 }
+HEADING_SIZE = 10.0
+LETTERS_PER_INCH = 12.5  # of the heading
+LINE_IN = 0.17
 UNDATED = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
 
 
@@ -72,6 +76,20 @@ def new_figure(
     figure = Figure(figsize=(width_in, height_in), layout="constrained")
     axes = figure.subplots(squeeze=False, **subplots)
     return figure, list(axes.flat)
+
+
+@styled()
+def add_heading(figure: Figure, heading: Iterable[str]) -> None:
+    """Write a heading above a figure, which grows by its height.
+
+    Args:
+        figure: From `new_figure`.
+        heading: Paragraphs.
+    """
+    width = int(figure.get_figwidth() * LETTERS_PER_INCH)
+    lines = [line for text in heading for line in textwrap.wrap(text, width)]
+    figure.set_figheight(figure.get_figheight() + LINE_IN * len(lines))
+    figure.suptitle("\n".join(lines), x=0.01, ha="left", size=HEADING_SIZE)
 
 
 def in_words(class_name: str) -> str:

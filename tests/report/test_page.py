@@ -14,6 +14,7 @@ from synthetic_run import CLASSES, NOTE, VERDICT, edit_record, trained_run
 
 from hyperparameters import InputError
 from utils.corpora.manifest import Manifest, Utterance
+from utils.files import PROJECT
 from utils.report.page import report_page
 from utils.report.recordings import recordings_of
 from utils.report.render import metrics_of, render
@@ -134,6 +135,12 @@ def test_pages_of_runs_that_lack_something(
     text = " ".join(texts.texts)
     assert first in text
     assert absent not in text
+
+
+def test_pages_of_real_runs_are_small() -> None:
+    pages = list((PROJECT / "reproduction").glob("EMO-DB_*/report.html"))
+    assert pages
+    assert max(path.stat().st_size for path in pages) < 3_000_000
 
 
 def test_a_browser_shows_it_without_complaint(folder: Path, manifest: Manifest) -> None:

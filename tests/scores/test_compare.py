@@ -10,7 +10,7 @@ from synthetic_run import CLASSES, Row, random_folds, write_run
 
 from hyperparameters import InputError
 from utils.runs.records import Run, load_run
-from utils.scores.compare import compare, main, to_text
+from utils.scores.compare import compare, heading_of, main, to_text
 from utils.scores.comparison_plot import comparison_figure
 from utils.scores.metrics import confusion, recalls_of, scores_of
 from utils.scores.paired import (
@@ -222,6 +222,7 @@ def test_the_picture_shows_every_run_and_class(tmp_path: Path) -> None:
     runs = [load_run(name) for name in names]
     recalls = [recalls_of(run) for run in runs]
     recalls[1] = {**recalls[1], "anger": None}  # not tested
+    assert heading_of(runs) == ["TEST", "Protocol speaker: no audit recorded"]
     texts = ["first", "second", "third", "fourth"]
     figure = comparison_figure(texts, {"Recall by class": recalls})
     [axes], [legend] = figure.axes, figure.legends

@@ -175,6 +175,16 @@ def _short_text(line: dict[str, Any]) -> str:
     return f"{settings or line['run']}{part}"
 
 
+def heading_of(runs: Sequence[Run]) -> list[str]:
+    """Corpora with their notes, and the audits' verdicts, each once."""
+    names = [(run.config["corpus"]["name"], run.note) for run in runs]
+    corpora = [". ".join(filter(None, texts)) for texts in names]
+    verdicts = [
+        f"Protocol {run.protocol}: {run.verdict or 'no audit recorded'}" for run in runs
+    ]
+    return list(dict.fromkeys([*corpora, *verdicts]))
+
+
 def _run_text(line: dict[str, Any]) -> str:
     """A run's name, its settings, and how much of it was tested."""
     settings = ", ".join(f"{name} {value}" for name, value in line["settings"].items())
@@ -259,7 +269,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         scores = [{SCORES[name]: line[name] for name in IN_TABLE} for line in lines]
         texts = [f"{n}. {_short_text(line)}" for n, line in enumerate(lines, 1)]
         recalls = [recalls_of(run, arguments.source) for run in runs]
-        save_comparison(arguments.plot, texts, scores, recalls)
+        save_comparison(arguments.plot, heading_of(runs), texts, scores, recalls)
     if arguments.markdown:
         write_atomic(arguments.markdown, to_text(lines, markdown=True))
     print(to_text(lines), end="")

@@ -17,6 +17,8 @@ from utils.pictures import (
     INK,
     ORANGE,
     RED,
+    add_heading,
+    in_words,
     new_figure,
     save,
     styled,
@@ -32,6 +34,7 @@ Scores = Mapping[str, Mapping[str, Any] | None]
 
 def save_comparison(
     path: Path,
+    heading: Sequence[str],
     texts: Sequence[str],
     scores: Sequence[Scores],
     recalls: Sequence[Scores],
@@ -40,6 +43,7 @@ def save_comparison(
 
     Args:
         path: Its suffix is the format: png, pdf or svg.
+        heading: What was tested, and the audits' verdicts.
         texts: What is said of each run.
         scores: Of each run.
         recalls: Of each run, by class.
@@ -52,6 +56,7 @@ def save_comparison(
     if suffix not in FORMATS:
         raise InputError(f"--plot must end in .{', .'.join(FORMATS)}, got {path}")
     figure = comparison_figure(texts, {"Scores": scores, "Recall by class": recalls})
+    add_heading(figure, heading)
     [written] = save(figure, path.with_suffix(""), [suffix])
     written.replace(path)  # `.PNG` stays as typed
 
@@ -77,7 +82,7 @@ def comparison_figure(
         for number, run in enumerate(runs):
             shift = BAND * ((number + 0.5) / len(runs) - 0.5)
             _draw_run(panel, [run.get(name) for name in names], shift, number)
-        panel.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
+        panel.set_yticks(range(len(names)), list(map(in_words, names)))
         panel.set(title=title, xlim=(0.0, 1.02), ylim=(len(names) - 0.5, -0.5))
         panel.set_xlabel("score, and its 95 % interval")
         panel.xaxis.set_major_formatter(PercentFormatter(1.0))

@@ -1,13 +1,12 @@
 """Every picture of a run, from its records."""
 
-import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from utils.pictures import save, styled
+from utils.pictures import add_heading, save
 from utils.report.plots.results import (
     ConfusionPanel,
     RecallPanel,
@@ -22,9 +21,6 @@ CONFUSIONS = {
     "TotalConfusionMatrix": ("Utterances", False),
     "TotalConfusionMatrixNormalized": ("Share of each true class", True),
 }
-HEADING_SIZE = 10.0
-LETTERS_PER_INCH = 12.5  # of the heading
-LINE_IN = 0.17
 
 
 def save_pictures(run: Run, scores: Mapping[str, Any]) -> list[Path]:
@@ -67,7 +63,7 @@ def run_pictures(run: Run, scores: Mapping[str, Any]) -> dict[str, Figure]:
             histories, kept, chosen_on=run.chosen_on
         )
     for figure in figures.values():
-        _add_heading(figure, heading_of(run))
+        add_heading(figure, heading_of(run))
     return figures
 
 
@@ -85,15 +81,6 @@ def heading_of(run: Run) -> list[str]:
     if not run.is_complete:
         parts.append(f"PARTIAL: {run.progress}")
     return [", ".join(parts), *(text for text in (run.verdict, run.note) if text)]
-
-
-@styled()
-def _add_heading(figure: Figure, heading: Sequence[str]) -> None:
-    """Write the heading above the figure, which grows by its height."""
-    width = int(figure.get_figwidth() * LETTERS_PER_INCH)
-    lines = [line for text in heading for line in textwrap.wrap(text, width)]
-    figure.set_figheight(figure.get_figheight() + LINE_IN * len(lines))
-    figure.suptitle("\n".join(lines), x=0.01, ha="left", size=HEADING_SIZE)
 
 
 def _recall_panels(scores: Mapping[str, Any]) -> list[RecallPanel]:
