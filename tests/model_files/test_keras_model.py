@@ -221,6 +221,39 @@ def test_a_damaged_or_hostile_file_is_one_line(tmp_path, kind):
     assert str(caught.value).isprintable()
 
 
+def test_no_lacking_weight_is_drawn_at_random(models_dir, tmp_path, capsys):
+    """Keras itself only warns, and the answers would be those of chance."""
+    import h5py
+    import keras
+
+    inputs = keras.Input(FRONT_END.input_shape)
+    body = keras.layers.Conv2D(2, 3)(inputs)
+    body = keras.layers.BatchNormalization()(body)
+    body = keras.layers.GlobalAveragePooling2D()(body)
+    outputs = keras.layers.Dense(3, activation="softmax")(body)
+    whole, path = tmp_path / "whole.keras", tmp_path / "m.keras"
+    keras.Model(inputs, outputs).save(whole)
+    with zipfile.ZipFile(whole) as archive:
+        weights = io.BytesIO(archive.read("model.weights.h5"))
+    names: list[str] = []
+    with h5py.File(weights) as file:
+        file.visititems(
+            lambda name, item: names.append(name) if hasattr(item, "shape") else None
+        )
+    assert len(names) == 8  # kernels and biases, scale, offset, mean and variance
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    clip = write(tmp_path / "a.wav", babble(1.4))
+    [answer] = classify_json(capsys, "-fn", clip, "--model", whole)
+    assert answer["class"] in CLASSES
+    spoilt = [without_weights(whole, name) for name in names]
+    spoilt += [without_weights(whole, name, f"{name}x") for name in names[:2]]
+    spoilt.append(repacked(whole, model_weights_h5=b""))
+    for content in spoilt:
+        path.write_bytes(content)
+        message = error_of(capsys, "-fn", clip, "--model", path)
+        assert message.startswith(f"{path}: cannot be loaded by Keras (")
+
+
 def lambda_layer(mark: Path) -> dict[str, Any]:
     """A layer whose Python code, in marshalled form, writes a file."""
     code = compile(f"lambda x: open({str(mark)!r}, 'w')", "x", "eval").co_consts[0]
