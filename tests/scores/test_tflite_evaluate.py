@@ -274,6 +274,29 @@ def test_file_with_other_classes_is_refused(run: ToyRun) -> None:
         run.evaluate()
 
 
+SCALE = {"mean": [0.0] * 40, "deviation": [1.0] * 40, "recordings_needed": [1.0] * 40}
+SLOW = {"sample_rate_hz": 8_000, "mel_high_hz": 3_000.0, "frame_length_samples": 512}
+
+
+@pytest.mark.parametrize(
+    "described",
+    [
+        {"front_end": {"duration_s": 0.1, "window": "hamming"}},
+        {"front_end": {"duration_s": 0.1, "hop_samples": 128, "fft_size": 512, **SLOW}},
+        {"voices": SCALE},
+    ],
+)
+def test_file_of_other_inputs_is_refused(
+    run: ToyRun, described: dict[str, Any]
+) -> None:
+    """Of the same shape, and from another run: its scores would be wrong."""
+    run.add_models()
+    path = run.folder / "folds/fold_00" / file_name(run.stem, "int8")
+    save_toy_model(path, is_int8=True, **described)
+    with pytest.raises(InputError, match=r"int8\.tflite: its front-end or scaling is"):
+        run.evaluate()
+
+
 def on_toys(path: Path, data_dir: Path, *options: str) -> list[str]:
     """Arguments that score a model on TOYS."""
     where = ["-dn", "TOYS", "--data_dir", str(data_dir)]

@@ -12,7 +12,7 @@ from hyperparameters import InputError
 from utils.model_files.footprint import footprint
 from utils.model_files.tflite import NAMES, file_name, load_model, predict_recordings
 from utils.processes import capture_stderr
-from utils.runs.folder import fold_folder, machine, versions
+from utils.runs.folder import fold_folder, machine, settings_of, versions
 from utils.runs.records import Rows, Run
 from utils.scores.intervals import headline_intervals
 from utils.scores.metrics import by_name, confusion, scores_of
@@ -74,7 +74,14 @@ def _predictions(
         return {}
     with capture_stderr():
         models = {name: load_model(path) for name, path in paths.items()}
+    settings = settings_of(run.config)
+    is_scaled = settings.inputs.feature_scaling != "none"
     for name, model in models.items():
+        if model.front_end != settings.front_end or bool(model.voices) != is_scaled:
+            raise InputError(
+                f"{paths[name]}: its front-end or scaling is not the run's; export it "
+                "again"
+            )
         if model.classes != run.classes:
             raise InputError(
                 f"{paths[name]}: its classes are {', '.join(model.classes)}, the "
