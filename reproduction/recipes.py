@@ -12,7 +12,13 @@ from reproduction.tables import EXPECTED, made_with
 from utils.runs.records import Rows, Run
 from utils.scores.compare import difference_text
 from utils.scores.intervals import headline_intervals, interval_text
-from utils.scores.known_voice import LINEAR, NOTHING_KNOWN, scored_systems
+from utils.scores.known_voice import (
+    LINEAR,
+    NETWORK,
+    NOTHING_KNOWN,
+    PAIR,
+    scored_systems,
+)
 from utils.scores.metrics import confusion, scores_of
 from utils.scores.paired import common_rows, sign_flip, unit_differences
 from utils.scores.seeds import pool_seeds
@@ -24,7 +30,8 @@ KNOWN = (
     "scale"
 )
 HEADS = ("recipe", "seed", "recordings", "system", "UA %", "WA %", "UA % by seed")
-IN_SHORT = (NOTHING_KNOWN, "10", "all")
+WHOLE = (NOTHING_KNOWN, "all")  # every utterance is scored
+SHORT = (NETWORK, LINEAR, PAIR)
 AGAINST = ("ΔUA to published settings (p)", "ΔUA to functionals (p)")
 
 
@@ -57,11 +64,11 @@ def recipe_tables(runs: Sequence[Run], *, is_short: bool = False) -> str:
         linear = {known: rows for known, system, rows in systems if system == LINEAR}
         spread = _by_seed(run, followed)
         for recordings, system, rows in systems:
-            if is_short and recordings not in IN_SHORT:
+            if is_short and (recordings not in WHOLE or system not in SHORT):
                 continue
             ua, wa, *_ = headline_intervals(rows, scores_of)
             against = [baseline, None if system == LINEAR else linear.get(recordings)]
-            is_whole = recordings in (NOTHING_KNOWN, "all")
+            is_whole = recordings in WHOLE
             cells = (
                 *(*_start(run), recordings, system, interval_text(ua)),
                 *(interval_text(wa), spread[recordings, system]),

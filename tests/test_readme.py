@@ -27,11 +27,12 @@ LINKED = [*PATHS, *(PROJECT / f"{name}.md" for name in MORE_TEXTS)]
 RECIPES_TEST = "slow; its parts are tested in tests/training/test_recipes.py"
 LINEAR = "--model MODEL_int8.tflite --functionals MODEL_functionals.npz"
 LINEAR_TEST = "needs a model of a recipe; tested in tests/model_files/test_linear.py"
-VOICE_TEST = "needs a model of a recipe; tested in tests/inference/test_voice.py"
+HEARING_TEST = "needs a trained run; tested in tests/scores/test_tflite_evaluate.py"
+VOICE_TEST = "anna/ is the reader's; tested in tests/inference/test_voice.py"
 OWN_TEST = "tested in tests/test_own_recordings.py"
 OWN = "python train.py -dn MYDATA --manifest mydata/recordings.csv"
 SHIPPED = "inference_tests/EMO-DB_3.0s_Segmented_cross_entropy_float32.tflite"
-VOICE = "--voice anna.json --model MODEL_int8.tflite"
+VOICE = "--voice anna.json"
 START_TEST = "clones and installs; tested in tests/test_requirements.py"
 INSTALL = "pip install -r requirements-inference.txt"
 EXEMPT = {
@@ -51,6 +52,7 @@ EXEMPT = {
     f"{OWN} --start_from {SHIPPED}": OWN_TEST,
     f"python inference_single_file.py --calibrate anna/ {VOICE}": VOICE_TEST,
     f"python inference_single_file.py -fn clip.wav {VOICE}": VOICE_TEST,
+    "python -m benchmarks.hearing --run result/RUN": HEARING_TEST,
     f"python inference_single_file.py -fn clip.wav {LINEAR}": LINEAR_TEST,
 }
 MICROCONTROLLER = "python -m utils.export.microcontroller"  # an optional package
