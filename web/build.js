@@ -61,15 +61,19 @@ async function writeModels() {
     if (!file.endsWith(".tflite")) continue;
     const content = await readFile(join(MODELS, file));
     if (!file.includes("_fuse_")) continue;
-    const { precision } = readMetadata(content);
-    models.push({ file, precision, ...(await writePacked("models", file, content)) });
+    const { precision, voices } = readMetadata(content);
+    const recipe = voices ? ", recipe new_voice" : ""; // the others are as published
+    models.push({ file, precision, recipe, ...(await writePacked("models", file, content)) });
   }
   if (models.length === 0) throw new Error(`${MODELS}: holds no model that takes audio`);
-  return models.sort((a, b) => isFirst(b) - isFirst(a) || b.bytes - a.bytes);
+  const ranks = ({ recipe, precision, bytes }) => [recipe, precision !== FIRST_PRECISION, -bytes];
+  return models.sort((a, b) => compare(ranks(a), ranks(b)));
 }
 
-function isFirst({ precision }) {
-  return Number(precision === FIRST_PRECISION);
+/** Order two lists by their first values that differ. */
+function compare(first, other) {
+  const at = first.findIndex((value, i) => value !== other[i]);
+  return at < 0 ? 0 : first[at] < other[at] ? -1 : 1;
 }
 
 async function writeExamples() {

@@ -106,10 +106,10 @@ def expectation(scores: Any, *, is_known: bool, has_linear: bool) -> str:
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return ""
     if is_known:
-        return f"expect {known:.0%} to be right: the voice is known, as in {corpus}"
+        return f"for a known voice as in {corpus}, {known:.0%} of answers are right"
     return (
-        f"expect {none:.0%} to be right for a new voice recorded as in {corpus}; "
-        f"{known:.0%} if it is known (--calibrate)"
+        f"for a new voice as in {corpus}, {none:.0%} of answers are right; "
+        f"{known:.0%} once it is known (--calibrate)"
     )
 
 

@@ -2,7 +2,15 @@
 import { Bandwidth, neededHz } from "./bandwidth.js";
 import { Refusal } from "./refusal.js";
 import { Resampler, resampledLength, SHARP_EDGE } from "./resample.js";
-import { centreStart, isSpeech, levelDb, SILENCE_DB, Sliding } from "./windows.js";
+import {
+  centreStart,
+  heardSamples,
+  isSpeech,
+  levelDb,
+  overlappingSegments,
+  SILENCE_DB,
+  Sliding,
+} from "./windows.js";
 
 const LARGEST_FLOAT32 = 3.4028234663852886e38;
 const ENVELOPE_STEPS = 2000; // more than a screen has pixels
@@ -33,7 +41,8 @@ export async function classifyRecording(model, sound, onProgress, pause) {
   const total = resampledLength(sound.frames, sound.rateHz, rateHz);
   checkLength(sound.frames, total, frontEnd);
   const sliding = new Sliding(length, Math.trunc(hopSeconds(frontEnd) * rateHz));
-  const centre = new Part(centreStart(total, length), Math.min(total, length));
+  const heard = heardSamples(length, model.segmentMode);
+  const centre = new Part(centreStart(total, heard), Math.min(total, heard));
   const envelope = new Envelope(total);
   const bandwidth = new Bandwidth(rateHz);
   const spans = [];
@@ -61,7 +70,7 @@ export async function classifyRecording(model, sound, onProgress, pause) {
   const isHeard = levelDb(centre.samples) > SILENCE_DB;
   // A short recording has one window, which is its centre.
   const isShort = total <= length;
-  const answer = isShort ? spans[0].probabilities : await model.predict(centre.samples);
+  const answer = isShort ? spans[0].probabilities : await meanAnswer(model, centre.samples);
   return {
     centre: isHeard ? answer : null,
     mean: meanOfSpeech(spans, model.classes.length),
@@ -71,7 +80,7 @@ export async function classifyRecording(model, sound, onProgress, pause) {
     envelope: envelope.extremes,
     notes: [
       ...bandwidthNotes(bandwidth.hz, frontEnd),
-      ...centreNotes(isHeard, total, model),
+      ...centreNotes(isHeard, total, heard, model),
     ],
   };
 }
@@ -111,12 +120,21 @@ export function bandwidthNotes(foundHz, frontEnd) {
   ];
 }
 
-function centreNotes(isHeard, total, model) {
-  const segment = `${model.frontEnd.duration_s} s`;
+/** Mean probabilities of the segments that the model hears of the middle. */
+async function meanAnswer(model, samples) {
+  const answers = [];
+  for (const part of overlappingSegments(samples, model.length)) {
+    answers.push(await model.predict(part));
+  }
+  return answers[0].map((_, c) => answers.reduce((sum, one) => sum + one[c], 0) / answers.length);
+}
+
+function centreNotes(isHeard, total, heard, model) {
+  const segment = `${Number((heard / model.frontEnd.sample_rate_hz).toPrecision(3))} s`;
   if (!isHeard) {
     return [`The middle ${segment} of this recording are silent. The timeline covers all of it.`];
   }
-  if (total <= MUCH_LEFT_OUT * model.length) return [];
+  if (total <= Math.max(heard, MUCH_LEFT_OUT * model.length)) return [];
   const durationS = (total / model.frontEnd.sample_rate_hz).toFixed(1);
   return [
     `“Middle” covers only the middle ${segment} of ${durationS} s. The timeline covers all of it.`,

@@ -132,6 +132,9 @@ function check(metadata) {
     isWithin(frontEnd.mel_high_hz, 1, RATES_HZ[1]) &&
     isWithin(segmentSamples(frontEnd), frontEnd.frame_length_samples, MAX_SAMPLES);
   if (!isUsable) throw new Refusal(`the model's ${MEMBER} has no usable front_end`);
+  if (![undefined, 1, 2].includes(metadata.segment_mode)) {
+    throw new Refusal(`the model's ${MEMBER} has another segment_mode than 1 or 2`);
+  }
   if (metadata.voices != null && !isScale(metadata.voices)) {
     throw new Refusal(`the model's ${MEMBER} has damaged voices`);
   }

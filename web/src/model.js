@@ -38,6 +38,7 @@ export class Model {
     this.classes = metadata.classes;
     this.frontEnd = metadata.front_end;
     this.length = segmentSamples(metadata.front_end);
+    this.segmentMode = metadata.segment_mode;
     const { mean, deviation } = metadata.voices ?? { mean: [], deviation: [] };
     /** What standardises the features, of a typical voice; empty if nothing does. */
     this.scale = new Float32Array([...mean, ...deviation]);

@@ -61,8 +61,8 @@ function startEngine() {
 }
 
 function fillModelList() {
-  const options = catalog.models.map(({ file, precision, bytes }) =>
-    element("option", { value: file, textContent: `${precision} (${megabytes(bytes)})` }),
+  const options = catalog.models.map(({ file, precision, recipe, bytes }) =>
+    element("option", { value: file, textContent: `${precision}${recipe} (${megabytes(bytes)})` }),
   );
   if (ownModel) options.push(element("option", { value: OWN, textContent: oneLine(ownModel.name) }));
   const chosen = byId("model").value;

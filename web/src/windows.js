@@ -7,6 +7,32 @@ const SPEECH_RANGE_DB = 25;
 const SPEECH_LEVEL_SHARE = 0.95; // of the windows lie below the speech level
 const COUNTED_ZERO = 1e-30; // tells a recording's own zeros from padding; rounds to 0
 
+const OVERLAPPING = 2; // segment mode of models that hear the whole utterance
+const HOPS = 6; // overlapping segments begin at most a sixth of their length apart
+const MOST_HOPS = 14;
+
+/** The most samples that a model with segments of `length` samples hears of a recording. */
+export function heardSamples(length, mode) {
+  return mode === OVERLAPPING ? length + Math.floor((MOST_HOPS * length) / HOPS) : length;
+}
+
+/**
+ * Segments that cover what a model hears, evenly spaced; those without speech are left out.
+ *
+ * @param {Float32Array} samples At most `heardSamples`.
+ * @param {number} length The model's segment, in samples.
+ * @returns {Float32Array[]} One if `samples` is not longer than a segment.
+ */
+export function overlappingSegments(samples, length) {
+  const excess = Math.max(0, samples.length - length);
+  const hops = Math.ceil((excess * HOPS) / length);
+  const starts = Array.from({ length: hops + 1 }, (_, i) => (i ? Math.floor((excess * i) / hops) : 0));
+  const parts = starts.map((start) => samples.subarray(start, start + length));
+  const isHeard = isSpeech(parts.map(levelDb));
+  const heard = parts.filter((_, i) => isHeard[i]);
+  return heard.length ? heard : parts;
+}
+
 /** First sample of the centre segment; what is cut off is the same at both ends. */
 export function centreStart(samples, length) {
   return Math.floor(Math.max(0, samples - length) / 2);

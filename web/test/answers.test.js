@@ -17,7 +17,7 @@ let site, visit, folder, models;
 before(async () => {
   [site, folder] = [await openSite(), await temporaryFolder()];
   visit = await Visit.start(site);
-  models = (await readdir(MODELS)).filter((name) => /_fuse_.*\.tflite$/.test(name));
+  models = (await readdir(MODELS)).filter((name) => /_fuse_.*\.tflite$/.test(name)).sort();
 });
 
 after(async () => {
@@ -81,6 +81,13 @@ for (const precision of ["float16", "int8"]) {
     await compare(await demoClips(), modelOf(precision), tolerance, `demo, ${precision}`);
   });
 }
+
+test("the whole utterance with the recipe new_voice, whose scale is the second input", async () => {
+  const model = models.find((name) => name.includes("_mode2_") && name.includes("fuse_float32"));
+  await visit.useModel(model);
+  const clips = await corpusClips(CORPUS_FILES);
+  await compare([...(await demoClips()), ...clips], model, 1e-4, "new_voice");
+});
 
 async function copies(clips, format) {
   const made = [];

@@ -13,7 +13,7 @@ let site, visit, folder, fused;
 before(async () => {
   [site, folder] = [await openSite(), await temporaryFolder()];
   visit = await Visit.start(site);
-  fused = (await readdir(MODELS)).find((name) => name.includes("_fuse_float16"));
+  fused = (await readdir(MODELS)).sort().find((name) => name.includes("_fuse_float16"));
 });
 
 after(async () => {
@@ -143,6 +143,7 @@ describe("bad models", () => {
       (whole) => ({ ...whole, front_end: { ...whole.front_end, duration_s: 1e9 } }),
       /front_end/,
     ],
+    "another segment mode": [(whole) => ({ ...whole, segment_mode: 0 }), /segment_mode/],
     "a corpus that is a number": [(whole) => ({ ...whole, corpus: 7 }), /corpus/],
   };
   for (const [what, [description, pattern]] of Object.entries(bad)) {
