@@ -9,7 +9,12 @@ import pytest
 
 from hyperparameters import InputError
 from utils.corpora import MODULES, corpus_by_name, load_manifest
-from utils.corpora.class_map import COMMON_NAMES, class_map, shared_classes
+from utils.corpora.class_map import (
+    COMMON_NAMES,
+    class_map,
+    common_names,
+    shared_classes,
+)
 from utils.corpora.manifest import Manifest
 
 
@@ -220,6 +225,16 @@ def test_a_corpus_is_added_by_one_file_and_one_registry_line(tmp_path, monkeypat
     )
     shared = shared_classes(("neutral", "happiness", "calm"), manifest.classes)
     assert shared.pairs == (("happiness", "joyful"), ("calm", "calm"))
+
+
+def test_words_of_a_name_are_joined_in_one_way():
+    names = ["Very Happy", "very_happy", "VERY-HAPPY", "--", "-", "+", "-1", "1", "a_"]
+    plain = ["very_happy"] * 3 + ["--", "-", "+", "-1", "1", "a_"]
+    assert common_names(names) == plain
+    assert common_names(["Anxiety Fear", "NEUTRAL "]) == ["fear", "neutral"]
+    spelled = ("Anxiety-Fear", "anger")
+    pairs = shared_classes(("anger", "anxiety_fear"), spelled).pairs
+    assert pairs == (("anger", "anger"), ("anxiety_fear", "Anxiety-Fear"))
 
 
 def test_classes_are_paired_by_their_common_or_their_own_name():

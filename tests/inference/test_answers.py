@@ -43,6 +43,11 @@ def test_case_and_common_synonyms_count(name, expected):
     assert read_label(name, classes) == expected
 
 
+@pytest.mark.parametrize("spelled", ["Anxiety Fear", "anxiety-fear", "Anxious"])
+def test_synonyms_of_a_class_in_any_spelling_count(spelled):
+    assert read_label("scared_x.wav", (spelled, "anger")) == (spelled, "x")
+
+
 def test_a_synonym_of_two_classes_is_no_label():
     assert read_label("afraid_x.wav", ("fear", "anxiety_fear", "anger")) is None
 

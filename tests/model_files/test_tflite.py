@@ -34,10 +34,10 @@ BATCH = RANDOM.normal(0, 3, (20, *FEATURES_SHAPE[1:])).astype(np.float32)
 WEIGHTS = toy_weights(BATCH[0].size, 3) * WEIGHT_SCALE
 
 
-def described(model, kind="features"):
+def described(model, kind="features", classes=CLASSES):
     """The model with metadata."""
     front_end = dataclasses.asdict(FRONT_END)
-    metadata = {"format": 1, "classes": CLASSES, "front_end": front_end, "input": kind}
+    metadata = {"format": 1, "classes": classes, "front_end": front_end, "input": kind}
     return attach_metadata(model, metadata)
 
 
@@ -157,6 +157,23 @@ def test_labels_never_give_a_name_of_the_model_to_another_output(
         return
     with pytest.raises(InputError, match="in another order than the model itself"):
         load_model(path, labels)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("anxiety_fear", "Anxiety Fear", "anxiety-fear", "ANXIETY_FEAR ", "fear"),
+        *("anxiety/fear", "Anxiety - Fear", "anxiety\u2010fear"),
+        *("anxiety\u2013fear", "anxiety  fear", "Anxious"),
+    ],
+)
+def test_a_class_of_two_words_is_known_in_every_spelling(tmp_path, word):
+    classes = ["anxiety_fear", "neutral", "anger"]
+    path = tmp_path / "m.tflite"
+    path.write_bytes(described(toy_model(FEATURES_SHAPE, 3), classes=classes))
+    assert load_model(path, f"{word},x,y").classes == (word.strip(), "x", "y")
+    with pytest.raises(InputError, match=r"would name the output for neutral"):
+        load_model(path, f"x,{word},y")
 
 
 def changed_model(change):

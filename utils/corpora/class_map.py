@@ -1,5 +1,6 @@
 """Common names of emotions, to score a model of one corpus on another corpus."""
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -22,6 +23,8 @@ EVERYDAY_NAMES = {
     "sadness": ("sad",),
     "surprise": ("sur", "surprised"),
 }
+# white space, `_`, `/`, and the hyphens and dashes of all keyboards
+BETWEEN_WORDS = re.compile(r"(?<=[^\W_])[\s_/\u2010-\u2015-]+(?=[^\W_])")
 
 
 class SharedClasses(NamedTuple):
@@ -49,9 +52,17 @@ def class_map() -> dict[str, str]:
     return merged
 
 
+def plain_name(label: str) -> str:
+    """A class's name as `class_map` writes names: `Anxiety / Fear` is `anxiety_fear`.
+
+    Only signs between letters or digits become `_`: `--` and `-` stay different.
+    """
+    return BETWEEN_WORDS.sub("_", normal(label).casefold().strip())
+
+
 def common_names(classes: Sequence[str]) -> list[str]:
-    """What each class is commonly called; its own name without case if unknown."""
-    common, plain = class_map(), [normal(label).casefold() for label in classes]
+    """What each class is commonly called; its plain name if unknown."""
+    common, plain = class_map(), map(plain_name, classes)
     return [common.get(label, label) for label in plain]
 
 

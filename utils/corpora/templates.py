@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from hyperparameters import InputError
 from utils.audio.find import SUFFIXES
 from utils.cli import normal
-from utils.corpora.class_map import class_map
+from utils.corpora.class_map import class_map, plain_name
 
 FIELDS = ("speaker", "label", "sentence", "session", "part")
 SEPARATORS = "_ -"
@@ -60,8 +60,8 @@ def _emotion_words() -> str:
 
 
 def is_emotion(name: str) -> bool:
-    """Whether a name is a known name of an emotion, in any case."""
-    return normal(name).casefold() in class_map()
+    """Whether a name is a known name of an emotion, in any spelling."""
+    return plain_name(name) in class_map()
 
 
 def guess_template(paths: Names) -> str | None:

@@ -76,10 +76,10 @@ def _match(stem: str, spellings: Mapping[str, str]) -> Label | None:
 @functools.cache
 def _synonyms(*classes: str) -> dict[str, str]:
     """Class by synonym, unless several classes have it."""
-    from utils.corpora.class_map import class_map  # few names need it
+    from utils.corpora.class_map import class_map, common_names  # few names need it
 
     common = class_map()
-    named = [(common.get(c.casefold(), c.casefold()), c) for c in classes]
+    named = list(zip(common_names(classes), classes, strict=True))
     counts = Counter(name for name, _ in named)
     by_common = {name: c for name, c in named if counts[name] == 1}
     return {s: by_common[name] for s, name in common.items() if name in by_common}
