@@ -232,6 +232,55 @@ def test_a_killed_build_is_cleared_away_by_the_next(tmp_path):
     assert names(folder) == ["whole"]
 
 
+def test_a_build_killed_between_its_renames_is_made_again(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "mark").write_text("old")
+    script = (
+        "import os, signal\nrename = os.replace\n"
+        "def rename_once(*paths):\n"
+        "    rename(*paths)\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "os.replace = rename_once\n"
+        "with locked(path), building(path, 'mark') as temporary:\n"
+        "    (temporary / 'mark').write_text('new')\n"
+    )
+    with start(script, folder) as killed:
+        pass
+    assert killed.returncode == -signal.SIGKILL
+    assert not folder.exists()
+    parts = [name for name in names(tmp_path) if name.endswith(".part")]
+    assert len(parts) == 2  # the old and the new folder
+    script = "with locked(path), building(path, 'mark') as temporary:\n"
+    script += "    (temporary / 'mark').write_text('new')\n"
+    assert start(script, folder).communicate() == ("", "")
+    assert names(tmp_path) == [".folder.lock", "folder"]
+    assert (folder / "mark").read_text() == "new"
+
+
+def test_a_folder_comes_back_if_the_new_one_cannot_be_renamed(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "old").touch()
+    with pytest.raises(FileNotFoundError), files.building(folder) as temporary:
+        temporary.rmdir()
+    assert names(tmp_path) == ["folder"]
+    assert names(folder) == ["old"]
+
+
+def test_folders_are_made_however_many_are_missing(tmp_path):
+    """`Path.mkdir` and `os.makedirs` call themselves for each."""
+    path = tmp_path.joinpath(*["a"] * 1200, "file")
+    try:
+        for content in ("one", "two"):
+            files.write_atomic(path, content)
+            assert path.read_text() == content
+    finally:
+        subprocess.run(["rm", "-rf", tmp_path / "a"], check=True)
+    (tmp_path / "b").touch()
+    with pytest.raises(OSError, match="b"):
+        files.write_atomic(tmp_path / "b" / "file", "x")
+
+
 def test_only_the_parts_of_a_file_are_removed(tmp_path):
     kept = {"a[1].npy", ".a[1].npy.lock", ".a1.npy.01234567.part", ".b.01234567.part"}
     kept.add(".a[1].npy.more.01234567.part")

@@ -3,6 +3,7 @@
 import contextlib
 import glob
 import hashlib
+import itertools
 import json
 import os
 import secrets
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 STREAMS = {"/dev/stdout": 1, "/dev/stderr": 2}  # paths to file descriptors
 PROJECT = Path(__file__).resolve().parent.parent
+LFS_START = b"version https://git-lfs.github.com/spec/"
+MOST_LFS_BYTES = 1024  # a pointer of git-lfs is smaller
 
 
 def write_atomic(path: Path, write: bytes | str | Callable[[BinaryIO], object]) -> None:
@@ -42,7 +45,7 @@ def write_atomic(path: Path, write: bytes | str | Callable[[BinaryIO], object]) 
         with open(os.dup(descriptor) if descriptor else path, "wb") as file:
             _write(file, write)
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(path.parent)
     temporary = _temporary(path)
     try:
         with temporary.open("xb") as file:
@@ -54,6 +57,14 @@ def write_atomic(path: Path, write: bytes | str | Callable[[BinaryIO], object]) 
         temporary.unlink(missing_ok=True)
         _add_name(error, path)
         raise
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder; `Path.mkdir` cannot if 1,000 folders above it are missing too."""
+    if not folder.is_dir():
+        for parent in itertools.dropwhile(Path.is_dir, reversed(folder.parents)):
+            parent.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True)
 
 
 def _add_name(error: BaseException, path: Path) -> None:
@@ -84,12 +95,13 @@ def remove_parts(path: Path) -> None:
 
 
 def check_regular(path: Path, most_bytes: int) -> None:
-    """Check that a path is a regular file of limited size, without opening it.
+    """Check that a path is a regular file of limited size, before it is read.
 
     Reading a pipe may wait forever, and a device may have no end.
 
     Raises:
-        InputError: It is a folder, pipe or device, or has more bytes.
+        InputError: It is a folder, pipe or device, has more bytes, or is a pointer
+            that git-lfs has not replaced.
         OSError: There is no such file.
         ValueError: The path holds a null byte.
     """
@@ -100,6 +112,15 @@ def check_regular(path: Path, most_bytes: int) -> None:
         raise InputError(
             f"{path}: has {found.st_size} bytes; at most {most_bytes} are allowed"
         )
+    if found.st_size < MOST_LFS_BYTES:
+        with path.open("rb") as file:
+            refuse_pointer(str(path), file.read(len(LFS_START)))
+
+
+def refuse_pointer(name: str, start: bytes) -> None:
+    """Refuse a file that starts as the pointers of git-lfs do."""
+    if start.startswith(LFS_START):
+        raise InputError(f"{name}: is a git-lfs pointer; type `git lfs pull` there")
 
 
 def read_regular(path: Path, most_bytes: int) -> bytes:
@@ -131,7 +152,8 @@ def building(folder: Path, mark: str = "") -> Iterator[Path]:
     Raises:
         InputError: The folder holds files but not the mark.
         OSError: The disk is full or the folder is not writable. The older folder stays
-            until the new one is complete; a kill between the two renames leaves none.
+            until the new one is complete; a kill between the two renames leaves none,
+            and the next build makes it again.
     """
     is_filled = folder.is_dir() and any(folder.iterdir())
     if mark and is_filled and not (folder / mark).exists():
@@ -149,6 +171,8 @@ def building(folder: Path, mark: str = "") -> Iterator[Path]:
             os.replace(folder, old)
         os.replace(temporary, folder)
     except BaseException as error:
+        if old.exists() and not folder.exists():
+            os.replace(old, folder)
         shutil.rmtree(temporary, ignore_errors=True)
         _add_name(error, folder)
         raise

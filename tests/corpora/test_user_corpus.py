@@ -13,14 +13,19 @@ import soundfile
 from damage import damaged
 from fuzzing import fuzz, line_of
 
+import tflite_evaluate
+import train
 from hyperparameters import InputError, Settings
 from utils.audio.find import SUFFIXES
 from utils.audio.wav import read_any, read_wav
+from utils.cli import run_main
+from utils.convert import segments
 from utils.corpora import csv_manifest, load_manifest
 from utils.corpora.manifest import Manifest
 from utils.corpora.reading import is_safe_name, unique_ids
 from utils.corpora.segments import segment_corpus
 from utils.corpora.user_corpus import conversion_line, find_corpus, manifest_corpus
+from utils.files import PROJECT
 from utils.inference.sources import open_sources
 from utils.tables import csv_text
 
@@ -219,11 +224,26 @@ def test_what_is_no_file_is_never_opened(tmp_path, kind, name):
         read(tmp_path, f"path,label\n{name}/{odd},sad\n")
 
 
+@pytest.mark.parametrize("main", [train.main, segments.main, tflite_evaluate.main])
+def test_a_manifest_that_git_lfs_has_not_fetched_is_named(tmp_path, capsys, main):
+    path = tmp_path / "m.csv"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\n")
+    words = ["-dn", "MYDATA", "--manifest", str(path)]
+    if main is tflite_evaluate.main:
+        words += [
+            "--model",
+            str(next((PROJECT / "inference_tests").glob("*_int8.tflite"))),
+        ]
+    assert run_main(lambda _: main(words)) == 2
+    line = f"error: {path}: is a git-lfs pointer; type `git lfs pull` there\n"
+    assert capsys.readouterr().err.endswith(line)
+
+
 def test_a_manifest_is_limited(four, monkeypatch):
     path = four / "m.csv"
     path.touch()
     os.truncate(path, 50 * 2**30)  # sparse
-    with pytest.raises(InputError, match=r"m\.csv: may have .* bytes, has 5368"):
+    with pytest.raises(InputError, match=r"m\.csv: has 5368.* bytes; at most"):
         load_manifest(manifest_corpus("MYDATA", path), four)
     rows = "a.wav,sad\n" * csv_manifest.MOST_ROWS
     with pytest.raises(InputError, match="may have 200000 lines, has 200001"):

@@ -15,7 +15,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from damage import damaged, put_odd_value
 from fuzzing import fuzz, line_of
-from small_models import CLASSES, small_model
+from small_models import CLASSES, babble, error_of, small_model, write
 from toy_tflite import toy_model
 
 from hyperparameters import FrontEnd, InputError
@@ -64,6 +64,22 @@ def leave_open(*signature: int) -> Callable[[schema.ModelT], None]:
         tensor.shapeSignature = list(signature)
 
     return change
+
+
+LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n"
+
+
+@pytest.mark.parametrize("name", ["m.tflite", "m.keras"])
+def test_a_pointer_of_git_lfs_is_named(tmp_path, capsys, name):
+    clip, path = write(tmp_path / "a.wav", babble(1.0)), tmp_path / name
+    path.write_bytes(LFS)
+    pointer = "is a git-lfs pointer; type `git lfs pull` there"
+    message = error_of(capsys, "-fn", clip, "--model", path)
+    assert message == f"{path}: {pointer}"
+    if name == "m.keras":  # is named before Keras is imported
+        return
+    path.write_bytes(LFS + bytes(2000))  # only begins like one
+    assert pointer not in error_of(capsys, "-fn", clip, "--model", path)
 
 
 OPEN = {(1, -1, 40, 1): False, (-1, -1, 40, 1): False, (1, 3, -1, 1): False}

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from hyperparameters import InputError
 from utils.audio.native import Native, native_blocks, open_native, refuse_fault
 from utils.cli import printable
+from utils.files import LFS_START, refuse_pointer
 
 FloatArray = npt.NDArray[np.floating]
 
@@ -23,7 +24,6 @@ KEPT_VALUES = 4_000_000  # 32 MiB; longer files of several channels are decoded 
 # Unrelated channels lose 3 dB in the mean of two. If it loses 10 dB more, they cancel
 # each other, as when one wire of a cable is reversed.
 CANCELLED_SHARE = 0.1
-LFS_START = b"version https://git-lfs.github.com/spec/"
 
 
 def blocks(
@@ -87,8 +87,7 @@ def check_file(path: Path) -> None:
         raise InputError(f"{name}: is not a regular file; pipe it into `-fn -`")
     if kind.st_size == 0:
         raise InputError(f"{name}: is empty (0 bytes)")
-    if start == LFS_START:
-        raise InputError(f"{name}: is a git-lfs pointer; type `git lfs pull` there")
+    refuse_pointer(name, start)
 
 
 def _reason(error: OSError | ValueError) -> str:

@@ -29,6 +29,7 @@ from utils.corpora.reading import (
     is_safe_name,
     unique_ids,
 )
+from utils.files import read_regular
 from utils.tables import plain_cell
 
 REQUIRED = ("path", "label")
@@ -104,9 +105,7 @@ def read_csv(folder: Path, *, file_name: str, name: str) -> Manifest:
 
 def _read_lines(path: Path) -> list[str]:
     """The lines of a manifest without a byte order mark, which Excel writes."""
-    if (size := path.stat().st_size) > MOST_BYTES:
-        raise InputError(f"{path}: may have {MOST_BYTES} bytes, has {size}; split it")
-    data = path.read_bytes()
+    data = read_regular(path, MOST_BYTES)
     try:
         text = data.decode("utf-16" if data[:2] in UTF_16 else "utf-8-sig")
     except UnicodeDecodeError as error:

@@ -144,6 +144,7 @@ def read_keras(path: Path) -> Any:
     Raises:
         InputError: Keras is not installed or cannot load the file.
     """
+    check_model_file(path)
     try:
         import keras
     except ImportError as error:
@@ -151,7 +152,6 @@ def read_keras(path: Path) -> Any:
             f"{path}: a .keras model needs Keras and a backend; install them, or use "
             "a .tflite model"
         ) from error
-    check_model_file(path)
     try:
         _check_size(path)
         # Keras warns of weights that a file lacks, and draws others

@@ -28,7 +28,7 @@ BAD_ZIP = (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, Overfl
 
 
 def check_model_file(path: Path) -> None:
-    """Check that a path is a regular file of at most 256 MiB, without opening it.
+    """Check that a path is a regular file of at most 256 MiB, before it is read.
 
     Raises:
         InputError: There is no such file, it is a folder, pipe or device, or larger.
