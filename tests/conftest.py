@@ -12,7 +12,9 @@ import contextlib
 import fcntl
 import socket
 import struct
+import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,28 @@ def pytest_configure() -> None:
 def named_by_argv(monkeypatch: pytest.MonkeyPatch) -> None:
     """Programs take their name from `sys.argv`, also under `python -m pytest`."""
     monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
+
+
+@pytest.fixture
+def make_deep() -> Iterator[Callable[..., Path]]:
+    """Makes folders in each other, more than a path can name, and clears them away."""
+    home, made = Path.cwd(), list[Path]()
+
+    def make(folder: Path, levels: int, name: str = "a") -> Path:
+        """A sound in the deepest folder; returns its path."""
+        folder.mkdir(parents=True, exist_ok=True)
+        os.chdir(folder)
+        made.append(folder / name)
+        for _ in range(levels):
+            os.mkdir(name)
+            os.chdir(name)
+        soundfile.write("1.wav", 0.1 * np.sin(np.arange(RATE_HZ)), RATE_HZ)
+        os.chdir(home)
+        return folder.joinpath(*[name] * levels, "1.wav")
+
+    yield make
+    os.chdir(home)
+    subprocess.run(["rm", "-rf", *made], check=True)
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -171,6 +172,41 @@ def test_channels_that_cancel_each_other_are_reported(empty: Converter) -> None:
     assert "a.wav: its channels cancel each other: only channel 1 is used" in messages
     found, _ = soundfile.read(empty.target / "a.wav", dtype="int16")
     np.testing.assert_array_equal(found, tone(RATE_HZ))
+
+
+def test_folders_may_be_nested_deeper_than_python_calls(
+    empty: Converter, make_deep: Callable[..., Path]
+) -> None:
+    path = make_deep(empty.source, 1200)
+    output = empty.target / path.relative_to(empty.source)
+    try:
+        assert empty.counts() == (1, 0, 0, 0)
+        assert len(read_any(output, RATE_HZ)) == RATE_HZ
+        assert empty.counts() == (0, 1, 0, 0)
+    finally:
+        subprocess.run(["rm", "-rf", empty.target], check=True)
+
+
+def test_folders_deeper_than_the_system_allows_are_one_line(
+    empty: Converter, make_deep: Callable[..., Path]
+) -> None:
+    write(empty.source / "b/2.wav", tone(RATE_HZ), RATE_HZ)
+    make_deep(empty.source, 3000)
+    with pytest.raises(InputError, match="holds folders nested too deeply"):
+        empty.run()
+    assert not empty.target.exists()
+
+
+def test_a_path_that_is_too_long_only_in_the_target_is_one_line(
+    empty: Converter, make_deep: Callable[..., Path]
+) -> None:
+    write(empty.source / "b/2.wav", tone(RATE_HZ), RATE_HZ)
+    make_deep(empty.source, 19, "a" * 200)
+    empty.target = empty.target / ("b" * 200)
+    counts, messages = empty.run()
+    assert counts == (1, 0, 0, 1)
+    assert messages.count("\n") == 1
+    assert "/1.wav: File name too long" in messages
 
 
 def test_names_and_rates_are_free(empty: Converter) -> None:

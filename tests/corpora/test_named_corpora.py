@@ -16,6 +16,7 @@ from utils.corpora.class_map import (
     shared_classes,
 )
 from utils.corpora.manifest import Manifest
+from utils.corpora.user_corpus import find_corpus
 
 
 def ravdess_names() -> Iterator[str]:
@@ -201,6 +202,32 @@ def test_each_registered_corpus_states_its_licence_source_and_common_names(name)
         assert common in COMMON_NAMES
         assert merged[label] == common  # no two corpora disagree
     assert all(merged[label] == label for label in COUNTS.get(name, ()))
+
+
+@pytest.mark.parametrize(
+    ("folder", "levels", "deep"),
+    [
+        ("RAVDESS/Actor_01", 25, "a" * 200),
+        ("IEMOCAP/Session1/sentences/wav", 25, "a" * 200),
+        ("MINE/joy", 3000, "a"),
+    ],
+)
+def test_folders_nested_deeper_than_the_system_allows_are_one_line(
+    tmp_path, make_deep, folder, levels, deep
+):
+    name = folder.partition("/")[0]
+    write_files(tmp_path, ["MINE/sad/1.wav"])
+    make_deep(tmp_path / folder, levels, deep)
+    with pytest.raises(InputError, match="holds folders nested too deeply") as caught:
+        load_manifest(find_corpus(name, tmp_path), tmp_path)
+    assert len(str(caught.value)) < 300
+
+
+def test_folders_nested_deeper_than_python_calls_are_read(tmp_path, make_deep):
+    path = make_deep(tmp_path / "MINE/sad", 1200)
+    write_files(tmp_path, ["MINE/joy/1.wav"])
+    manifest = load_manifest(find_corpus("MINE", tmp_path), tmp_path)
+    assert path in {utterance.path for utterance in manifest.utterances}
 
 
 TOY_MODULE = """

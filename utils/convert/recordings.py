@@ -29,7 +29,6 @@ from utils.audio.containers import fault
 from utils.audio.decode import blocks
 from utils.audio.ffmpeg import NoSoundError
 from utils.audio.find import SUFFIXES, recordings
-from utils.audio.native import name_for_soundfile
 from utils.audio.wav import PCM16_SCALE
 from utils.cli import Parser, describe, one_line, printable, run_main
 from utils.files import locked, remove_parts, write_atomic
@@ -154,7 +153,8 @@ def _is_conversion(output: Path, origin: str, sample_rate_hz: int) -> bool:
     if output.is_symlink() or not output.is_file():
         return False
     try:
-        with soundfile.SoundFile(name_for_soundfile(output)) as file:
+        # libsndfile opens no path of more than 1,023 bytes by its name
+        with output.open("rb") as opened, soundfile.SoundFile(opened) as file:
             is_same = (file.samplerate, file.comment) == (sample_rate_hz, origin)
     except soundfile.LibsndfileError:
         return False
