@@ -155,6 +155,64 @@ def test_channels_that_cancel_each_other_are_not_mixed(
     assert notes == ([f"its channels cancel each other: {note}"] if note else [])
 
 
+def noises(*channels: list[float]) -> np.ndarray:
+    """Noise of 6 s: the gains of each channel in each second."""
+    seconds = np.random.RandomState(0).normal(0, 0.1, (6, RATE_HZ))
+    return np.stack([(seconds * np.c_[gains]).ravel() for gains in channels], axis=1)
+
+
+USED = " each other{}: only channel {} is used"
+SPAN = " from 2.0 to 4.0 s"
+ONES, ZEROS, PART = [1.0] * 6, [0.0] * 6, [1, 1, -1, -1, 1, 1]
+QUIET = [1e-3, 1e-3, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("gains", "channel", "note"),
+    [
+        ([ONES, ONES], None, None),
+        ([ONES, PART], 0, USED.format(SPAN, 1)),
+        ([PART, ONES], 0, USED.format(SPAN, 1)),
+        ([PART, ONES, ZEROS], 0, USED.format(SPAN, 1)),
+        ([ZEROS, ONES, PART], 1, USED.format(SPAN, 2)),
+        ([ONES, [-1.0] * 6], 0, USED.format("", 1)),
+        ([[-1.0] * 5 + [1], ONES], 0, USED.format(" from 0.0 to 5.0 s", 1)),
+        # the first channel lacks the end, so the second one is used
+        ([[1, 1, 1, 1, 1, 0], PART], 1, USED.format(SPAN, 2)),
+        # each channel alone lacks more than what is cancelled
+        (
+            [[0, 0, 1, 1, 1, 1], [1, 1, 1, -1, 0, 0]],
+            None,
+            " each other from 3.0 to 4.0 s: little of that part is heard",
+        ),
+        # what cancels only in a pause is not heard anyway
+        ([QUIET, np.multiply(QUIET, [-1, -1, 1, 1, 1, 1])], None, None),
+        ([[1, 0, 1, 0, 1, 0], [0, 1, 0, 1, 0, 1]], None, None),
+    ],
+)
+@pytest.mark.parametrize("kept_values", [4_000_000, 1000])
+def test_channels_that_cancel_each_other_in_a_part(
+    tmp_path, monkeypatch, gains, channel, note, kept_values
+):
+    monkeypatch.setattr(decode, "KEPT_VALUES", kept_values)
+    path, notes = tmp_path / "a.wav", []
+    stored = noises(*gains)
+    soundfile.write(path, stored, RATE_HZ, subtype="DOUBLE")
+    samples = np.concatenate(list(blocks(path, RATE_HZ, notes)))
+    expected = stored.mean(axis=1) if channel is None else stored[:, channel]
+    np.testing.assert_allclose(samples, expected, atol=1e-12)
+    assert notes == ([f"its channels cancel{note}"] if note else [])
+
+
+@pytest.mark.parametrize("value", [0.1, 0.3])
+def test_offsets_do_not_cancel_each_other(tmp_path, value):
+    path, notes = tmp_path / "a.wav", []
+    stored = np.full((RATE_HZ, 2), [value, -value / 3])
+    soundfile.write(path, stored, RATE_HZ, subtype="DOUBLE")
+    assert not np.concatenate(list(blocks(path, RATE_HZ, notes))).any()
+    assert not notes
+
+
 @pytest.mark.parametrize("rate_hz", [RATE_HZ, 44_100])
 @pytest.mark.parametrize("value", [0.0, 0.1, -1.0])
 def test_an_offset_without_sound_is_silence(tmp_path, rate_hz, value):

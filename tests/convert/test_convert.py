@@ -174,6 +174,20 @@ def test_channels_that_cancel_each_other_are_reported(empty: Converter) -> None:
     np.testing.assert_array_equal(found, tone(RATE_HZ))
 
 
+def test_channels_that_cancel_each_other_in_a_part_are_reported(
+    empty: Converter,
+) -> None:
+    sound = tone(RATE_HZ, 6.0)
+    both = np.stack([sound, np.where(np.arange(len(sound)) < 32_000, -sound, sound)], 1)
+    write(empty.source / "a.wav", both, RATE_HZ)
+    counts, messages = empty.run()
+    assert counts == (1, 0, 0, 0)
+    part = "its channels cancel each other from 0.0 to 2.0 s"
+    assert f"a.wav: {part}: only channel 1 is used" in messages
+    found, _ = soundfile.read(empty.target / "a.wav", dtype="int16")
+    np.testing.assert_array_equal(found, sound)
+
+
 def test_folders_may_be_nested_deeper_than_python_calls(
     empty: Converter, make_deep: Callable[..., Path]
 ) -> None:

@@ -24,6 +24,9 @@ KEPT_VALUES = 4_000_000  # 32 MiB; longer files of several channels are decoded 
 # Unrelated channels lose 3 dB in the mean of two. If it loses 10 dB more, they cancel
 # each other, as when one wire of a cable is reversed.
 CANCELLED_SHARE = 0.1
+PART_S = 0.5  # in which channels are compared
+QUIET_SHARE = 0.01  # parts with less than this share of the mean energy do not count
+NOTHING = 1e-20  # power of what rounding leaves of an offset
 
 
 def blocks(
@@ -106,44 +109,61 @@ def _native(path: Path, notes: list[str]) -> Generator[Native, None, None]:
     yield from ffmpeg_blocks(path, notes)
 
 
-class _Powers:
-    """Power of each channel and of their mean, without constant offsets."""
+def _measured(block: Native) -> FloatArray:
+    """Length and energies of each part of a block, (parts, 2 + channels).
 
-    def __init__(self, channels: int) -> None:
-        self.count = 0
-        self.sums = np.zeros(channels + 1)
-        self.squares = np.zeros(channels + 1)
+    The energies are those of the mean and of each channel, without constant offsets.
+    """
+    both = np.column_stack([block.samples.mean(axis=1), block.samples])
+    count = max(1, round(len(both) / (PART_S * block.rate_hz)))
+    parts = np.array_split(both, count)
+    return np.array([[len(p), *(len(p) * p.var(axis=0))] for p in parts])
 
-    def add(self, samples: FloatArray) -> None:
-        """Measure a block, (frames, channels)."""
-        both = np.column_stack([samples, samples.mean(axis=1)])
-        self.count += len(both)
-        self.sums += both.sum(axis=0)
-        self.squares += np.square(both).sum(axis=0)
 
-    def used_channel(self) -> int | None:
-        """The first loud channel if the channels cancel each other, else None."""
-        *channels, mean = self.squares / self.count - (self.sums / self.count) ** 2
-        if mean < CANCELLED_SHARE * sum(channels) / len(channels) ** 2:
-            return int(np.argmax(np.array(channels) > max(channels) / 2))
-        return None
+def _used_channel(parts: FloatArray, rate_hz: int) -> tuple[int | None, str]:
+    """The channel to be used, None for the mean of all, and why.
+
+    Args:
+        parts: (parts, 2 + channels), from `_measured`.
+        rate_hz: The file's rate.
+    """
+    length, mean, channels = parts[:, 0], parts[:, 1], parts[:, 2:]
+    total, loudest = channels.sum(axis=1), channels.max(axis=1)
+    is_loud = total > np.maximum(QUIET_SHARE * total.mean(), NOTHING * length)
+    is_cancelled = is_loud & (mean < CANCELLED_SHARE * total / channels.shape[1] ** 2)
+    if not is_cancelled.any():
+        return None, ""
+    text = "its channels cancel each other"
+    if not is_cancelled[is_loud].all():
+        ends = length.cumsum() / rate_hz
+        start = (ends - length / rate_hz)[is_cancelled][0]
+        text += f" from {start:.1f} to {ends[is_cancelled][-1]:.1f} s"
+    # what would not be heard with each channel alone
+    is_weak = is_loud[:, None] & (channels < CANCELLED_SHARE * loudest[:, None])
+    unheard = total @ is_weak
+    if unheard.min() >= total @ is_cancelled:
+        return None, f"{text}: little of that part is heard"
+    energies = np.where(unheard == unheard.min(), channels.sum(axis=0), 0)
+    channel = int(np.argmax(energies > energies.max() / 2))
+    return channel, f"{text}: only channel {channel + 1} is used"
 
 
 def _mixed(native: Iterator[Native], path: Path, notes: list[str]) -> Iterator[Native]:
-    """Reduce channels that cancel each other to one."""
+    """Reduce channels that cancel each other, if only in a part, to one.
+
+    One choice holds for the whole file: a change inside it would click.
+    """
     kept: list[Native] = []
-    powers, values = None, 0
+    parts: list[FloatArray] = []
+    rate_hz, values = 0, 0
     with np.errstate(over="ignore", invalid="ignore"):  # refused later
         for block in native:
-            powers = powers or _Powers(block.samples.shape[1])
-            powers.add(block.samples)
+            rate_hz = block.rate_hz
+            parts.append(_measured(block))
             values += block.samples.size
             kept = [*kept, block] if values <= KEPT_VALUES else []
-        channel = powers.used_channel() if powers else None
-    if channel is not None:
-        notes.append(
-            f"its channels cancel each other: only channel {channel + 1} is used"
-        )
+        channel, note = _used_channel(np.concatenate(parts), rate_hz)
+    notes += [note] if note else []
     for block in kept or _native(path, []):
         used = slice(None) if channel is None else slice(channel, channel + 1)
         yield Native(block.rate_hz, block.samples[:, used])
