@@ -85,8 +85,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--functionals",
         metavar="NPZ",
-        help="linear model that answers beside it, so that the mean of both counts; "
-        "none: the network alone",
+        help="linear model whose answer counts half; none: the network alone",
     )
     add("--labels", metavar="NAMES", help="class names, if the model has none")
     add("-id", "--input_durations", type=float, metavar="S", help="segment length in s")

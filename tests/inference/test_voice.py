@@ -225,8 +225,10 @@ def test_a_pipe_as_voice_is_refused_at_once(model: LiteModel, tmp_path: Path) ->
 
 def test_models_without_scale_say_so(capsys: pytest.CaptureFixture[str]) -> None:
     """The shipped models of the published recipe cannot be calibrated."""
+    published = MODELS_DIR / "EMO-DB_3.0s_Segmented_cross_entropy_int8.tflite"
+    words = ["--calibrate", str(FOLDER), "--voice", "v.json", "--model", str(published)]
     with pytest.raises(InputError, match="trained with --feature_scaling voice"):
-        inference_single_file.main(["--calibrate", str(FOLDER), "--voice", "v.json"])
+        inference_single_file.main(words)
 
 
 @pytest.mark.parametrize(
