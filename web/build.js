@@ -62,7 +62,7 @@ async function writeModels() {
     const content = await readFile(join(MODELS, file));
     if (!file.includes("_fuse_")) continue;
     const { precision, voices } = readMetadata(content);
-    const recipe = voices ? ", recipe new_voice" : ""; // the others are as published
+    const recipe = voices ? ", new voice" : ""; // the others are as published
     models.push({ file, precision, recipe, ...(await writePacked("models", file, content)) });
   }
   if (models.length === 0) throw new Error(`${MODELS}: holds no model that takes audio`);
