@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from hyperparameters import AUDIO_TYPES, INPUT_TYPES, LOSS_NAMES, InputError
 from utils.audio.windows import Sliding
-from utils.cli import Parser, one_line, printable, run_main, terminal_bar
+from utils.cli import Parser, find_spelled, one_line, printable, run_main, terminal_bar
 from utils.inference.answers import as_csv, as_json, as_text, many_as_text
 from utils.inference.classify import (
     Answer,
@@ -174,7 +174,7 @@ def model_path(arguments: argparse.Namespace) -> Path:
         return catalog.choose(catalog.MODELS_DIR, wanted)
     if wanted:
         raise InputError("-id, -at, -ln and -it choose a model: omit them with --model")
-    path = Path(arguments.model)
+    path = find_spelled(Path(), arguments.model)
     if path.is_dir():
         return catalog.model_of_run(path)
     beside = catalog.MODELS_DIR / path
@@ -185,7 +185,7 @@ def linear_path(arguments: argparse.Namespace, model: Path) -> Path | None:
     """The linear model that answers beside the network; None if none does."""
     if arguments.functionals is not None:
         is_none = arguments.functionals == "none"
-        return None if is_none else Path(arguments.functionals)
+        return None if is_none else find_spelled(Path(), arguments.functionals)
     if arguments.model is not None:
         return None
     return catalog.functionals_of(catalog.MODELS_DIR, model)
@@ -315,7 +315,8 @@ def report(
         print("\n".join(as_text(results[0], classes)))
     else:
         print("\n".join(many_as_text(results, classes)))
-    if expected and not (arguments.json or arguments.csv):
+    is_answered = len(refusals) < len(results)
+    if expected and is_answered and not (arguments.json or arguments.csv):
         print(f"  {expected}")
     if arguments.plot and len(refusals) < len(results):
         is_text = not (arguments.json or arguments.csv)
@@ -362,8 +363,10 @@ def expected_line(model: Classifier) -> str:
         return ""
     from utils.model_files.new_voice import expectation
 
-    is_known, has_linear = model.voice is not None, model.linear is not None
-    return expectation(scores, is_known=is_known, has_linear=has_linear)
+    recordings = 0 if model.voice is None else model.voice.recordings
+    return expectation(
+        scores, recordings=recordings, has_linear=model.linear is not None
+    )
 
 
 def classify_files(
@@ -417,7 +420,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.mic and sliding:
             return listen(models, sliding, arguments.device, new_voice)
         results = classify_files(arguments, models, sliding)
-    expected = expected_line(models.get())
+    expected = "" if sliding else expected_line(models.get())
     return report(results, arguments, path.name, models.classes, expected)
 
 

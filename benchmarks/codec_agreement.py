@@ -21,7 +21,7 @@ import soundfile
 from threadpoolctl import threadpool_limits
 
 from benchmarks.encode import encode
-from inference_single_file import model_loader, model_path
+from inference_single_file import linear_path, model_loader, model_path
 from inference_single_file import parse_args as parse_command
 from utils.cli import Parser, run_main
 from utils.files import PROJECT
@@ -127,8 +127,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
     arguments = parse_args(argv)
     words = ["--model", arguments.model] if arguments.model else []
-    path = model_path(parse_command(["-fn", "-", *words]))
-    models = ModelPerThread(model_loader(path, None))
+    command = parse_command(["-fn", "-", *words])
+    path = model_path(command)
+    models = ModelPerThread(model_loader(path, None, linear_path(command, path)))
     with (
         open_sources([arguments.folder], PROJECT) as found,
         tempfile.TemporaryDirectory() as folder,

@@ -21,7 +21,7 @@ import numpy as np
 import soundfile
 from threadpoolctl import threadpool_limits
 
-from inference_single_file import model_loader, model_path
+from inference_single_file import linear_path, model_loader, model_path
 from inference_single_file import parse_args as parse_command
 from utils.audio.wav import read_any
 from utils.cli import Parser, run_main
@@ -146,8 +146,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
     arguments = parse_args(argv)
     words = ["--model", arguments.model] if arguments.model else []
-    path = model_path(parse_command(["-fn", "-", *words]))
-    models = ModelPerThread(model_loader(path, None))
+    command = parse_command(["-fn", "-", *words])
+    path = model_path(command)
+    models = ModelPerThread(model_loader(path, None, linear_path(command, path)))
     load = os.getloadavg()[0]
     print(f"model {path.name}, {os.cpu_count()} processors, load {load:.1f}")
     print("", *markdown_table(["what", "measured"]), sep="\n")

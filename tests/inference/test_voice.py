@@ -15,7 +15,7 @@ from hyperparameters import FrontEnd, InputError
 from utils.audio.features import compute_features
 from utils.audio.prepare import from_pcm16, prepare
 from utils.audio.scale import Moments, Voices, add, learn_voices, measure
-from utils.audio.wav import read_any
+from utils.audio.wav import read_any, to_pcm16, write_wav
 from utils.audio.windows import Window
 from utils.corpora.demo import FOLDER
 from utils.inference import microphone
@@ -27,7 +27,7 @@ from utils.model_files.metadata import (
     read_metadata,
     without_metadata,
 )
-from utils.model_files.tflite import LiteModel, model_inputs
+from utils.model_files.tflite import LiteModel, load_model, model_inputs
 from utils.model_files.voice_file import Voice, load_voice, save_voice, with_voice
 
 FRONT_END = FrontEnd(duration_s=1.5)
@@ -307,3 +307,27 @@ def test_the_microphone_learns_a_new_voice_and_keeps_it(
     assert inference_single_file.main(words) == 0
     assert "learn" not in capsys.readouterr().out
     assert voice.read_bytes() == before
+
+
+def test_a_long_recording_counts_as_several(tmp_path: Path) -> None:
+    """In parts as long as an utterance, for network and linear model alike."""
+    name = "EMO-DB_3.0s_Segmented_mode2_cross_entropy"
+    model = load_model(MODELS_DIR / f"{name}_float32.tflite")
+    clips = [read_any(path, RATE_HZ) for path in sorted(MODELS_DIR.glob("*.wav"))]
+    path = tmp_path / "talk.wav"
+    joined = np.tile(np.concatenate(clips), 4)
+    write_wav(path, to_pcm16(joined), RATE_HZ)
+    voice = learn_voice([(path, "talk")], model)
+    count = len(joined) // (10 * RATE_HZ)
+    assert count > 4
+    assert voice.functionals is not None
+    assert (voice.moments.recordings, voice.functionals.recordings) == (count, count)
+    [short] = [clip for clip in clips if len(clip) > 3 * RATE_HZ]
+    write_wav(path, to_pcm16(short), RATE_HZ)
+    voice = learn_voice([(path, "disgust")], model)
+    segments = from_pcm16(prepare(read_any(path, RATE_HZ), model.front_end, 2))
+    features = compute_features(segments, model.front_end, clipped=False)
+    expected = add([measure(rows, model.front_end) for rows in features])
+    assert len(segments) > 1
+    assert voice.moments.recordings == 1
+    np.testing.assert_allclose(voice.moments.total, expected.total, rtol=1e-6)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from hyperparameters import FrontEnd, InputError
 from utils.audio.decode import blocks
 from utils.audio.features import compute_features
-from utils.audio.prepare import cut, from_pcm16, prepare
+from utils.audio.prepare import cut, from_pcm16, heard_samples, prepare
 from utils.audio.scale import COMPARED, Moments, Voices, add, distance, measure
 from utils.audio.windows import SILENCE_DB, Window, level_db
 from utils.cli import one_line
@@ -44,7 +44,8 @@ def learn_voice(recordings: Iterable[tuple[Path, str]], model: Classifier) -> Vo
         model: Whose features are standardised.
 
     Returns:
-        The voice; each segment of a recording counts as one recording.
+        The voice; each part of a recording that is as long as the model hears at once
+        counts as one recording.
 
     Raises:
         InputError: The model cannot be calibrated; a recording cannot be read; there
@@ -56,8 +57,11 @@ def learn_voice(recordings: Iterable[tuple[Path, str]], model: Classifier) -> Vo
     of_functionals: list[Moments] = []
     for path, name in recordings:
         samples = _read(path, name, front_end)
-        found += _moments_of(samples, front_end)
-        of_functionals.append(moments_of(recording_functionals(samples, rate_hz)))
+        parts = _parts(samples, model)
+        found += [_moments_of(part, model) for part in parts]
+        of_functionals += [
+            moments_of(recording_functionals(part, rate_hz)) for part in parts
+        ]
     if not found:
         raise InputError("--calibrate: there is no recording")
     voice = Voice(
@@ -103,7 +107,7 @@ class LiveVoice:
     """
 
     def __init__(self, model: Classifier) -> None:
-        self._voices = calibrated_by(model)
+        self._model, self._voices = model, calibrated_by(model)
         self.front_end = model.front_end
         self._found: list[Moments] = []
         self._functionals: list[Moments] = []
@@ -142,7 +146,7 @@ class LiveVoice:
         if window.start < self._end:
             return False
         self._end = window.start + len(window.samples)
-        self._found += _moments_of(window.samples, self.front_end)
+        self._found.append(_moments_of(window.samples, self._model))
         rate_hz = self.front_end.sample_rate_hz
         row = recording_functionals(window.samples, rate_hz)
         self._functionals.append(moments_of(row))
@@ -165,20 +169,22 @@ def _read(path: Path, name: str, front_end: FrontEnd) -> npt.NDArray[np.float64]
     return samples
 
 
-def _moments_of(
-    samples: npt.NDArray[np.floating], front_end: FrontEnd
-) -> list[Moments]:
-    """The moments of each segment of a recording that is not silent."""
-    return [
-        measure(
-            compute_features(
-                from_pcm16(prepare(segment, front_end))[0], front_end, clipped=False
-            ),
-            front_end,
-        )
-        for segment in cut(samples, front_end.duration_samples, mode=0)
-        if level_db(segment) > SILENCE_DB
-    ]
+def _parts(
+    samples: npt.NDArray[np.floating], model: Classifier
+) -> list[npt.NDArray[np.floating]]:
+    """The parts of a recording that are as long as an utterance, and not silent."""
+    heard = heard_samples(model.front_end.duration_samples, model.segment_mode)
+    parts = cut(samples, heard, mode=0)
+    return [part for part in parts if level_db(part) > SILENCE_DB]
+
+
+def _moments_of(part: npt.NDArray[np.floating], model: Classifier) -> Moments:
+    """The moments of the segments that a model hears; they count as one recording."""
+    front_end = model.front_end
+    segments = from_pcm16(prepare(part, front_end, model.segment_mode))
+    features = compute_features(segments, front_end, clipped=False)
+    found = add([measure(rows, front_end) for rows in features])
+    return dataclasses.replace(found, recordings=1)
 
 
 def add_notes(answer: Answer, path: Path, model: Classifier) -> Answer:
@@ -192,7 +198,7 @@ def add_notes(answer: Answer, path: Path, model: Classifier) -> Answer:
     if model.voice is None or model.scale is None:
         return answer
     samples = _read(path, answer.name, model.front_end)
-    found = _moments_of(samples, model.front_end)
+    found = [_moments_of(part, model) for part in _parts(samples, model)]
     if not found or distance(add(found).scale, model.scale) <= UNLIKE_ITS_VOICE:
         return answer
     note = "does not sound like the voice given with --voice: the answer is unreliable"

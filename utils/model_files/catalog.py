@@ -78,7 +78,11 @@ def _entry(path: Path) -> dict[str, Any]:
         "classes": metadata["classes"],
         "sha256": sha256(path),
         "bytes": path.stat().st_size,
-        **({} if linear is None else {"functionals": linear.name}),
+        **(
+            {}
+            if linear is None
+            else {"functionals": linear.name, "functionals_sha256": sha256(linear)}
+        ),
     }
 
 
@@ -179,14 +183,16 @@ def functionals_of(folder: Path, model: Path) -> Path | None:
         model: From `choose`.
 
     Raises:
-        InputError: It is missing.
+        InputError: It is missing, or not the one that the catalog describes.
     """
     for entry in read_catalog(folder)["models"]:
         if entry["file"] == model.name and "functionals" in entry:
             path = folder / PurePath(str(entry["functionals"])).name
-            if not path.is_file():
+            digest = entry.get("functionals_sha256")
+            if not path.is_file() or sha256(path) != digest:
                 raise InputError(
-                    f"{path}: is missing; restore it, or give --functionals none"
+                    f"{path}: is missing or differs from its entry in {CATALOG_NAME}; "
+                    "restore it, or give --functionals none"
                 )
             return path
     return None

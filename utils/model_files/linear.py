@@ -163,7 +163,9 @@ def _check(model: LinearModel, values: dict[str, FloatArray]) -> None:
     functionals_shape = model.weights.shape[:1]
     if model.weights.ndim != 2 or model.weights.shape[1] != len(model.classes):
         raise ValueError
-    if model.bias.shape != (len(model.classes),) or np.isnan(model.bias).any():
+    if model.bias.shape != (len(model.classes),) or not np.isfinite(model.bias.max()):
+        raise ValueError  # −inf is the bias of a class that no recording had
+    if model.voices.recordings_needed.min() < 0.0:
         raise ValueError
     if any(values[name].shape != functionals_shape for name in ARRAYS):
         raise ValueError

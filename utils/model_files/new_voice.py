@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperparameters import InputError
+from utils.audio.prepare import CENTRE
 from utils.cli import printable
 from utils.files import write_atomic
 from utils.model_files.metadata import attach_metadata, read_described, without_metadata
@@ -22,6 +23,7 @@ REQUIRED = {
     "audit": dict,
     "keras": dict,
 }
+COUNTS = ("none", "1", "3", "5", "10", "20")  # of recordings that set the scale
 SHARED = ("audio_type", "loss_name", "epochs")  # by the models and the run
 TEXT = (
     "For a new voice recorded as in {corpus}, expect {wa} of the answers to be right "
@@ -43,8 +45,8 @@ def new_voice_scores(run: Path) -> dict[str, Any]:
         JSON-serialisable: `text` for people; `ua` and `wa`, each with `value`, `low`
         and `high` (shares; 95 % interval over speakers); `protocol`, `select`,
         `corpus`, `speakers`, `utterances`, `run`. If features are scaled to the voice,
-        `right`: the shares of right answers (WA) by system, with no and with all
-        recordings of the voice known.
+        `right`: the shares of right answers (WA) by system and by the number of known
+        recordings of the voice.
 
     Raises:
         InputError: `metrics.json` is damaged, or of an incomplete or speaker-dependent
@@ -71,7 +73,7 @@ def new_voice_scores(run: Path) -> dict[str, Any]:
         if not fits([scores[k][n] for k in scores for n in LIMITS], [float]):
             raise ValueError
         for line in metrics.get("known_voice_scores", []):
-            if line["recordings"] in ("none", "all"):
+            if line["recordings"] in COUNTS:
                 of_system = right.setdefault(line["system"], {})
                 of_system[line["recordings"]] = round(line["wa"]["value"], 4)
     except (KeyError, TypeError, ValueError) as error:
@@ -89,27 +91,33 @@ def new_voice_scores(run: Path) -> dict[str, Any]:
     return {"text": TEXT.format(**facts, **shown), **scores, **facts, **extra}
 
 
-def expectation(scores: Any, *, is_known: bool, has_linear: bool) -> str:
+def expectation(scores: Any, *, recordings: int, has_linear: bool) -> str:
     """How often the answers are right, in one line; empty if the model does not say.
 
     Args:
         scores: `new_voice` of a model's metadata, from anywhere.
-        is_known: Whether recordings of the voice set the scale.
+        recordings: How many recordings of the voice set the scale.
         has_linear: Whether a linear model answers beside the network.
     """
     try:
         right = scores["right"]["mean of both" if has_linear else "network"]
-        none, known = float(right["none"]), float(right["all"])
+        shares = [float(right[count]) for count in COUNTS]
         corpus = printable(scores["corpus"])
-        if not (0.0 <= none <= 1.0 and 0.0 <= known <= 1.0):
+        if not all(0.0 <= share <= 1.0 for share in shares):
             raise ValueError
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return ""
-    if is_known:
-        return f"for a known voice as in {corpus}, {known:.0%} of answers are right"
+    known = dict(zip((0, *map(int, COUNTS[1:])), shares, strict=True))
+    if recordings:
+        count = max(number for number in known if number <= recordings)
+        recorded = "recording" if count == 1 else "recordings"
+        return (
+            f"for a voice known from {count} {recorded}, as in {corpus}, "
+            f"{known[count]:.0%} of answers are right"
+        )
     return (
-        f"for a new voice as in {corpus}, {none:.0%} of answers are right; "
-        f"{known:.0%} once it is known (--calibrate)"
+        f"for a new voice as in {corpus}, {known[0]:.0%} of answers are right; "
+        f"{known[10]:.0%} once 10 recordings of it are known (--calibrate)"
     )
 
 
@@ -131,7 +139,11 @@ def record_new_voice(folder: Path, run: Path) -> None:
         metadata = read_described(path, ("corpus", *SHARED))
         trained = {**metadata["front_end"], "dataset_name": metadata["corpus"]["name"]}
         trained |= {key: metadata[key] for key in SHARED}
+        trained["segment_mode"] = metadata.get("segment_mode", CENTRE)
         differing = [key for key in trained if trained[key] != settings.get(key)]
+        is_scaled = settings.get("feature_scaling", "none") != "none"
+        if is_scaled != bool(metadata.get("voices")):
+            differing.append("feature_scaling")
         if differing:
             unlike.append(f"{path}: was trained with another {', '.join(differing)}")
             continue

@@ -5,6 +5,7 @@ import { byId, dot, element } from "./dom.js";
 import { page } from "./page.js";
 import { oneLine } from "./refusal.js";
 import { middle, nearest, Timeline } from "./timeline.js";
+import { heardSamples } from "./windows.js";
 import { bestOf, clock, percent, spoken } from "./words.js";
 
 export const answer = new AnswerView();
@@ -71,8 +72,10 @@ export function choosePart(part) {
     const spokenSpans = spans.filter((span) => span.isSpeech).length;
     answer.show(mean, `Mean of the ${spokenSpans} windows with speech, of ${spans.length}`);
   } else {
-    const { duration_s: segmentS } = page.engine.metadata.front_end;
-    answer.show(centre, durationS > segmentS ? `The middle ${segmentS} s` : "The whole recording");
+    const { front_end: frontEnd, segment_mode: mode } = page.engine.metadata;
+    const { duration_s: segmentS, sample_rate_hz: rateHz } = frontEnd;
+    const heardS = Number((heardSamples(segmentS * rateHz, mode) / rateHz).toPrecision(3));
+    answer.show(centre, durationS > heardS ? `The middle ${heardS} s` : "The whole recording");
   }
 }
 
