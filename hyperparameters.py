@@ -274,7 +274,7 @@ class Data(SettingsGroup):
     )
     segment_mode: int = option(
         1,
-        "1 keeps the centre, 0 every whole segment, 2 overlapping segments of all",
+        "1 the centre, 0 whole segments, 2 overlapping ones",
         choices=(0, 1, 2),
     )
     protocol: str = option("published", "how to split", choices=PROTOCOL_NAMES)
