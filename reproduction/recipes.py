@@ -61,7 +61,7 @@ def recipe_tables(runs: Sequence[Run], *, is_short: bool = False) -> str:
     known: list[tuple[str, ...]] = []
     for run in pool_seeds(followed):
         systems = scored_systems(run)
-        linear = {known: rows for known, system, rows in systems if system == LINEAR}
+        linear = {what: rows for what, system, rows in systems if system == LINEAR}
         spread = _by_seed(run, followed)
         for recordings, system, rows in systems:
             if is_short and (recordings not in WHOLE or system not in SHORT):

@@ -74,8 +74,8 @@ def known_voice_scores(run: Run) -> list[dict[str, Any]]:
     """The same scores as numbers, ready for JSON.
 
     Returns:
-        `recordings`, `system`, `ua` and `wa` with value and interval, `rows`; nothing
-        if the run scales no features to a voice.
+        `recordings`, `system`, `ua` and `wa` with value and interval, `rows`. A run
+        that scales no features to a voice has only the lines without recordings.
 
     Raises:
         InputError: A record is damaged.
