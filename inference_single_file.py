@@ -318,10 +318,6 @@ def report(
     is_answered = len(refusals) < len(results)
     if expected and is_answered and not (arguments.json or arguments.csv):
         print(f"  {expected}")
-    if arguments.plot and len(refusals) < len(results):
-        is_text = not (arguments.json or arguments.csv)
-        line = f"  picture: {printable(arguments.plot)}"
-        print(line, file=sys.stdout if is_text else sys.stderr)
     for refusal in refusals:
         print(f"{refusal.name}: {refusal.reason}", file=sys.stderr)
     return EXIT_SOME_REFUSED if refusals else 0
@@ -369,20 +365,40 @@ def expected_line(model: Classifier) -> str:
     )
 
 
-def classify_files(
-    arguments: argparse.Namespace, models: ModelPerThread, sliding: Sliding | None
-) -> list[Answer | Refusal]:
-    """Classify the recordings that `-fn` names, and draw timelines for `--plot`."""
-    jobs = arguments.jobs or usable_cores()
+def answer_files(
+    arguments: argparse.Namespace,
+    models: ModelPerThread,
+    sliding: Sliding | None,
+    model_name: str,
+) -> int:
+    """Classify the recordings that `-fn` names; then draw timelines for `--plot`.
+
+    Args:
+        arguments: The command line.
+        models: The model.
+        sliding: Window and hop of timelines; None for centre segments.
+        model_name: File name of the model.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        OSError: A picture cannot be drawn; the answers are printed by then.
+    """
     warn = functools.partial(print, file=sys.stderr)
     with open_sources(arguments.file_name, catalog.MODELS_DIR, warn) as sources:
-        if not arguments.plot:
-            return classify_all(sources, models, sliding, jobs)
-        # before the long work
-        from utils.report.plots.timeline_files import draw_timelines, picture_paths
+        pictures: Sequence[Path] = ()
+        if arguments.plot:  # may be refused: before the long work
+            from utils.report.plots.timeline_files import draw_timelines, picture_paths
 
-        pictures = picture_paths(sources, arguments.plot)
+            pictures = picture_paths(sources, arguments.plot)
+        jobs = arguments.jobs or usable_cores()
         results = classify_all(sources, models, sliding, jobs)
+        expected = "" if sliding else expected_line(models.get())
+        status = report(results, arguments, model_name, models.classes, expected)
+        if not pictures or not any(isinstance(result, Answer) for result in results):
+            return status
+        sys.stdout.flush()
         draw_timelines(
             results,
             sources,
@@ -391,7 +407,10 @@ def classify_files(
             rate_hz=models.front_end.sample_rate_hz,
             progress=lambda items: terminal_bar(items, unit="picture"),
         )
-    return results
+    is_text = not (arguments.json or arguments.csv)
+    line = f"  picture: {printable(arguments.plot)}"
+    print(line, file=sys.stdout if is_text else sys.stderr)
+    return status
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -419,9 +438,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with threadpool_limits(1):
         if arguments.mic and sliding:
             return listen(models, sliding, arguments.device, new_voice)
-        results = classify_files(arguments, models, sliding)
-    expected = "" if sliding else expected_line(models.get())
-    return report(results, arguments, path.name, models.classes, expected)
+        return answer_files(arguments, models, sliding, path.name)
 
 
 if __name__ == "__main__":

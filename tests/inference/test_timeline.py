@@ -119,6 +119,17 @@ def test_several_timelines_become_pictures_in_a_folder(
         assert path.read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_picture_that_cannot_be_written_costs_no_answer(
+    models_dir, talk, tmp_path, capsys
+):
+    folder = tmp_path / "pictures"
+    (folder / "talk.png").mkdir(parents=True)
+    options = ["--windows", "--plot", str(folder), "--csv"]
+    with pytest.raises(OSError, match=r"talk\.png"):
+        inference_single_file.main([str(talk), *options])
+    assert len(list(csv.reader(io.StringIO(capsys.readouterr().out)))) > 1
+
+
 def span(start_s: float, length_s: float, best: int, share: float, *, speech=True):
     shares = np.full(3, (1 - share) / 2)
     shares[best] = share
