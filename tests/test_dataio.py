@@ -28,6 +28,7 @@ from dataio import (
 )
 from hyperparameters import INPUT_TYPES, InputError, Settings, from_flat
 from utils.audio.features import compute_features
+from utils.audio.functionals import functionals
 from utils.convert import segments as segments_command
 from utils.corpora import features as feature_files
 from utils.corpora import segments as segment
@@ -35,6 +36,7 @@ from utils.corpora.features import cache_features
 from utils.corpora.load import CACHES, DataPaths, read_corpus, select_part
 from utils.corpora.segments import segment_corpus
 from utils.files import PROJECT, json_sha256, sha256
+from utils.model_files.linear import recording_functionals
 from utils.protocols.folds import Fold, make_folds
 
 RATE_HZ = 16_000
@@ -206,6 +208,18 @@ def functionals_of(data_paths: DataPaths) -> Path:
     _, manifest = read_corpus("TOY", data_paths)
     derived = data_paths.derived_dir
     return feature_files.cache_functionals(manifest, toy_settings(), derived)
+
+
+def test_functionals_are_those_of_what_is_heard_in_use(data_paths: DataPaths) -> None:
+    _, manifest = read_corpus("TOY", data_paths)
+    talk = np.random.RandomState(1).standard_normal(13 * 16_000) * np.arange(13 * 16e3)
+    path = feature_files.cache_functionals(
+        manifest, toy_settings(), data_paths.derived_dir, read=lambda *_: talk
+    )
+    heard = recording_functionals(talk, 16_000)
+    np.testing.assert_allclose(np.load(path)[0, 0], heard, rtol=1e-3, atol=1e-4)
+    whole = functionals(talk, 16_000)
+    assert not np.allclose(whole, heard, rtol=1e-3, atol=1e-4)
 
 
 def features_of(data_paths: DataPaths) -> Path:

@@ -14,9 +14,10 @@ from utils.audio.features import compute_features
 from utils.audio.functionals import NUM_FUNCTIONALS, functionals
 from utils.audio.prepare import from_pcm16, prepare
 from utils.audio.scale import learn_voices, measure
-from utils.audio.wav import read_any
+from utils.audio.wav import read_any, to_pcm16, write_wav
 from utils.corpora.demo import FOLDER
 from utils.files import PROJECT
+from utils.inference.classify import MAX_KEPT_S, ModelPerThread, classify_centre
 from utils.inference.voice import learn_voice
 from utils.model_files import keras_model
 from utils.model_files.linear import LinearModel, load_linear, save_linear
@@ -73,6 +74,25 @@ def test_the_command_answers_with_the_mean_of_both(
     found = [answer["probabilities"][name] for name in CLASSES]
     np.testing.assert_allclose(found, (network + beside) / 2, atol=1e-4)
     assert np.abs(network - beside).max() > 0.1  # else the mean would mean little
+
+
+def test_of_a_long_recording_the_linear_model_hears_ten_seconds(
+    linear: LinearModel, file: Path, tmp_path: Path
+) -> None:
+    """Beside a network that hears three; recordings above two minutes are not kept."""
+    clips = [read_any(path, RATE_HZ) for s in ("10", "11") for path in of_speaker(s)]
+    length = int(MAX_KEPT_S * RATE_HZ) + 7
+    talk = np.resize(np.concatenate(clips), length)
+    path = tmp_path / "talk.wav"
+    write_wav(path, to_pcm16(talk), RATE_HZ)
+    models = ModelPerThread(lambda: with_linear(load_model(INT8), file))
+    answer = classify_centre(path, "talk", models)
+    start = (length - 10 * RATE_HZ) // 2
+    ten = read_any(path, RATE_HZ)[start:][: 10 * RATE_HZ]
+    [beside] = linear.predict(functionals(ten, RATE_HZ)[None])
+    network = predict_utterance(load_model(INT8), ten)
+    np.testing.assert_allclose(answer.probabilities, (network + beside) / 2, atol=1e-4)
+    assert any("only the centre 10 s were classified" in note for note in answer.notes)
 
 
 def test_threads_share_one_keras_model(

@@ -25,6 +25,12 @@ PERCENTILES = (1, 10, 25, 50, 75, 90, 99)
 VOICED_SHARE, VOICED_STEP = 0.1, 0.1
 LEAST_VOICED = 5
 NUM_FUNCTIONALS = 2501
+MOST_S = 10.0  # of a recording, its centre
+
+
+def most_samples(sample_rate_hz: int) -> int:
+    """The most samples of a recording of which functionals are taken."""
+    return int(MOST_S * sample_rate_hz)
 
 
 def functionals(samples: FloatArray, sample_rate_hz: int) -> npt.NDArray[np.float32]:

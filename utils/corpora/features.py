@@ -21,7 +21,7 @@ from utils.files import json_sha256, locked, remove_parts, sha256, write_atomic
 # To be raised when the same settings and segments give other features than before:
 # files of an older format are then ignored.
 FEATURES_FORMAT = 1
-FUNCTIONALS_FORMAT = 1
+FUNCTIONALS_FORMAT = 2
 FloatBatch = npt.NDArray[np.float32]
 
 
@@ -170,6 +170,8 @@ def cache_functionals(
 ) -> Path:
     """Write the functionals of every utterance, or find them written.
 
+    Of a long utterance, they are those of the part that is heard in use.
+
     Args:
         manifest: The utterances.
         settings: Sample rate and speeds.
@@ -180,7 +182,7 @@ def cache_functionals(
     Returns:
         File of a float32 array (1 + speeds, utterances, functionals).
     """
-    from utils.audio.functionals import functionals
+    from utils.audio.functionals import functionals, most_samples
 
     rate_hz = settings.front_end.sample_rate_hz
     speeds = (1.0, *settings.inputs.speed_factors)
@@ -192,7 +194,7 @@ def cache_functionals(
     def write(file: BinaryIO) -> None:
         rows = []
         for utterance in progress(manifest.utterances, desc="functionals", unit="file"):
-            samples = read(utterance.path, rate_hz)
+            samples = cut(read(utterance.path, rate_hz), most_samples(rate_hz))[0]
             played = [
                 soxr.resample(samples, rate_hz * speed, rate_hz) for speed in speeds
             ]

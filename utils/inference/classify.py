@@ -14,7 +14,7 @@ import numpy.typing as npt
 from hyperparameters import FrontEnd, InputError
 from utils.audio.bandwidth import Bandwidth
 from utils.audio.decode import blocks
-from utils.audio.prepare import cut, heard_samples
+from utils.audio.prepare import cut
 from utils.audio.windows import (
     SILENCE_DB,
     Sliding,
@@ -25,7 +25,7 @@ from utils.audio.windows import (
     slide,
 )
 from utils.inference.recording_stats import RecordingStats
-from utils.model_files.tflite import Classifier, predict_utterance
+from utils.model_files.tflite import Classifier, predict_utterance, samples_heard
 from utils.processes import capture_stderr
 
 FloatArray = npt.NDArray[np.floating]
@@ -104,9 +104,7 @@ class ModelPerThread:
             first = self.get()
         self.front_end: FrontEnd = first.front_end
         self.classes: tuple[str, ...] = first.classes
-        self.heard = heard_samples(
-            self.front_end.duration_samples, first.segment_mode
-        )  # samples of a recording, at most
+        self.heard = samples_heard(first)
 
     def get(self) -> Classifier:
         """This thread's model."""

@@ -13,14 +13,14 @@ import numpy.typing as npt
 from hyperparameters import FrontEnd, InputError
 from utils.audio.decode import blocks
 from utils.audio.features import compute_features
-from utils.audio.prepare import cut, from_pcm16, heard_samples, prepare
+from utils.audio.prepare import cut, from_pcm16, prepare
 from utils.audio.scale import COMPARED, Moments, Voices, add, distance, measure
 from utils.audio.windows import SILENCE_DB, Window, level_db
 from utils.cli import one_line
 from utils.inference.classify import Answer
 from utils.inference.recording_stats import RecordingStats
 from utils.model_files.linear import moments_of, recording_functionals
-from utils.model_files.tflite import Classifier
+from utils.model_files.tflite import Classifier, samples_heard
 from utils.model_files.voice_file import Voice, calibrated_by
 
 MIN_SPEECH_S = 2.0
@@ -173,8 +173,7 @@ def _parts(
     samples: npt.NDArray[np.floating], model: Classifier
 ) -> list[npt.NDArray[np.floating]]:
     """The parts of a recording that are as long as an utterance, and not silent."""
-    heard = heard_samples(model.front_end.duration_samples, model.segment_mode)
-    parts = cut(samples, heard, mode=0)
+    parts = cut(samples, samples_heard(model), mode=0)
     return [part for part in parts if level_db(part) > SILENCE_DB]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hyperparameters import InputError
-from utils.audio.functionals import functionals
+from utils.audio.functionals import functionals, most_samples
 from utils.audio.prepare import cut
 from utils.audio.scale import Moments, Scale, Voices
 from utils.files import write_atomic
@@ -20,7 +20,6 @@ from utils.model_files.metadata import check_model_file
 
 FloatArray = npt.NDArray[np.floating]
 LIMIT = 5.0  # standardised functionals are clipped to ± this value
-MOST_S = 10.0  # of a recording, its centre; training utterances are shorter
 FORMAT = 1
 LINEAR_SUFFIX = "_functionals.npz"  # of file names; the stem is the network's
 ARRAYS = ("corpus_mean", "corpus_deviation", "mean", "deviation", "recordings_needed")
@@ -45,7 +44,7 @@ def recording_functionals(
     samples: FloatArray, sample_rate_hz: int
 ) -> npt.NDArray[np.float32]:
     """The functionals of one recording, of its centre if it is long."""
-    part = cut(samples, int(MOST_S * sample_rate_hz))[0]
+    part = cut(samples, most_samples(sample_rate_hz))[0]
     return functionals(part, sample_rate_hz)
 
 

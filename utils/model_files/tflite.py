@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from hyperparameters import INPUT_TYPES, FrontEnd, InputError
 from utils.audio.features import compute_features
-from utils.audio.prepare import CENTRE, cut, from_pcm16, pad, prepare
+from utils.audio.functionals import most_samples
+from utils.audio.prepare import CENTRE, cut, from_pcm16, heard_samples, pad, prepare
 from utils.audio.scale import Moments, Scale, Voices
 from utils.model_files.class_names import named_classes
 from utils.model_files.interpreter import (
@@ -254,6 +255,14 @@ def with_linear(model: ModelT, path: Path) -> ModelT:
     """
     linear = load_linear(path, model.classes)
     return dataclasses.replace(model, linear=linear)  # type: ignore[type-var]
+
+
+def samples_heard(model: Classifier) -> int:
+    """The most samples of a recording that a model hears, or one beside it."""
+    heard = heard_samples(model.front_end.duration_samples, model.segment_mode)
+    if model.linear is None:
+        return heard
+    return max(heard, most_samples(model.front_end.sample_rate_hz))
 
 
 def model_inputs(
