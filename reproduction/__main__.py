@@ -67,7 +67,7 @@ def reproduce(project: Path) -> list[Path]:
     readme, account, card = texts = [project / name for name in TEXTS]
     put_between(
         readme,
-        results_tables(complete, published),
+        results_tables(complete, published, is_short=True),
         recall_picture(complete),
         recipe_tables([run for run in runs if run.is_complete], is_short=True),
     )

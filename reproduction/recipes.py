@@ -51,7 +51,8 @@ def recipe_tables(runs: Sequence[Run], *, is_short: bool = False) -> str:
     """The tables as Markdown; empty if no run followed a recipe.
 
     Runs that differ in the seed alone are pooled. Only rows that score every utterance
-    are tested against others: flips of sign over speakers. Short tables have few rows.
+    are tested against others: flips of sign over speakers. Short tables have few rows,
+    and do not say how the runs were made.
     """
     held_out = [run for run in runs if run.protocol in ("speaker", "session")]
     followed = [run for run in held_out if recipe_of(run) is not None]
@@ -80,7 +81,9 @@ def recipe_tables(runs: Sequence[Run], *, is_short: bool = False) -> str:
         if lines:
             parts += [f"**{title}**", "", *markdown_table(HEADS + AGAINST, lines), ""]
     made = [f"- `{recipe_of(run)}`: {made_with(run)}" for run in followed]
-    return "\n".join([*parts, "Made with:", "", *made]) if made else ""
+    if made and not is_short:
+        parts += ["Made with:", "", *made]
+    return "\n".join(parts).strip()
 
 
 def _is_published(run: Run) -> bool:

@@ -36,8 +36,16 @@ EXPECTED = {
 Row = tuple[Run, Mapping[str, Any]]  # a run and its metrics
 
 
-def results_tables(rows: Sequence[Row], published: Mapping[str, Any]) -> str:
-    """One table per question; a question without scores has none."""
+def results_tables(
+    rows: Sequence[Row], published: Mapping[str, Any], *, is_short: bool = False
+) -> str:
+    """One table per question; a question without scores has none.
+
+    Args:
+        rows: Our runs.
+        published: The published figures.
+        is_short: Leave out how each run was made.
+    """
     parts = []
     scored = [row for row in rows if row[0].protocol != "all"]
     for question in (AS_PUBLISHED, SHARED, HELD_OUT):
@@ -45,12 +53,12 @@ def results_tables(rows: Sequence[Row], published: Mapping[str, Any]) -> str:
         lines += [our_row(*row) for row in scored if question_of(row[0]) == question]
         if lines:
             parts += [f"**{question}**", "", *markdown_table(HEADS, lines), ""]
-    parts += [
+    parts.append(
         "Ours: pooled over test utterances, with 95 % intervals that take the "
-        "speaker as the unit (see the run's report for their method). Made with:",
-        "",
-        *[f"- {made_with(run)}" for run, _ in scored],
-    ]
+        "speaker as the unit (see the run's report for their method)."
+    )
+    if not is_short:
+        parts += ["", "Made with:", "", *[f"- {made_with(run)}" for run, _ in scored]]
     return "\n".join(parts)
 
 
@@ -84,14 +92,20 @@ def made_with(run: Run) -> str:
     """Loss, protocol, seed, epochs, processor time and machine of a run; its report."""
     settings = run.settings
     hours = sum(record.get("cpu_seconds", 0) for record in run.records) / 3600
-    known = sorted({record.get("machine", "unknown") for record in run.records})
-    machines = " and ".join(known)
+    machines = " and ".join(sorted({_machine_of(record) for record in run.records}))
     report = f"reproduction/{run.folder.name}/{run.file_stem}_Report.txt"
     return (
         f"{protocol_of(run)}, {settings['loss_name']}: seed {settings['seed']}, "
         f"{settings['epochs']} epochs, {hours:.1f} CPU-hours on {machines} "
         f"([report]({report}))"
     )
+
+
+def _machine_of(record: Mapping[str, Any]) -> str:
+    """The machine of a fold, with the accelerator that trained it, if one did."""
+    machine = str(record.get("machine", "unknown"))
+    device = record.get("device") or "cpu"
+    return machine if device == "cpu" else f"{machine}, {device} ({record['backend']})"
 
 
 def protocol_of(run: Run, emphasis: str = "") -> str:

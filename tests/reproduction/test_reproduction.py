@@ -20,6 +20,7 @@ from reproduction.tables import (
     SHORT_NAMES,
     against_published,
     expected_scores,
+    made_with,
     question_of,
 )
 from utils.files import PROJECT
@@ -110,7 +111,9 @@ def test_a_run_fills_every_text(built: Path) -> None:
     assert (built / report).is_file()
     for text in texts:
         assert "| ours | speaker, last epoch | cross_entropy |" in text
+    for text in (account, card):
         assert f"2.0 CPU-hours on a processor ([report]({report}))" in text
+    assert "CPU-hours" not in readme
     assert f"{report.removesuffix('_Report.txt')}_Recall.png" in readme
     assert "**cross_entropy, ours: speaker, last epoch (48 rows)**" in account
     assert "](reproduction/cross_entropy_confusions.png)" in account
@@ -123,6 +126,12 @@ def test_a_run_fills_every_text(built: Path) -> None:
         if recall := entry["recall"]:
             cell = f"{100 * recall['value']:.2f} [{100 * recall['low']:.2f}, "
         assert f"| {entry['class']} | {entry['support']} | {cell}" in card
+
+
+def test_an_accelerator_is_named(tmp_path: Path) -> None:
+    changes = {"device": "NVIDIA H200", "backend": "jax"}
+    run = load_run(write_source(tmp_path / "run", changes))
+    assert "CPU-hours on a processor, NVIDIA H200 (jax) (" in made_with(run)
 
 
 def test_weights_and_paths_are_not_copied(built: Path) -> None:
