@@ -399,6 +399,27 @@ RECIPES = {
 }
 
 
+# Settings that say what is asked of a run, not how it trains
+QUESTION = ("dataset_name", "protocol", "select", "loss_name", "seed")
+
+
+def recipe_of(values: Mapping[str, Any]) -> str | None:
+    """The recipe by which a run was trained; None if as published, or by another.
+
+    Args:
+        values: As from `to_flat`.
+    """
+    published = to_flat(Settings())
+    differing = {k: v for k, v in values.items() if v != published[k]}
+    for name, recipe in RECIPES.items():
+        wanted = {k: v for k, v in recipe.values.items() if k not in QUESTION}
+        if wanted and wanted == {
+            k: v for k, v in differing.items() if k not in QUESTION
+        }:
+            return name
+    return None
+
+
 def groups_of(settings: Settings) -> dict[str, Any]:
     """The groups of settings by name: data, front_end, network, training, inputs."""
     groups = dataclasses.fields(settings)

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hyperparameters import InputError
-from reproduction.recipes import recipe_of, recipe_tables
+from hyperparameters import InputError, recipe_of
+from reproduction.recipes import recipe_tables
 from reproduction.suspicions import answers_another_question, suspicions
 from reproduction.tables import (
     against_published,
@@ -78,7 +78,7 @@ def reproduce(project: Path) -> list[Path]:
         against_published(rows, published),
         confusions(panels),
     )
-    as_published = [run for run in runs if recipe_of(run) is None]
+    as_published = [run for run in runs if recipe_of(run.settings) is None]
     put_between(account, suspicions(as_published), part="suspicions")
     put_between(card, expected_scores(complete))
     put_between(card, recipe_tables(runs), part="recipes")

@@ -6,8 +6,7 @@ with a score that did not.
 
 from collections.abc import Sequence
 
-from hyperparameters import RECIPES
-from reproduction.suspicions import QUESTION, changes
+from hyperparameters import recipe_of
 from reproduction.tables import EXPECTED, made_with
 from utils.runs.records import Rows, Run
 from utils.scores.compare import difference_text
@@ -35,18 +34,6 @@ SHORT = (NETWORK, LINEAR, PAIR)
 AGAINST = ("ΔUA to published settings (p)", "ΔUA to functionals (p)")
 
 
-def recipe_of(run: Run) -> str | None:
-    """The recipe that a run followed, apart from the published one; None if none."""
-    differing = {name: value for name, (value, _) in changes(run, {}).items()}
-    for name, recipe in RECIPES.items():
-        wanted = {k: v for k, v in recipe.values.items() if k not in QUESTION}
-        if wanted and wanted == {
-            k: v for k, v in differing.items() if k not in QUESTION
-        }:
-            return name
-    return None
-
-
 def recipe_tables(runs: Sequence[Run], *, is_short: bool = False) -> str:
     """The tables as Markdown; empty if no run followed a recipe.
 
@@ -55,7 +42,7 @@ def recipe_tables(runs: Sequence[Run], *, is_short: bool = False) -> str:
     and do not say how the runs were made.
     """
     held_out = [run for run in runs if run.protocol in ("speaker", "session")]
-    followed = [run for run in held_out if recipe_of(run) is not None]
+    followed = [run for run in held_out if recipe_of(run.settings) is not None]
     published = [run for run in held_out if _is_published(run)]
     baseline = published[0].rows() if published else None
     unknown: list[tuple[str, ...]] = []
@@ -80,7 +67,7 @@ def recipe_tables(runs: Sequence[Run], *, is_short: bool = False) -> str:
     for title, lines in ((UNKNOWN, unknown), (KNOWN, known)):
         if lines:
             parts += [f"**{title}**", "", *markdown_table(HEADS + AGAINST, lines), ""]
-    made = [f"- `{recipe_of(run)}`: {made_with(run)}" for run in followed]
+    made = [f"- `{recipe_of(run.settings)}`: {made_with(run)}" for run in followed]
     if made and not is_short:
         parts += ["Made with:", "", *made]
     return "\n".join(parts).strip()
@@ -89,7 +76,7 @@ def recipe_tables(runs: Sequence[Run], *, is_short: bool = False) -> str:
 def _is_published(run: Run) -> bool:
     """Whether a run has the settings whose scores are to be expected as published."""
     return (
-        recipe_of(run) is None
+        recipe_of(run.settings) is None
         and run.is_complete
         and EXPECTED.items() <= (run.settings.items())
     )
@@ -99,7 +86,7 @@ def _start(run: Run) -> tuple[str, str]:
     """Recipe with the part that is finished, and seeds."""
     part = "" if run.is_complete else f", **{run.progress}**"
     seeds = run.config.get("seeds", run.settings["seed"])
-    return f"`{recipe_of(run)}`{part}", str(seeds)
+    return f"`{recipe_of(run.settings)}`{part}", str(seeds)
 
 
 def _by_seed(pooled: Run, runs: Sequence[Run]) -> dict[tuple[str, str], str]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hyperparameters import Settings, to_flat
+from hyperparameters import QUESTION, Settings, to_flat
 from utils.runs.records import Run
 from utils.scores.compare import difference_text
 from utils.scores.metrics import fold_scores
@@ -19,7 +19,6 @@ from utils.scores.paired import common_utterances, sign_flip, unit_differences
 from utils.tables import markdown_table
 
 PUBLISHED = "published"
-QUESTION = ("dataset_name", "protocol", "select", "loss_name", "seed")
 SHORTER = (100, 200)  # epochs
 CURVE_HEADS = ("suspicion", "WA %", "against the published rule")
 SCORE_HEADS = ("WA % published", "WA % changed", "ΔUA (p)", "ΔWA (p)")

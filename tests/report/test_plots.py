@@ -80,6 +80,13 @@ def test_curves_of_one_epoch_are_dots_on_whole_numbers() -> None:
     assert [tick for tick in figure.axes[0].get_xticks() if abs(tick) < 0.5] == [0]
 
 
+def test_no_panel_for_a_learning_rate_that_was_not_recorded() -> None:
+    history = {"loss": [1.0, 0.9], "accuracy": [0.5, 0.6]}
+    figure = curves_figure({0: history}, {0: 1}, chosen_on="none")
+    titles = [axes.get_title("left") for axes in figure.axes]
+    assert titles == ["Loss", "Accuracy"]
+
+
 def test_recall_draws_every_interval() -> None:
     rows = [
         ("anger", 12, {"value": 0.75, "low": 0.5, "high": 0.875}),

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from synthetic_run import edit_record, one_hot, write_run
 
-from hyperparameters import RECIPES, InputError, from_flat, to_flat
-from reproduction.recipes import KNOWN, UNKNOWN, recipe_of, recipe_tables
+from hyperparameters import RECIPES, InputError, from_flat, recipe_of, to_flat
+from reproduction.recipes import KNOWN, UNKNOWN, recipe_tables
 from utils.model_files.new_voice import new_voice_scores
 from utils.report.render import render
 from utils.runs.records import load_run
@@ -77,7 +77,7 @@ def test_the_report_never_mixes_what_was_known(folder: Path) -> None:
 
 def test_tables_never_mix_what_was_known(folder: Path) -> None:
     run = load_run(folder)
-    assert recipe_of(run) == "new_voice"
+    assert recipe_of(run.settings) == "new_voice"
     text = recipe_tables([run])
     unknown, known = text.split(f"**{KNOWN}**")
     assert f"**{UNKNOWN}**" in unknown
@@ -138,7 +138,7 @@ def test_a_run_without_known_voices_says_so(tmp_path: Path) -> None:
     run = load_run(write_run(tmp_path / "run", ROWS))
     with pytest.raises(InputError, match="train with --feature_scaling voice"):
         known_voice_table(run)
-    assert recipe_of(run) is None
+    assert recipe_of(run.settings) is None
 
 
 def test_the_command_names_protocol_seed_and_epochs(

@@ -114,9 +114,12 @@ def curves_figure(
         chosen_on: `test`, `validation` or `none`.
 
     Returns:
-        A figure of three panels; a dot marks each fold's kept epoch.
+        A figure of three panels, or of two if no fold recorded its learning rate; a dot
+        marks each fold's kept epoch.
     """
-    figure, axes = new_figure(12.0, 4.0, ncols=3)
+    rates = _curves(histories, "learning_rate")
+    columns = 3 if rates else 2
+    figure, axes = new_figure(4.0 * columns, 4.0, ncols=columns)
     chooser = f"{chosen_on} set, which chose the epoch"
     for panel, name in zip(axes, ("loss", "accuracy"), strict=False):
         _draw_folds(panel, _curves(histories, name), BLUE, "training")
@@ -127,15 +130,14 @@ def curves_figure(
         _mark_kept(panel, chosen or _curves(histories, name), kept)
         panel.set_title(name.capitalize())
         _epochs_below(panel, _curves(histories, name).values())
-    rates = _curves(histories, "learning_rate")
-    _draw_folds(axes[2], rates, BLUE, "learning rate")
-    axes[2].set_title("Learning rate")
-    _epochs_below(axes[2], rates.values())
+    if rates:
+        _draw_folds(axes[2], rates, BLUE, "learning rate")
+        axes[2].set(title="Learning rate", ylim=(0.0, None))
+        axes[2].yaxis.set_major_formatter("{x:g}")
+        _epochs_below(axes[2], rates.values())
     axes[0].set_ylim(bottom=0.0)
     axes[1].set_ylim(top=1.02)
     axes[1].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    axes[2].set_ylim(bottom=0.0)
-    axes[2].yaxis.set_major_formatter("{x:g}")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
     return figure

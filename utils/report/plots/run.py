@@ -6,6 +6,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from hyperparameters import recipe_of
 from utils.pictures import add_heading, save
 from utils.report.plots.results import (
     ConfusionPanel,
@@ -75,6 +76,7 @@ def heading_of(run: Run) -> list[str]:
         f"{settings['duration_s']:g} s",
         settings["input_type"],
         settings["loss_name"].replace("_", "-"),
+        *([f"recipe {recipe}"] if (recipe := recipe_of(settings)) else []),
         f"protocol {run.protocol}",
         f"seed {settings['seed']}",
     ]
