@@ -9,8 +9,8 @@ import { readMetadata } from "./src/metadata.js";
 const WEB = dirname(fileURLToPath(import.meta.url));
 const SOURCE = join(WEB, "src");
 const DIST = join(WEB, "dist");
-const MODELS = join(WEB, "..", "inference_tests");
-const EXAMPLES = join(WEB, "examples"); // synthetic, as the page says
+const SHIPPED = join(WEB, "..", "inference_tests"); // models and clips
+const EXAMPLE_ENDING = "_emodb.wav"; // after the class
 const RUNTIME = join(WEB, "node_modules", "@litertjs", "core", "wasm");
 const RUNTIMES = { fast: "litert_wasm_internal", compatible: "litert_wasm_compat_internal" };
 // Half the download of float32; its probabilities differ from those by at most 0.006.
@@ -57,15 +57,15 @@ async function writeRuntimes() {
 /** The models that take audio, the first one for the start first. */
 async function writeModels() {
   const models = [];
-  for (const file of (await readdir(MODELS)).sort()) {
+  for (const file of (await readdir(SHIPPED)).sort()) {
     if (!file.endsWith(".tflite")) continue;
-    const content = await readFile(join(MODELS, file));
+    const content = await readFile(join(SHIPPED, file));
     if (!file.includes("_fuse_")) continue;
     const { precision, voices } = readMetadata(content);
     const recipe = voices ? ", new voice" : ""; // the others are as published
     models.push({ file, precision, recipe, ...(await writePacked("models", file, content)) });
   }
-  if (models.length === 0) throw new Error(`${MODELS}: holds no model that takes audio`);
+  if (models.length === 0) throw new Error(`${SHIPPED}: holds no model that takes audio`);
   const ranks = ({ recipe, precision, bytes }) => [recipe, precision !== FIRST_PRECISION, -bytes];
   return models.sort((a, b) => compare(ranks(a), ranks(b)));
 }
@@ -77,12 +77,12 @@ function compare(first, other) {
 }
 
 async function writeExamples() {
-  const files = (await readdir(EXAMPLES)).filter((file) => file.endsWith("_demo.wav")).sort();
+  const files = (await readdir(SHIPPED)).filter((file) => file.endsWith(EXAMPLE_ENDING)).sort();
   await mkdir(join(DIST, "examples"));
   return Promise.all(
     files.map(async (file) => {
-      await copyFile(join(EXAMPLES, file), join(DIST, "examples", file));
-      return { file, path: `examples/${file}`, name: file.replace("_demo.wav", "") };
+      await copyFile(join(SHIPPED, file), join(DIST, "examples", file));
+      return { file, path: `examples/${file}`, name: file.replace(EXAMPLE_ENDING, "") };
     }),
   );
 }

@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { demoClips, joined, temporaryFolder } from "./clips.js";
+import { exampleClips, joined, temporaryFolder } from "./clips.js";
 import { difference, openSite, Visit } from "./site.js";
 
 const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
@@ -15,7 +15,7 @@ let site, folder, long;
 
 before(async () => {
   [site, folder] = [await openSite(), await temporaryFolder()];
-  long = await joined([...(await demoClips()), ...(await demoClips())], join(folder.path, "talk.wav"));
+  long = await joined(await exampleClips(), join(folder.path, "talk.wav"));
 });
 
 after(async () => {
@@ -84,7 +84,7 @@ test("by keyboard alone: an example, the timeline, the parts, a file, a model", 
   assert.equal(await focused(), "Skip to the content");
   await tabTo("anger");
   await keyboard.press("Enter");
-  await visit.says(/^anger_demo\.wav: anger, \d+ %$/);
+  await visit.says(/^anger_emodb\.wav: anger, \d+ %$/);
   await tabTo("track");
   await keyboard.press("ArrowRight");
   assert.match(await page.getAttribute("#track", "aria-valuetext"), /anger \d+ %$/);
@@ -135,7 +135,7 @@ test("a browser without the newest instructions gets the compatible runtime", as
   });
   assert.ok(asked.some((url) => url.includes("compat_internal.wasm")));
   assert.ok(!asked.some((url) => url.includes("/litert_wasm_internal.wasm")));
-  const [clip] = await demoClips();
+  const [clip] = await exampleClips();
   const compatible = await visit.hear(clip);
   const fast = await Visit.start(site);
   assert.ok(difference(compatible, await fast.hear(clip)) < 1e-4);

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { demoClips, joined, temporaryFolder } from "./clips.js";
+import { exampleClips, joined, temporaryFolder } from "./clips.js";
 import { reference } from "./python.js";
 import { bestClass, openSite, Visit } from "./site.js";
 
@@ -11,8 +11,8 @@ describe("a fake microphone that plays a file", () => {
 
   before(async () => {
     folder = await temporaryFolder();
-    const [anger] = await demoClips();
-    // Many times the same clip: whatever the microphone's start, a window holds it.
+    const [anger] = await exampleClips();
+    // Many times the same clip: each window of 3 s sounds like anger, whatever its start.
     path = await joined(Array(12).fill(anger), join(folder.path, "voice.wav"), {
       options: ["-ar", "48000", "-c:a", "pcm_s16le"],
     });

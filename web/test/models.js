@@ -2,13 +2,13 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { readMetadata } from "../src/metadata.js";
-import { MODELS } from "./clips.js";
+import { SHIPPED } from "./clips.js";
 
 const MEMBER = "light_sernet.json";
 
 /** A model's bytes without its ZIP, and its description. */
 export async function parts(name) {
-  const file = await readFile(join(MODELS, name));
+  const file = await readFile(join(SHIPPED, name));
   const metadata = readMetadata(file);
   const start = file.indexOf(Buffer.from([0x50, 0x4b, 3, 4]), file.length - 20_000);
   return { network: file.subarray(0, start), metadata };

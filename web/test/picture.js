@@ -1,6 +1,6 @@
 /** Draws the README's picture of the page, `images/web.png`; or, with a folder, several. */
 import { join } from "node:path";
-import { demoClips, joined, temporaryFolder } from "./clips.js";
+import { exampleClips, joined, temporaryFolder } from "./clips.js";
 import { PROJECT } from "./python.js";
 import { openSite, Visit } from "./site.js";
 
@@ -9,9 +9,9 @@ const PHONE = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2 };
 
 const [target] = process.argv.slice(2);
 const [site, folder] = [await openSite(), await temporaryFolder()];
-const clips = await demoClips();
-const talk = join(folder.path, "demo_clips.wav");
-await joined([...clips, ...clips.slice().reverse(), ...clips], talk, { pauseS: 0.4 });
+const clips = await exampleClips();
+const talk = join(folder.path, "seven_clips.wav");
+await joined(clips, talk, { pauseS: 0.4 });
 
 /** The whole page, or what lies above the end of the timeline. */
 async function draw(path, options, isWhole) {

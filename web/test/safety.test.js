@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { demoClips, MODELS, temporaryFolder } from "./clips.js";
+import { exampleClips, SHIPPED, temporaryFolder } from "./clips.js";
 import { parts, writeModel } from "./models.js";
 import { ffmpeg } from "./python.js";
 import { difference, openSite, Visit } from "./site.js";
@@ -13,7 +13,7 @@ let site, visit, folder, fused;
 before(async () => {
   [site, folder] = [await openSite(), await temporaryFolder()];
   visit = await Visit.start(site);
-  fused = (await readdir(MODELS)).sort().find((name) => name.includes("_fuse_float16"));
+  fused = (await readdir(SHIPPED)).sort().find((name) => name.includes("_fuse_float16"));
 });
 
 after(async () => {
@@ -32,7 +32,7 @@ async function isRefused(file, pattern, input = "#file") {
   assert.match(line, pattern);
   assert.ok(line.startsWith(`${file.split("/").at(-1)}: `), line);
   assert.doesNotMatch(line, /\n|went wrong|undefined|\[object/);
-  const [clip] = await demoClips();
+  const [clip] = await exampleClips();
   await visit.hear(clip);
   assert.equal(await page.textContent("#refusal"), "");
 }
@@ -62,7 +62,7 @@ describe("bad recordings", () => {
   });
 
   test("a cut WAV", async () => {
-    const [clip] = await demoClips();
+    const [clip] = await exampleClips();
     const whole = await readFile(clip);
     await writeFile(path("cut.wav"), whole.subarray(0, whole.length / 2));
     await isRefused(path("cut.wav"), /cut off/);
@@ -88,7 +88,7 @@ describe("bad recordings", () => {
 
   for (const codec of ["truehd", "ac3"]) {
     test(`a codec that the browser lacks: ${codec}`, async () => {
-      const [clip] = await demoClips();
+      const [clip] = await exampleClips();
       const file = path(`${codec}.mka`);
       const options = ["-ar", "48000", "-ac", "2", "-c:a", codec, "-strict", "-2"];
       await ffmpeg(["-i", clip, ...options, file]);
@@ -98,7 +98,7 @@ describe("bad recordings", () => {
 });
 
 test("a note tells of an empty upper band, and of a middle that is silent", async () => {
-  const [clip] = await demoClips();
+  const [clip] = await exampleClips();
   await ffmpeg(["-i", clip, "-ar", "8000", path("telephone.wav")]);
   await visit.hear(path("telephone.wav"));
   assert.match(await visit.page.textContent("#notes"), /reaches only \d\.\d kHz.*7\.5 kHz.*unreliable/);
@@ -127,8 +127,8 @@ describe("bad models", () => {
   });
 
   test("one that takes features", async () => {
-    const name = (await readdir(MODELS)).find((file) => /entropy_float32\.tflite$/.test(file));
-    await refuses(join(MODELS, name), /takes features/);
+    const name = (await readdir(SHIPPED)).find((file) => /entropy_float32\.tflite$/.test(file));
+    await refuses(join(SHIPPED, name), /takes features/);
   });
 
   const bad = {
@@ -176,7 +176,7 @@ describe("a model of the user's own", () => {
   test("its answers, classes and scores are shown; the file is asked again", async () => {
     const { page } = visit;
     const { network, metadata } = await parts(fused);
-    const [clip] = await demoClips();
+    const [clip] = await exampleClips();
     const before = Object.values(await visit.hear(clip));
     const own = {
       ...metadata,
@@ -186,7 +186,7 @@ describe("a model of the user's own", () => {
     };
     const file = await writeModel(path("mine_fuse.tflite"), network, own);
     await page.setInputFiles("#model-file", file);
-    await visit.says(/^anger_demo\.wav: klass \d/);
+    await visit.says(/^anger_emodb\.wav: klass \d/);
     const answer = await visit.answer();
     const named = Object.fromEntries(own.classes.map((name, i) => [name.replaceAll(" ", "_"), before[i]]));
     assert.ok(difference(answer, named) < 1e-9);
@@ -196,11 +196,11 @@ describe("a model of the user's own", () => {
     assert.equal(await page.locator("#facts b").count(), 0);
 
     await page.selectOption("#model", fused);
-    await visit.says(/^anger_demo\.wav: anger/);
+    await visit.says(/^anger_emodb\.wav: anger/);
     await page.selectOption("#model", "own");
-    await visit.says(/^anger_demo\.wav: klass \d/);
+    await visit.says(/^anger_emodb\.wav: klass \d/);
     await page.selectOption("#model", fused);
-    await visit.says(/^anger_demo\.wav: anger/);
+    await visit.says(/^anger_emodb\.wav: anger/);
   });
 
   test("it can be dropped on the page, as a recording can", async () => {
@@ -219,10 +219,10 @@ describe("a model of the user's own", () => {
         [bytes, name],
       );
     };
-    const [clip] = await demoClips();
+    const [clip] = await exampleClips();
     await drop(clip, "dropped.wav");
     await visit.says(/^dropped\.wav: anger/);
-    await drop(join(MODELS, fused), "mine.tflite");
+    await drop(join(SHIPPED, fused), "mine.tflite");
     await visit.says(/^dropped\.wav: anger/);
     assert.equal(await page.locator("#model option:checked").textContent(), "mine.tflite");
     assert.equal(await page.isVisible("#drop"), false);
@@ -289,8 +289,8 @@ describe("the page itself", () => {
         }),
     });
     const bytes = () => watched.page.workers()[0].evaluate(() => self.runtimeMemory.buffer.byteLength);
-    const [clip] = await demoClips();
-    await ffmpeg(["-stream_loop", "100", "-i", clip, "-c:a", "pcm_s16le", path("minutes.wav")]);
+    const [clip] = await exampleClips();
+    await ffmpeg(["-stream_loop", "60", "-i", clip, "-c:a", "pcm_s16le", path("minutes.wav")]);
     await watched.hear(clip);
     const before = await bytes();
     await watched.hear(path("minutes.wav"));

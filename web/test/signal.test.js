@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { Bandwidth, neededHz } from "../src/bandwidth.js";
-import { demoClips, encoded, FORMATS, temporaryFolder } from "./clips.js";
+import { encoded, exampleClips, FORMATS, temporaryFolder } from "./clips.js";
 import { readHeader } from "../src/formats.js";
 import { ffmpeg } from "./python.js";
 import { Resampler, resampledLength } from "../src/resample.js";
@@ -144,7 +144,7 @@ describe("headers", () => {
   };
   for (const [ending, [options, rateHz]] of Object.entries(more)) {
     test(`the rate of a .${ending}`, async () => {
-      const [clip] = await demoClips();
+      const [clip] = await exampleClips();
       const path = join(folder.path, `clip.${ending}`);
       await ffmpeg(["-i", clip, ...options, path]);
       assert.equal(readHeader(await readFile(path)).rateHz, rateHz);
@@ -154,7 +154,7 @@ describe("headers", () => {
   const rates = { flac: 16_000, "flac-22k": 22_050, mp3: 44_100, ogg: 44_100, m4a: 48_000, opus: 48_000 };
   for (const [format, rateHz] of Object.entries(rates)) {
     test(`the rate of ${format}, and no error when the file is cut anywhere`, async () => {
-      const [clip] = await demoClips();
+      const [clip] = await exampleClips();
       const bytes = await readFile(await encoded(clip, format, folder.path));
       assert.equal(readHeader(bytes).rateHz, rateHz);
       for (let end = 0; end < 200; end++) readHeader(bytes.subarray(0, end));
@@ -167,7 +167,7 @@ describe("headers", () => {
 
   for (const codec of ["pcm_u8", "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_f64le"]) {
     test(`WAV as ${codec} holds the samples that ffmpeg reads`, async () => {
-      const [clip] = await demoClips();
+      const [clip] = await exampleClips();
       const [path, raw] = ["clip.wav", "clip.raw"].map((name) => join(folder.path, codec + name));
       await ffmpeg(["-i", clip, "-ac", "2", "-c:a", codec, path]);
       await ffmpeg(["-i", path, "-f", "f64le", raw]);

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { gzipSync } from "node:zlib";
-import { demoClips } from "./clips.js";
+import { exampleClips } from "./clips.js";
 import { openSite, Visit } from "./site.js";
 
 const MAX_BYTES = 4.5e6;
@@ -19,7 +19,7 @@ test("the page, the runtime and one model are at most 4.5 MB compressed", async 
         if (request.url().startsWith(site.address)) urls.add(request.url());
       }),
   });
-  await visit.hear((await demoClips())[0]);
+  await visit.hear((await exampleClips())[0]);
   await visit.close();
   let total = 0;
   for (const url of urls) {

@@ -2,12 +2,11 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { corpusClips, demoClips, joined, NO_CORPUS, temporaryFolder } from "./clips.js";
+import { corpusClips, exampleClips, joined, NO_CORPUS, temporaryFolder } from "./clips.js";
 import { commandLine, reference } from "./python.js";
 import { difference, openSite, Visit } from "./site.js";
 
 const LONG_S = 60;
-const TOLERANCE = 2e-2;
 const HOP = ["--windows", "--hop", "0.5"];
 
 let site, visit, folder, model;
@@ -25,7 +24,7 @@ after(async () => {
 });
 
 /** The same windows, levels and answers, in the saved JSON and CSV. */
-async function compareTimeline(path, label) {
+async function compareTimeline(path, tolerance, label) {
   const name = path.split("/").at(-1);
   const expected = (await reference([path], { model, options: HOP })).get(name);
   await visit.hear(path);
@@ -46,7 +45,7 @@ async function compareTimeline(path, label) {
     largest = Math.max(largest, difference(window.probabilities, theirs.probabilities));
   });
   console.log(`${label}: ${file.windows.length} windows, largest difference ${largest.toExponential(1)}`);
-  assert.ok(largest <= TOLERANCE, `${label}: ${largest}`);
+  assert.ok(largest <= tolerance, `${label}: ${largest}`);
   return { file, classes };
 }
 
@@ -55,17 +54,17 @@ test(`the timeline of ${LONG_S} s of EMO-DB is the command line's`, async (t) =>
   if (clips.length === 0) return t.skip(NO_CORPUS);
   const options = ["-t", String(LONG_S), "-ar", "44100", "-c:a", "pcm_s16le"];
   const path = await joined(clips, join(folder.path, "long.wav"), { options });
-  await compareTimeline(path, `EMO-DB, ${LONG_S} s`);
+  // It is resampled, and some windows hold two recordings: those react strongly.
+  await compareTimeline(path, 5e-3, `EMO-DB, ${LONG_S} s`);
 });
 
-test("the timeline of the demo clips, a pause among them, is the command line's", async () => {
-  const clips = await demoClips();
-  const path = await joined([...clips, ...clips], join(folder.path, "demos.wav"), { pauseS: 4 });
-  const { file, classes } = await compareTimeline(path, "demo clips");
+test("the timeline of the examples, a pause after each, is the command line's", async () => {
+  const path = await joined(await exampleClips(), join(folder.path, "examples.wav"), { pauseS: 4 });
+  const { file, classes } = await compareTimeline(path, 1e-5, "examples");
   assert.ok(file.windows.some((window) => window.class === null), "no window without speech");
 
   const csv = await visit.saved("#save-csv");
-  assert.equal(csv.name, "demos_timeline.csv");
+  assert.equal(csv.name, "examples_timeline.csv");
   const [heads, ...rows] = csv.text.trimEnd().split("\n").map((row) => row.split(","));
   const theirs = await commandLine(["-fn", path, "--model", model, "--csv", ...HOP]);
   assert.deepEqual(heads, theirs.split("\n")[0].split(","));
@@ -75,7 +74,7 @@ test("the timeline of the demo clips, a pause among them, is the command line's"
 
 test("a click and the arrow keys show the answer at the cursor", async () => {
   const { page } = visit;
-  const [clip] = await demoClips();
+  const [clip] = await exampleClips();
   const path = await joined(Array(6).fill(clip), join(folder.path, "six.wav"));
   await visit.hear(path);
   const { files } = JSON.parse((await visit.saved("#save-json")).text);
@@ -102,8 +101,8 @@ test("a click and the arrow keys show the answer at the cursor", async () => {
 
 test("the file plays, the cursor follows, and space stops it", async () => {
   const { page } = visit;
-  const [, , , clip] = await demoClips();
-  await visit.hear(clip);
+  const [, , , disgust] = await exampleClips(); // the longest
+  await visit.hear(disgust);
   await page.focus("#track");
   await page.keyboard.press("Space");
   await page.waitForFunction(() => document.getElementById("audio").currentTime > 0.2);
@@ -115,12 +114,12 @@ test("the file plays, the cursor follows, and space stops it", async () => {
 
 test("a newer file takes over from one that is still read", async () => {
   const { page } = visit;
-  const clips = await demoClips();
-  const long = await joined(Array(40).fill(clips[0]), join(folder.path, "forty.wav"));
+  const [first, newer] = await exampleClips();
+  const long = await joined(Array(40).fill(first), join(folder.path, "forty.wav"));
   await page.setInputFiles("#file", long);
-  await page.setInputFiles("#file", clips[1]);
-  await visit.says(/^happiness_demo\.wav: /);
-  assert.equal(await page.textContent("#timeline-name"), "happiness_demo.wav");
+  await page.setInputFiles("#file", newer);
+  await visit.says(/^anxiety_fear_emodb\.wav: /);
+  assert.equal(await page.textContent("#timeline-name"), "anxiety_fear_emodb.wav");
 });
 
 test("first answer after load, measured (in the log)", async () => {
@@ -128,7 +127,7 @@ test("first answer after load, measured (in the log)", async () => {
   const times = [];
   for (let i = 0; i < VISITS; i++) {
     const fresh = await Visit.start(site, { isReady: false, before: clickWhenReady });
-    await fresh.says(/^happiness_demo\.wav: .* \d+ %$/);
+    await fresh.says(/^happiness_emodb\.wav: .* \d+ %$/);
     times.push(await fresh.page.evaluate(readTimes));
     await fresh.close();
   }
@@ -159,14 +158,14 @@ function clickWhenReady(page) {
 /** By the page's own clock, ms since the address was opened. */
 function readTimes() {
   const [{ loadEventStart: load }] = performance.getEntriesByType("navigation");
-  const [ready, answer] = ["Ready", "happiness_demo"].map(
+  const [ready, answer] = ["Ready", "happiness_emodb"].map(
     (name) => performance.getEntriesByName(name)[0].startTime,
   );
   return { "load event": load, ready, answer, "answer after the load event": answer - load };
 }
 
 test("one segment, measured (in the log)", async () => {
-  const [, clip] = await demoClips();
+  const [, clip] = await exampleClips();
   const path = await joined(Array(40).fill(clip), join(folder.path, "speed.wav"));
   const rounds = [];
   for (let i = 0; i < 3; i++) {
