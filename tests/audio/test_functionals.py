@@ -95,8 +95,7 @@ def librosa_descriptors(samples: np.ndarray) -> np.ndarray:
         feature.spectral_centroid(**spectrum),
         feature.spectral_bandwidth(**spectrum),
         *(feature.spectral_rolloff(**spectrum, roll_percent=p) for p in roll_offs),
-        feature.spectral_contrast(**spectrum, n_bands=6, fmin=100.0),
-        np.log(feature.spectral_flatness(S=magnitude) + 1e-6),
+        feature.spectral_contrast(**spectrum, n_bands=6, fmin=100.0)[:-1],
         librosa.onset.onset_strength(S=decibels, sr=RATE_HZ, **sizes)[None],
     ]
     return np.concatenate(rows)
@@ -105,7 +104,7 @@ def librosa_descriptors(samples: np.ndarray) -> np.ndarray:
 def test_the_pitch_is_that_of_the_sound_whatever_its_level() -> None:
     for frequency_hz in (110.0, 200.0, 330.0):
         values = functionals(sawtooth(frequency_hz), RATE_HZ)
-        assert values.shape == (2501,)
+        assert values.shape == (2437,)
         assert np.isfinite(values).all()
         assert abs(2 ** values[PITCH_MEDIAN] / frequency_hz - 1) < 0.01
         quieter = functionals(0.01 * sawtooth(frequency_hz), RATE_HZ)

@@ -145,7 +145,9 @@ DAMAGE: dict[str, Callable[[dict[str, np.ndarray]], object]] = {
     "another shape": lambda arrays: arrays.update(mean=np.ones(3, np.float32)),
     "a deviation of 0": lambda arrays: arrays["deviation"].fill(0.0),
     "objects": lambda arrays: arrays.update(bias=np.array([{}], object)),
-    "another format": lambda arrays: arrays.update(format=np.array(2)),
+    "other functionals": lambda arrays: arrays.update(
+        {k: v[:-1] for k, v in arrays.items() if len(v.shape) and len(v) > 7}
+    ),
     "too much": lambda arrays: arrays.update(more=np.zeros(2**21)),
 }
 
@@ -157,6 +159,13 @@ def test_damaged_files_are_one_line(file: Path, damage: str) -> None:
     DAMAGE[damage](arrays)
     np.savez(file, **arrays)
     with pytest.raises(InputError, match=r"linear\.npz: is damaged or no linear model"):
+        load_linear(file, CLASSES)
+
+
+def test_a_model_of_other_functionals_is_refused(file: Path) -> None:
+    """As those of earlier versions, which had as many names for other numbers."""
+    np.savez(file, **{**np.load(file), "format": np.array(1)})
+    with pytest.raises(InputError, match="for other functionals than this version"):
         load_linear(file, CLASSES)
 
 

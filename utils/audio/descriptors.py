@@ -3,6 +3,10 @@
 They equal those of librosa (McFee et al., "librosa: Audio and music signal analysis in
 Python", 2015) for float64 samples; tests compare both. So that a recording is answered
 without the two seconds that librosa takes to start.
+
+None depends on the faintest sound near half the sample rate. Resampling and codecs
+change it: the contrast above 3.2 kHz and the flatness of the whole spectrum tell them
+apart better than emotions (docs/recipes.md).
 """
 
 import functools
@@ -35,8 +39,8 @@ def descriptors(samples: FloatArray, sample_rate_hz: int) -> FloatArray:
         sample_rate_hz: Sample rate.
 
     Returns:
-        (77, frames): log mel, MFCC, log RMS, zero-crossing rate, spectral centroid,
-        bandwidth, roll-offs, contrast, log flatness, flux.
+        (75, frames): log mel, MFCC, log RMS, zero-crossing rate, spectral centroid,
+        bandwidth, roll-offs, contrast, flux.
     """
     turns = np.arange(FRAME_SAMPLES) / FRAME_SAMPLES
     hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * turns)
@@ -58,7 +62,6 @@ def descriptors(samples: FloatArray, sample_rate_hz: int) -> FloatArray:
         np.sqrt(np.sum(shares * spread, axis=0)),
         *_roll_offs(magnitude, hertz),
         _contrast(magnitude, hertz),
-        np.log(_flatness(power) + OFFSET),
         _flux(decibels),
     ]
     return np.vstack(rows)
@@ -185,25 +188,17 @@ def _roll_offs(magnitude: FloatArray, hertz: FloatArray) -> list[FloatArray]:
 
 
 def _contrast(magnitude: FloatArray, hertz: FloatArray) -> FloatArray:
-    """Peak over valley in dB, by octave band (Jiang et al., 2002)."""
-    edges = [0.0, *(CONTRAST_LOW_HZ * 2.0 ** np.arange(CONTRAST_BANDS + 1))]
+    """Peak over valley in dB, by octave band up to 3200 Hz (Jiang et al., 2002)."""
+    edges = [0.0, *(CONTRAST_LOW_HZ * 2.0 ** np.arange(CONTRAST_BANDS))]
     peaks, valleys = [], []
-    for band in range(CONTRAST_BANDS + 1):
+    for band in range(CONTRAST_BANDS):
         [inside] = np.nonzero((hertz >= edges[band]) & (hertz <= edges[band + 1]))
-        first = inside[0] - 1 if band > 0 else inside[0]
-        is_last = band == CONTRAST_BANDS
-        last = len(hertz) - 1 if is_last else inside[-1]
+        first, last = max(0, inside[0] - 1), inside[-1]
         count = max(1, int(np.rint(CONTRAST_SHARE * (last - first + 1))))
-        ordered = np.sort(magnitude[first : last + is_last], axis=0)
+        ordered = np.sort(magnitude[first:last], axis=0)
         valleys.append(ordered[:count].mean(axis=0))
         peaks.append(ordered[-count:].mean(axis=0))
     return _decibels(np.stack(peaks)) - _decibels(np.stack(valleys))
-
-
-def _flatness(power: FloatArray) -> FloatArray:
-    """Geometric mean of the power spectrum over its arithmetic mean."""
-    audible = np.maximum(LEAST_POWER, power)
-    return np.exp(np.log(audible).mean(axis=0)) / audible.mean(axis=0)
 
 
 def _flux(decibels: FloatArray) -> FloatArray:

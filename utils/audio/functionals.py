@@ -24,7 +24,7 @@ PERCENTILES = (1, 10, 25, 50, 75, 90, 99)
 # moves by less than a tenth of an octave.
 VOICED_SHARE, VOICED_STEP = 0.1, 0.1
 LEAST_VOICED = 5
-NUM_FUNCTIONALS = 2501
+NUM_FUNCTIONALS = 2437
 MOST_S = 10.0  # of a recording, its centre
 
 
@@ -41,7 +41,7 @@ def functionals(samples: FloatArray, sample_rate_hz: int) -> npt.NDArray[np.floa
         sample_rate_hz: Must be at least twice 7,600 Hz.
 
     Returns:
-        (2501,): 16 statistics of each of 77 descriptors, of their slopes, of the pitch
+        (2437,): 16 statistics of each of 75 descriptors, of their slopes, of the pitch
         of voiced frames and of its steps, then 5 numbers on the voiced parts.
     """
     loudest = np.percentile(np.abs(samples), 99.9) + np.finfo(np.float64).eps

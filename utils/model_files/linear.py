@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hyperparameters import InputError
-from utils.audio.functionals import functionals, most_samples
+from utils.audio.functionals import NUM_FUNCTIONALS, functionals, most_samples
 from utils.audio.prepare import cut
 from utils.audio.scale import Moments, Scale, Voices
 from utils.files import write_atomic
@@ -20,7 +20,7 @@ from utils.model_files.metadata import check_model_file
 
 FloatArray = npt.NDArray[np.floating]
 LIMIT = 5.0  # standardised functionals are clipped to ± this value
-FORMAT = 1
+FORMAT = 2  # 1 had other functionals
 LINEAR_SUFFIX = "_functionals.npz"  # of file names; the stem is the network's
 ARRAYS = ("corpus_mean", "corpus_deviation", "mean", "deviation", "recordings_needed")
 MOST_BYTES = 2**23  # of all arrays; with seven classes they have 0.3 MB
@@ -123,8 +123,8 @@ def load_linear(path: Path, classes: tuple[str, ...]) -> LinearModel:
         classes: Those of the network that it answers beside.
 
     Raises:
-        InputError: The file is missing, damaged or no linear model, or has other
-            classes.
+        InputError: The file is missing, damaged or no linear model, is for other
+            functionals, or has other classes.
     """
     check_model_file(path)
     try:
@@ -134,7 +134,10 @@ def load_linear(path: Path, classes: tuple[str, ...]) -> LinearModel:
         with np.load(path, allow_pickle=False) as file:
             found = {name: file[name] for name in file.files}
         if found.pop("format") != FORMAT:
-            raise ValueError
+            raise InputError(
+                f"{path}: is for other functionals than this version computes; make "
+                "it again with `python train.py --export_only RUN`"
+            )
         names = tuple(str(name) for name in found.pop("classes"))
         values = {name: array.astype(np.float64) for name, array in found.items()}
         model = LinearModel(
@@ -147,6 +150,8 @@ def load_linear(path: Path, classes: tuple[str, ...]) -> LinearModel:
             values["bias"],
         )
         _check(model, values)
+    except InputError:
+        raise
     except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: is damaged or no linear model") from error
     if names != classes:
@@ -159,8 +164,8 @@ def load_linear(path: Path, classes: tuple[str, ...]) -> LinearModel:
 
 def _check(model: LinearModel, values: dict[str, FloatArray]) -> None:
     """Raise ValueError if shapes or numbers are impossible."""
-    functionals_shape = model.weights.shape[:1]
-    if model.weights.ndim != 2 or model.weights.shape[1] != len(model.classes):
+    functionals_shape = (NUM_FUNCTIONALS,)
+    if model.weights.shape != (*functionals_shape, len(model.classes)):
         raise ValueError
     if model.bias.shape != (len(model.classes),) or not np.isfinite(model.bias.max()):
         raise ValueError  # −inf is the bias of a class that no recording had
