@@ -1,0 +1,184 @@
+"""What storing recordings in another format costs, out of fold.
+
+    python -m benchmarks.codec_scores --run result/RUN [--files N]
+
+The network of each fold, and the linear model beside it if there is one, classify
+copies of the fold's test recordings, of whose voices they know nothing. Every copy is
+encoded from the same 16-bit samples. Prints UA by format, and the share of copies with
+a note on missing bandwidth.
+"""
+
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits
+
+from benchmarks.encode import encode
+from hyperparameters import InputError
+from tflite_evaluate import run_reader
+from utils import options
+from utils.audio.wav import read_any, to_pcm16
+from utils.cli import Parser, run_main, terminal_bar
+from utils.inference.classify import ModelPerThread, classify_centre
+from utils.model_files.linear import (
+    LINEAR_SUFFIX,
+    LinearModel,
+    load_linear,
+    recording_functionals,
+)
+from utils.model_files.tflite import load_model
+from utils.processes import capture_stderr
+from utils.runs.folder import fold_folder
+from utils.runs.records import Run, load_run
+from utils.scores.evaluation import fold_files
+from utils.tables import markdown_table
+
+MODEL = "float32"
+HEADS = ("stored as", "network", "linear model", "mean of both", "warned")
+SYSTEMS = HEADS[1:4]
+Probabilities = npt.NDArray[np.floating]
+
+
+class Copy(NamedTuple):
+    """A way to store a recording: name, suffix, and options of ffmpeg."""
+
+    name: str
+    suffix: str
+    options: str = ""
+
+
+COPIES = (
+    Copy("WAV, as recorded", ".wav"),
+    Copy("WAV, 44.1 kHz", ".wav", "-ar 44100"),
+    Copy("WAV, 8-bit", ".wav", "-c:a pcm_u8"),
+    Copy("OGG Vorbis, 44.1 kHz, quality 3", ".ogg", "-c:a libvorbis -ar 44100 -q:a 3"),
+    Copy("Opus, 48 kHz, 32 kbit/s", ".opus", "-c:a libopus -ar 48000 -b:a 32k"),
+    Copy("Opus, 48 kHz, 16 kbit/s", ".opus", "-c:a libopus -ar 48000 -b:a 16k"),
+    Copy("AAC, 48 kHz, 64 kbit/s", ".m4a", "-c:a aac -ar 48000 -b:a 64k"),
+    Copy("MP3, 44.1 kHz, 128 kbit/s", ".mp3", "-ar 44100 -b:a 128k"),
+    Copy("MP3, 44.1 kHz, 64 kbit/s", ".mp3", "-ar 44100 -b:a 64k"),
+    Copy("MP3, 16 kHz, 64 kbit/s", ".mp3", "-b:a 64k"),
+    Copy("WAV, 12 kHz", ".wav", "-ar 12000"),
+    Copy("WAV, 8 kHz, μ-law (telephone)", ".wav", "-ar 8000 -c:a pcm_mulaw"),
+)
+
+
+@dataclass
+class Answers:
+    """The answers for the copies of one format.
+
+    Attributes:
+        labels: Class indices.
+        found: By system, the predicted class of each recording.
+        warned: Whether a note said that high frequencies are missing.
+    """
+
+    labels: list[int] = field(default_factory=list)
+    found: dict[str, list[int]] = field(default_factory=dict)
+    warned: list[bool] = field(default_factory=list)
+
+    def row(self, name: str) -> list[str]:
+        """A row of the table, under `HEADS`."""
+        labels, cells = np.array(self.labels), []
+        for system in SYSTEMS:
+            predicted = np.array(self.found.get(system, ()))
+            recalls = [
+                np.mean(predicted[labels == label] == label)
+                for label in np.unique(labels)
+                if len(predicted)
+            ]
+            cells.append(f"{100 * np.mean(recalls):.1f}" if recalls else "–")
+        return [name, *cells, f"{np.mean(self.warned):.0%}"]
+
+
+def classify_copies(
+    run: Run,
+    read: Callable[[str], npt.NDArray[np.floating]],
+    chosen: Sequence[str],
+    progress: Callable[[Iterable[Any]], Iterable[Any]],
+) -> list[Answers]:
+    """Classify copies of some test recordings, in the order of `COPIES`.
+
+    Raises:
+        InputError: A fold lacks its float32 model file.
+    """
+    answers = [Answers() for _ in COPIES]
+    for record in progress(run.records):
+        paths = fold_files(run, record["fold"])
+        if MODEL not in paths:
+            raise InputError(f"{run.folder}: fold {record['fold']} has no {MODEL} file")
+        with capture_stderr():
+            model = load_model(paths[MODEL])
+        models = ModelPerThread(lambda model=model: model)
+        folder = fold_folder(run.folder, record["fold"])
+        [linear_path] = [*folder.glob(f"*{LINEAR_SUFFIX}")] or [None]
+        linear = linear_path and load_linear(linear_path, model.classes)
+        for name, label in zip(record["test"], record["labels"], strict=True):
+            if name not in chosen:
+                continue
+            samples = to_pcm16(read(name))
+            for copy, of_copy in zip(COPIES, answers, strict=True):
+                _classify_copy(copy, samples, models, linear, of_copy)
+                of_copy.labels.append(label)
+    return answers
+
+
+def _classify_copy(
+    copy: Copy,
+    samples: npt.NDArray[np.int16],
+    models: ModelPerThread,
+    linear: LinearModel | None,
+    answers: Answers,
+) -> None:
+    """Classify one copy with each system."""
+    rate_hz = models.front_end.sample_rate_hz
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"copy{copy.suffix}"
+        encode(path, samples, rate_hz, *copy.options.split())
+        answer = classify_centre(path, copy.name, models)
+        values: dict[str, Probabilities] = {"network": answer.probabilities}
+        if linear is not None:
+            row = recording_functionals(read_any(path, rate_hz), rate_hz)
+            [values["linear model"]] = linear.predict(row[None])
+            values["mean of both"] = np.mean([*values.values()], axis=0)
+    for system, probabilities in values.items():
+        answers.found.setdefault(system, []).append(int(probabilities.argmax()))
+    answers.warned.append(any("kHz" in note for note in answer.notes))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure and print."""
+    parser = Parser(prog="python -m benchmarks.codec_scores", description=__doc__)
+    parser.add_argument(
+        "--run", type=Path, required=True, metavar="FOLDER", help="a run folder"
+    )
+    parser.add_argument(
+        "--files", type=int, help="number of recordings, evenly spaced [all]"
+    )
+    options.add_data_paths(parser, derived="as in train.py; nothing is written to it")
+    args = parser.parse_args(argv)
+    run = load_run(args.run)
+    names = sorted(name for record in run.records for name in record["test"])
+    count = min(args.files or len(names), len(names))
+    chosen = [names[int(n)] for n in np.linspace(0, len(names) - 1, count)]
+    with threadpool_limits(1):
+        answers = classify_copies(
+            run,
+            run_reader(run, args),
+            chosen,
+            lambda items: terminal_bar(items, unit="fold"),
+        )
+    rows = [a.row(copy.name) for copy, a in zip(COPIES, answers, strict=True)]
+    print("\n".join(markdown_table(HEADS, rows)))
+    print(f"\nUA in %, {count} recordings, {run.folder.resolve().name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_main(main))
