@@ -15,7 +15,7 @@ from synthetic_run import edit_record, record
 from toy_tflite import toy_model
 
 import tflite_evaluate
-from benchmarks import hearing
+from benchmarks import codec_scores, hearing
 from hyperparameters import FrontEnd, InputError, from_flat, to_flat
 from utils.corpora import load_manifest
 from utils.corpora.user_corpus import folder_corpus
@@ -467,3 +467,23 @@ def test_hearing_compares_centre_and_overlapping_segments(
                 for name in names
             ]
             assert cell.startswith(f"{100 * np.mean(right):.2f} [")
+
+
+def test_copies_in_other_formats_are_scored_out_of_fold(
+    run: ToyRun, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ["--run", str(run.folder), "--data_dir", str(run.data_dir)]
+    run.add_models()  # of fold 0
+    monkeypatch.setattr(codec_scores, "COPIES", codec_scores.COPIES[:1])
+    with pytest.raises(InputError, match="fold 1 has no float32 file"):
+        codec_scores.main(arguments)
+    folds = run.folder / "folds"
+    shutil.copytree(folds / "fold_00", folds / "fold_01")
+    assert codec_scores.main(arguments) == 0
+    [row] = [s for s in capsys.readouterr().out.splitlines() if "as recorded" in s]
+    model = load_model(folds / "fold_00" / file_name(run.stem, "float32"))
+    recordings = [soundfile.read(u.path)[0] for u in run.utterances]
+    found = predict_recordings({"m": model}, recordings)["m"].argmax(axis=1)
+    labels = np.array([CLASSES.index(u.label) for u in run.utterances])
+    ua = np.mean([np.mean(found[labels == n] == n) for n in np.unique(labels)])
+    assert row == f"| WAV, as recorded | {100 * ua:.1f} | – | – | 0% |"
