@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Runs every published experiment on EMO-DB and IEMOCAP, with both losses. A stopped
-# experiment resumes. Without IEMOCAP (see docs/corpora.md), the script ends after EMO-DB.
+# Runs the experiments of REPRODUCTION.md on EMO-DB, then the published ones on IEMOCAP. A
+# stopped experiment resumes. Without IEMOCAP (see docs/corpora.md), the script ends after
+# EMO-DB.
 #
 #   ./run.sh [options of train.py for all runs, such as --data_dir /corpora --jobs 4]
 set -euo pipefail
@@ -8,8 +9,17 @@ cd "$(dirname "$0")"
 
 train() { python train.py -v 0 -it mfcc -c disk -m false "$@"; }
 
+emo_db() { train -dn EMO-DB -id 3 -at all "$@"; }
+
 for loss in focal cross_entropy; do
-  train -dn EMO-DB -id 3 -at all -ln "$loss" "$@"
+  emo_db -ln "$loss" --protocol published "$@"
+  emo_db -ln "$loss" --protocol speaker --select last "$@"
+done
+emo_db -ln cross_entropy --protocol random "$@"
+emo_db -ln cross_entropy --protocol paper "$@"
+for seed in 43 44; do
+  emo_db -ln cross_entropy --protocol published --seed "$seed" "$@"
+  emo_db -ln cross_entropy --protocol speaker --select last --seed "$seed" "$@"
 done
 for loss in focal cross_entropy; do
   for seconds in 3 7; do
