@@ -65,6 +65,7 @@ def reproduce(project: Path) -> list[Path]:
     for loss, of_loss in panels.items():
         save(confusion_figure(of_loss), project / picture_of(loss), ("png",))
     readme, account, card = texts = [project / name for name in TEXTS]
+    recipes = recipe_tables(runs)
     put_between(
         readme,
         results_tables(complete, published, is_short=True),
@@ -74,14 +75,14 @@ def reproduce(project: Path) -> list[Path]:
     put_between(
         account,
         results_tables(rows, published),
-        recipe_tables(runs),
+        recipes,
         against_published(rows, published),
         confusions(panels),
     )
     as_published = [run for run in runs if recipe_of(run.settings) is None]
     put_between(account, suspicions(as_published), part="suspicions")
     put_between(card, expected_scores(complete))
-    put_between(card, recipe_tables(runs), part="recipes")
+    put_between(card, recipes, part="recipes")
     return texts
 
 
