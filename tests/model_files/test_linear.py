@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soxr
 
 import inference_single_file
 from hyperparameters import FrontEnd, InputError
@@ -93,6 +94,20 @@ def test_of_a_long_recording_the_linear_model_hears_ten_seconds(
     network = predict_utterance(load_model(INT8), ten)
     np.testing.assert_allclose(answer.probabilities, (network + beside) / 2, atol=1e-4)
     assert any("only the centre 10 s were classified" in note for note in answer.notes)
+
+
+def test_resampling_changes_no_functional_much() -> None:
+    """In standard deviations of the corpus; by 12 if one depends on 3.2 to 8 kHz."""
+    name = "EMO-DB_3.0s_Segmented_mode2_cross_entropy_functionals.npz"
+    shipped = load_linear(PROJECT / "inference_tests" / name, CLASSES)
+    clips = sorted((PROJECT / "inference_tests").glob("*_emodb.wav"))
+    assert len(clips) == 7
+    for path in clips:
+        samples = read_any(path, RATE_HZ)
+        there = soxr.resample(samples, RATE_HZ, 44_100)
+        copy = to_pcm16(soxr.resample(there, 44_100, RATE_HZ)) / 2**15
+        change = functionals(copy, RATE_HZ) - functionals(samples, RATE_HZ)
+        assert np.abs(change / shipped.corpus.deviation).max() < 3.0
 
 
 def test_threads_share_one_keras_model(
