@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs the experiments of REPRODUCTION.md on EMO-DB, then the published ones on IEMOCAP. A
-# stopped experiment resumes. Without IEMOCAP (see docs/corpora.md), the script ends after
-# EMO-DB.
+# Runs the experiments with the published settings: on EMO-DB with both losses, other
+# protocols and two more seeds, then on IEMOCAP. A stopped experiment resumes. Without
+# IEMOCAP (see docs/corpora.md), the script ends after EMO-DB.
 #
 #   ./run.sh [options of train.py for all runs, such as --data_dir /corpora --jobs 4]
 set -euo pipefail

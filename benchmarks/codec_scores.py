@@ -163,6 +163,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     options.add_data_paths(parser, derived="as in train.py; nothing is written to it")
     args = parser.parse_args(argv)
+    if args.files is not None and args.files < 1:
+        raise InputError(f"--files must be at least 1, got {args.files}")
     run = load_run(args.run)
     names = sorted(name for record in run.records for name in record["test"])
     count = min(args.files or len(names), len(names))

@@ -17,9 +17,15 @@ from toy_tflite import toy_model
 import tflite_evaluate
 from benchmarks import codec_scores, hearing
 from hyperparameters import FrontEnd, InputError, from_flat, to_flat
+from utils.audio.functionals import NUM_FUNCTIONALS
 from utils.corpora import load_manifest
 from utils.corpora.user_corpus import folder_corpus
 from utils.files import PROJECT, write_json
+from utils.model_files.linear import (
+    LINEAR_SUFFIX,
+    recording_functionals,
+    save_linear,
+)
 from utils.model_files.metadata import attach_metadata
 from utils.model_files.tflite import (
     Classifier,
@@ -31,6 +37,7 @@ from utils.model_files.tflite import (
 from utils.runs.folder import file_stem, hash_of, record_path
 from utils.runs.records import load_run
 from utils.scores import evaluation
+from utils.training.linear_model import fit_linear_model
 
 CLASSES = ("grief", "joy", "rage")
 SETTINGS = from_flat({"dataset_name": "TOYS", "duration_s": 0.1})
@@ -477,13 +484,27 @@ def test_copies_in_other_formats_are_scored_out_of_fold(
     monkeypatch.setattr(codec_scores, "COPIES", codec_scores.COPIES[:1])
     with pytest.raises(InputError, match="fold 1 has no float32 file"):
         codec_scores.main(arguments)
+    with pytest.raises(InputError, match="--files must be at least 1, got 0"):
+        codec_scores.main([*arguments, "--files", "0"])
     folds = run.folder / "folds"
+    random = np.random.RandomState(1)
+    rows = random.standard_normal((1, 30, NUM_FUNCTIONALS)).astype(np.float32)
+    linear = fit_linear_model(rows, ["a", "b"] * 15, np.arange(30) % 3, CLASSES)
+    save_linear(folds / "fold_00" / f"{run.stem}{LINEAR_SUFFIX}", linear)
     shutil.copytree(folds / "fold_00", folds / "fold_01")
     assert codec_scores.main(arguments) == 0
     [row] = [s for s in capsys.readouterr().out.splitlines() if "as recorded" in s]
     model = load_model(folds / "fold_00" / file_name(run.stem, "float32"))
     recordings = [soundfile.read(u.path)[0] for u in run.utterances]
-    found = predict_recordings({"m": model}, recordings)["m"].argmax(axis=1)
+    network = predict_recordings({"m": model}, recordings)["m"]
+    rate_hz = model.front_end.sample_rate_hz
+    beside = linear.predict(
+        np.array([recording_functionals(samples, rate_hz) for samples in recordings])
+    )
     labels = np.array([CLASSES.index(u.label) for u in run.utterances])
-    ua = np.mean([np.mean(found[labels == n] == n) for n in np.unique(labels)])
-    assert row == f"| WAV, as recorded | {100 * ua:.1f} | – | – | 0% |"
+    expected = []
+    for found in (network, beside, (network + beside) / 2):
+        right = found.argmax(axis=1) == labels
+        ua = np.mean([np.mean(right[labels == n]) for n in np.unique(labels)])
+        expected.append(f"{100 * ua:.1f}")
+    assert row == f"| WAV, as recorded | {' | '.join(expected)} | 0% |"

@@ -4,6 +4,7 @@ They equal those of librosa (McFee et al., "librosa: Audio and music signal anal
 Python", 2015) for float64 samples; tests compare both. So that a recording is answered
 without the two seconds that librosa takes to start.
 
+The contrast is that of librosa's bands up to 3.2 kHz, at most 80 dB below the loudest.
 None depends on the faintest sound near half the sample rate. Resampling and codecs
 change it: the contrast above 3.2 kHz and the flatness of the whole spectrum tell them
 apart better than emotions (docs/recipes.md).

@@ -31,7 +31,7 @@ MOST_UNLIKE = 0.7
 LEAST_VARIED = 0.6
 # Distance of a recording from its own voice: 99 % of EMO-DB's recordings are below.
 UNLIKE_ITS_VOICE = 0.75
-# Of a live voice. Ten recordings gain the linear model three points of UA
+# Of a live voice. Ten recordings gain the linear model four points of UA
 # (docs/recipes.md).
 ENOUGH_SEGMENTS = 10
 

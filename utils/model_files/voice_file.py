@@ -21,6 +21,7 @@ MOST_BYTES = 2**20
 SUMS = {"recordings": int, "frames": int, "total": [float], "squares": [float]}
 KEYS = {"format": int, "kind": str, "front_end": {str: VALUE}, **SUMS}
 OPTIONAL = {"functionals": SUMS}
+OTHER_FUNCTIONALS = 2501  # their number before two descriptors were removed
 MOST_FEATURE = 1e4  # of a feature, which is a logarithm
 MOST_FUNCTIONAL = 1e6  # of a functional; some are in Hz
 
@@ -141,6 +142,8 @@ def load_voice(path: Path, model: Classifier) -> Voice:
             raise ValueError
         front_end = FrontEnd(**content["front_end"])
         linear = content.get("functionals")
+        if linear and len(linear["total"]) == OTHER_FUNCTIONALS:
+            linear = None  # of no use any more; the rest is
         voice = Voice(
             front_end=front_end,
             moments=_from_dict(content, front_end.num_features, MOST_FEATURE),
@@ -165,7 +168,8 @@ def with_voice(model: ModelT, voice: Voice) -> ModelT:
     if linear is not None:
         if voice.functionals is None:
             raise InputError(
-                "--voice: has no functionals; make it again with --calibrate"
+                "--voice: has no functionals, or those of another version; make it "
+                "again with --calibrate"
             )
         linear = dataclasses.replace(linear, voice=voice.functionals)
     changes = {"voice": voice.moments, "linear": linear}

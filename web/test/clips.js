@@ -23,7 +23,7 @@ export const FORMATS = {
 
 const UNCHANGED = ["wav-float32", "wav-int16", "flac"]; // still 16 kHz, and nothing lost
 
-/** Largest difference of a probability from the command line's: 30 times what was measured, or more. */
+/** Largest difference of a probability from the command line's: 25 times what was measured, or more. */
 export const toleranceOf = (format) => (UNCHANGED.includes(format) ? 1e-5 : 1e-4);
 
 /** A folder of one test's own; call `remove` at its end. */
