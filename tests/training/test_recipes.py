@@ -21,6 +21,7 @@ from training_runs import (
 import train
 from dataio import training_batches
 from hyperparameters import RECIPES, InputError, Settings, from_flat, to_flat
+from utils.audio.functionals import NUM_FUNCTIONALS
 from utils.audio.scale import add
 from utils.audio.wav import to_pcm16, write_wav
 from utils.model_files.linear import (
@@ -234,6 +235,7 @@ def test_a_linear_model_uses_what_is_known_of_a_voice(tmp_path: Path) -> None:
     noise = random.normal(size=(600, 20)) * 2
     units = 10.0 ** np.arange(-10, 10)  # as different as functionals are
     values = (random.normal(size=(3, 20))[labels] + voices + noise) * units
+    values = np.pad(values, ((0, 0), (0, NUM_FUNCTIONALS - 20)))
     train = speakers >= 8
     names = [str(speaker) for speaker in speakers[train]]
     model = fit_linear_model(values[None, train], names, labels[train], "abc")
