@@ -14,6 +14,7 @@ from project_copy import SHORT, run, write_noise
 
 import inference_single_file
 import train
+from hyperparameters import recipe_of, to_flat
 from utils.corpora.csv_manifest import read_csv
 from utils.files import PROJECT
 from utils.options import settings_from
@@ -174,10 +175,12 @@ def result_commands() -> list[list[str]]:
 def test_every_results_row_has_a_command_that_is_understood() -> None:
     found = set()
     for argv in result_commands():
-        [settings] = settings_from(train.parse_args(argv))
-        assert settings.training.epochs == 300
-        assert settings.front_end.duration_s == 3.0
-        found.add(settings.data.protocol)
+        for settings in settings_from(train.parse_args(argv)):
+            recipe = recipe_of(to_flat(settings))
+            assert settings.training.epochs == (300 if recipe is None else 40)
+            assert (recipe == "new_voice") == ("new_voice" in argv)
+            assert settings.front_end.duration_s == 3.0
+            found.add(settings.data.protocol)
     assert found == set(PROTOCOLS) - {"session"}  # EMO-DB has no sessions
 
 
