@@ -410,12 +410,11 @@ def recipe_of(values: Mapping[str, Any]) -> str | None:
         values: As from `to_flat`.
     """
     published = to_flat(Settings())
-    differing = {k: v for k, v in values.items() if v != published[k]}
+    trained = {k: v for k, v in values.items() if k not in QUESTION}
+    differing = {k: v for k, v in trained.items() if v != published[k]}
     for name, recipe in RECIPES.items():
         wanted = {k: v for k, v in recipe.values.items() if k not in QUESTION}
-        if wanted and wanted == {
-            k: v for k, v in differing.items() if k not in QUESTION
-        }:
+        if wanted and wanted == differing:
             return name
     return None
 
