@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.metrics import balanced_accuracy_score
 from threadpoolctl import threadpool_limits
 
 from benchmarks.encode import encode
@@ -85,15 +86,12 @@ class Answers:
 
     def row(self, name: str) -> list[str]:
         """A row of the table, under `HEADS`."""
-        labels, cells = np.array(self.labels), []
-        for system in SYSTEMS:
-            predicted = np.array(self.found.get(system, ()))
-            recalls = [
-                np.mean(predicted[labels == label] == label)
-                for label in np.unique(labels)
-                if len(predicted)
-            ]
-            cells.append(f"{100 * np.mean(recalls):.1f}" if recalls else "–")
+        cells = [
+            f"{100 * balanced_accuracy_score(self.labels, self.found[system]):.1f}"
+            if system in self.found
+            else "–"
+            for system in SYSTEMS
+        ]
         return [name, *cells, f"{np.mean(self.warned):.0%}"]
 
 
