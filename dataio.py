@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hyperparameters import InputError, Settings
+from utils.audio.copies import ORIGINAL, Copy, copies_of
 from utils.audio.prepare import OVERLAPPING
 from utils.audio.scale import Moments, Voices, add, learn_voices, measure
 from utils.audio.wav import Read, read_wav
@@ -43,8 +44,9 @@ class Dataset:
         features: Network inputs of every segment of the corpus.
         segments: What the features were made from.
         read: Function from path and rate in Hz to an utterance's samples.
-        at_speeds: Features of every segment at each factor of `--speeds`.
-        functionals: (1 + speeds, utterances, functionals), for a teacher; else None.
+        copies: Features of every segment of each copy of the corpus: at each factor of
+            `--speeds`, then in `--rooms`.
+        functionals: (1 + copies, utterances, functionals), for a teacher; else None.
     """
 
     manifest: Manifest
@@ -52,7 +54,7 @@ class Dataset:
     features: Features
     segments: SegmentedCorpus
     read: Read = read_wav
-    at_speeds: tuple[Features, ...] = ()
+    copies: tuple[Features, ...] = ()
     functionals: StoredFeatures | None = None
 
     @functools.cached_property
@@ -112,7 +114,7 @@ class Dataset:
 
     @functools.cached_property
     def moments(self) -> list[dict[str, Moments]]:
-        """By utterance, sums over its sounding frames, at speed 1 and at each other.
+        """By utterance, sums over its sounding frames, as it is and in each copy.
 
         They need features that are not clipped, as a run with feature scaling has. What
         several segments hold counts as often.
@@ -126,7 +128,7 @@ class Dataset:
                 )
                 for name, rows in self.segment_numbers.items()
             }
-            for features in (self.features, *self.at_speeds)
+            for features in (self.features, *self.copies)
         ]
 
     def voices(self, utterance_ids: Iterable[str]) -> Voices:
@@ -166,15 +168,23 @@ def load_dataset(
     manifest = select_part(whole, settings.data.audio_type)
     _check_speakers(manifest, settings)
 
-    def features_at(speed: float) -> Features:
+    speaker_of = {u.id: u.speaker or u.id for u in whole.utterances}
+    speakers = tuple(speaker_of[name] for name in segments.utterance_ids)
+
+    def features_of(copy: Copy) -> Features:
         if data_paths.cache == "None":
-            return ComputedFeatures(segments.paths, settings, speed)
+            return ComputedFeatures(segments.paths, settings, copy, speakers)
         path = cache_features(
-            segments, settings, data_paths.derived_dir, speed=speed, progress=progress
+            segments,
+            settings,
+            data_paths.derived_dir,
+            copy=copy,
+            speakers=speakers,
+            progress=progress,
         )
         return StoredFeatures(path, in_memory=data_paths.cache == "ram")
 
-    at_speeds = tuple(features_at(speed) for speed in settings.inputs.speed_factors)
+    copies = tuple(features_of(copy) for copy in copies_of(settings.inputs))
     functionals = None
     if settings.training.teacher == "functionals":
         path = cache_functionals(
@@ -182,7 +192,7 @@ def load_dataset(
         )
         functionals = StoredFeatures(path)
     return Dataset(
-        manifest, settings, features_at(1.0), segments, read, at_speeds, functionals
+        manifest, settings, features_of(ORIGINAL), segments, read, copies, functionals
     )
 
 

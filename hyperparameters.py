@@ -300,6 +300,12 @@ class Inputs(SettingsGroup):
     speed_share: float = option(
         0.5, "share of utterances played at one of the speeds", low=0.0, high=1.0
     )
+    rooms: int = option(
+        0, "copies in other rooms, with noise, to train on as well", low=0, high=100
+    )
+    room_share: float = option(
+        0.5, "share of utterances heard in one of these rooms", low=0.0, high=1.0
+    )
     shift_frames: int = option(
         0, "shift each utterance by up to this many frames", low=0, high=1000
     )
@@ -368,6 +374,13 @@ _SHORT = {
     "speeds": "0.84,0.89,0.94,1.06,1.12,1.19",
     "shift_frames": 12,
 }
+_NEW_VOICE = {
+    **_SHORT,
+    "segment_mode": 2,
+    "feature_scaling": "voice",
+    "teacher": "functionals",
+    "teacher_share": 0.8,
+}
 RECIPES = {
     "published": Recipe(meaning="the released code's settings", values={}),
     "short": Recipe(
@@ -376,13 +389,11 @@ RECIPES = {
     ),
     "new_voice": Recipe(
         meaning="short, with features scaled to the voice and soft labels",
-        values={
-            **_SHORT,
-            "segment_mode": 2,
-            "feature_scaling": "voice",
-            "teacher": "functionals",
-            "teacher_share": 0.8,
-        },
+        values=_NEW_VOICE,
+    ),
+    "any_room": Recipe(
+        meaning="new_voice, also trained in rooms with noise and echoes",
+        values={**_NEW_VOICE, "rooms": 4},
     ),
     "fine_tune": Recipe(
         meaning="for --start_from",

@@ -158,10 +158,10 @@ def test_examples_vary_as_the_settings_say(make: Make) -> None:
     job = make(**VARIED)
     examples = Examples(job.dataset, job.fold, voices=job.voices)
     draws, (features, labels) = examples.draws(3), examples.batch(3, 0)
-    assert set(np.unique(draws.speeds)) == {0, 1, 2}
+    assert set(np.unique(draws.copies)) == {0, 1, 2}
     assert set(np.unique(draws.shifts)) == {-2, -1, 0, 1, 2}
-    assert np.mean(draws.speeds == 0) == pytest.approx(0.5, abs=0.15)
-    sources = (job.dataset.features, *job.dataset.at_speeds)
+    assert np.mean(draws.copies == 0) == pytest.approx(0.5, abs=0.15)
+    sources = (job.dataset.features, *job.dataset.copies)
     front_end, seen = job.settings.front_end, 0
     for row, number, speed, shift, known in zip(
         features, *(d[0] for d in vars(draws).values()), strict=True
@@ -200,7 +200,7 @@ def test_one_of_an_utterances_overlapping_segments_trains(make: Make) -> None:
 
 def test_faster_is_shorter_and_higher(make: Make) -> None:
     job = make(speeds="0.5,2.0", duration_s=1.5, input_type="spectrogram")
-    sources = (job.dataset.features, *job.dataset.at_speeds)
+    sources = (job.dataset.features, *job.dataset.copies)
     lengths, centres = [], []
     for source in sources:
         power = source[np.array([0])][0, :, :, 0] ** 2

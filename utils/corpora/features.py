@@ -1,18 +1,19 @@
 """Features of a corpus: computed when they are needed, or kept in files."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-import soxr
 
 from hyperparameters import Settings
+from utils.audio.copies import ORIGINAL, Copy, copies_of
 from utils.audio.features import compute_features
-from utils.audio.prepare import cut, pad
+from utils.audio.prepare import cut, normalise, pad
+from utils.audio.rooms import ROOMS_FORMAT
 from utils.audio.wav import Read, read_wav
 from utils.corpora.manifest import Manifest
 from utils.corpora.segments import Progress, SegmentedCorpus, no_progress
@@ -32,12 +33,14 @@ class ComputedFeatures:
     Attributes:
         paths: The segments.
         settings: Front-end and feature scaling: with scaling, MFCC are not clipped yet.
-        speed: Factor of playing speed; the centre is kept, or zeros are added.
+        copy: The copy of the corpus; of what is played slower, the centre is kept.
+        speakers: The speaker of each segment, for a copy in other rooms.
     """
 
     paths: tuple[Path, ...]
     settings: Settings
-    speed: float = 1.0
+    copy: Copy = ORIGINAL
+    speakers: tuple[str, ...] = ()
 
     def __getitem__(self, numbers: npt.NDArray[np.integer]) -> FloatBatch:
         """(len(numbers), frames, features, 1), float32."""
@@ -46,16 +49,21 @@ class ComputedFeatures:
         rows = []
         for number in numbers:
             samples = read_wav(self.paths[number], front_end.sample_rate_hz)
-            samples = self._at_speed(samples)
+            if self.copy != ORIGINAL:
+                samples = self._played(samples, number)
             rows.append(compute_features(samples, front_end, clipped=clipped))
         return np.stack(rows)
 
-    def _at_speed(self, samples: npt.NDArray[np.floating]) -> Any:
-        """The segment played faster or slower: pitch, formants and tempo change."""
-        if self.speed == 1.0:
-            return samples
-        rate_hz, length = self.settings.front_end.sample_rate_hz, len(samples)
-        played = soxr.resample(samples, rate_hz * self.speed, rate_hz)
+    def _played(self, samples: npt.NDArray[np.floating], number: int) -> Any:
+        """A segment of the copy, as long as the original."""
+        front_end, length = self.settings.front_end, len(samples)
+        speaker = ""
+        if self.copy.room:  # noise is in the recording, not in what pads it
+            samples, speaker = np.trim_zeros(samples), self.speakers[number]
+        name = self.paths[number].stem
+        played = self.copy.play(samples, front_end.sample_rate_hz, name, speaker)
+        if self.copy.room:
+            played = normalise(played, front_end.normalise_percentile)
         return pad(cut(played, length)[0], length)
 
 
@@ -93,7 +101,8 @@ def cache_features(
     settings: Settings,
     derived_dir: Path,
     *,
-    speed: float = 1.0,
+    copy: Copy = ORIGINAL,
+    speakers: Sequence[str] = (),
     progress: Progress = no_progress,
 ) -> Path:
     """Write the features of every segment to one `.npy` file, or find it written.
@@ -103,7 +112,8 @@ def cache_features(
         settings: Front-end and feature scaling; scaled features are stored as they
             are before scaling and clipping.
         derived_dir: The file goes to its folder `features`.
-        speed: Factor of playing speed.
+        copy: The copy of the corpus.
+        speakers: The speaker of each segment, for a copy in other rooms.
         progress: Wraps the loop over segments.
 
     Returns:
@@ -116,12 +126,14 @@ def cache_features(
     made_from = [FEATURES_FORMAT, segments.key, asdict(settings.front_end)]
     if settings.inputs.feature_scaling != "none":
         made_from.append("not clipped")
-    if speed != 1.0:
-        made_from.append(speed)
+    if copy.speed != 1.0:
+        made_from.append(copy.speed)
+    if copy.room:
+        made_from += ["room", ROOMS_FORMAT, copy.room]
     key = json_sha256(made_from)[:12]
     name = f"{segments.folder.name}_{settings.front_end.input_type}_{key}.npy"
     path = derived_dir / "features" / name
-    rows = ComputedFeatures(segments.paths, settings, speed)
+    rows = ComputedFeatures(segments.paths, settings, copy, tuple(speakers))
     shape = (len(segments.paths), *settings.front_end.input_shape)
 
     def write(file: BinaryIO) -> None:
@@ -174,20 +186,23 @@ def cache_functionals(
 
     Args:
         manifest: The utterances.
-        settings: Sample rate and speeds.
+        settings: Sample rate and copies.
         derived_dir: The file goes to its folder `features`.
         read: Function from path and rate in Hz to an utterance's samples.
         progress: Wraps the loop over utterances.
 
     Returns:
-        File of a float32 array (1 + speeds, utterances, functionals).
+        File of a float32 array (1 + copies, utterances, functionals).
     """
     from utils.audio.functionals import functionals, most_samples
 
-    rate_hz = settings.front_end.sample_rate_hz
-    speeds = (1.0, *settings.inputs.speed_factors)
+    rate_hz, rooms = settings.front_end.sample_rate_hz, settings.inputs.rooms
+    copies = (ORIGINAL, *copies_of(settings.inputs))
     ids = [utterance.id for utterance in manifest.utterances]
+    speeds = (1.0, *settings.inputs.speed_factors)
     made_from = [FUNCTIONALS_FORMAT, manifest.digest, ids, rate_hz, speeds]
+    if rooms:
+        made_from += ["rooms", ROOMS_FORMAT, rooms]
     name = f"{manifest.corpus}_functionals_{json_sha256(made_from)[:12]}.npy"
     path = derived_dir / "features" / name
 
@@ -195,9 +210,8 @@ def cache_functionals(
         rows = []
         for utterance in progress(manifest.utterances, desc="functionals", unit="file"):
             samples = cut(read(utterance.path, rate_hz), most_samples(rate_hz))[0]
-            played = [
-                soxr.resample(samples, rate_hz * speed, rate_hz) for speed in speeds
-            ]
+            names = (utterance.id, utterance.speaker or utterance.id)
+            played = [copy.play(samples, rate_hz, *names) for copy in copies]
             rows.append([functionals(item, rate_hz) for item in played])
         np.save(file, np.swapaxes(np.array(rows, np.float32), 0, 1))
 

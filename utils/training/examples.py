@@ -1,4 +1,4 @@
-"""Training batches whose examples vary: playing speed, position, scale, soft labels.
+"""Training batches whose examples vary: speed, room, position, scale, soft labels.
 
 All draws depend on (seed, fold, epoch) alone, so a run can stop anywhere. Without such
 settings a run trains on `dataio.training_batches`, as published.
@@ -31,6 +31,7 @@ def is_varied(settings: Settings) -> bool:
     inputs = settings.inputs
     return bool(
         inputs.speed_factors
+        or inputs.rooms
         or inputs.shift_frames
         or inputs.feature_scaling != "none"
         or settings.training.teacher != "none"
@@ -44,13 +45,14 @@ class Draws:
 
     Attributes:
         numbers: Segments.
-        speeds: 0 for the original, else the number of the speed, from 1.
+        copies: 0 for the original, else the number of the copy, from 1: those at other
+            speeds, then those in other rooms.
         shifts: Frames by which the features move to the right; they wrap around.
         known: Recordings of the voice that set the scale, at most.
     """
 
     numbers: npt.NDArray[np.int64]
-    speeds: npt.NDArray[np.int64]
+    copies: npt.NDArray[np.int64]
     shifts: npt.NDArray[np.int64]
     known: npt.NDArray[np.int64]
 
@@ -59,7 +61,7 @@ class Examples:
     """The training examples of one fold.
 
     Args:
-        dataset: Features at every speed, labels, speakers.
+        dataset: Features of every copy, labels, speakers.
         fold: Its training utterances are used.
         voices: The scales of the training voices; None without feature scaling.
         soft_labels: (1 + speeds, segments, classes), the teacher's probabilities; None
@@ -80,7 +82,7 @@ class Examples:
         self.steps = steps_per_epoch(
             len(self.numbers), self.settings.training.batch_size
         )
-        self.features = (dataset.features, *dataset.at_speeds)
+        self.features = (dataset.features, *dataset.copies)
 
     @functools.lru_cache(maxsize=2)  # noqa: B019 - lives as long as the fold
     def draws(self, epoch: int) -> Draws:
@@ -96,9 +98,14 @@ class Examples:
         known = random.choice(KNOWN_RECORDINGS, batches.shape, p=KNOWN_SHARES)
         if self.settings.data.segment_mode == OVERLAPPING:
             batches = batches + random.randint(0, self._segments_of(batches))
+        copies = np.where(is_original, 0, speeds)
+        if inputs.rooms:
+            is_in_room = random.random_sample(batches.shape) < inputs.room_share
+            rooms = others + random.randint(1, inputs.rooms + 1, batches.shape)
+            copies = np.where(is_in_room, rooms, copies)
         return Draws(
             numbers=batches,
-            speeds=np.where(is_original, 0, speeds),
+            copies=copies,
             shifts=random.randint(-reach, reach + 1, batches.shape),
             known=known,
         )
@@ -121,58 +128,62 @@ class Examples:
             int32, or with a teacher labels (batch, classes), float32.
         """
         draws = self.draws(epoch)
-        numbers, speeds = draws.numbers[step], draws.speeds[step]
+        numbers, copies = draws.numbers[step], draws.copies[step]
         random = random_state(
             self.settings, Stream.VOICES, self.fold.number, epoch, step
         )
         rows = []
-        for number, speed, shift, known in zip(
-            numbers, speeds, draws.shifts[step], draws.known[step], strict=True
+        for number, copy, shift, known in zip(
+            numbers, copies, draws.shifts[step], draws.known[step], strict=True
         ):
-            row = self.features[speed][np.array([number])][0]
+            row = self.features[copy][np.array([number])][0]
             if self.voices is not None:
-                scale = self._scale(number, speed, known, random)
+                scale = self._scale(number, copy, known, random)
                 row = scale.apply(row, self.settings.front_end)
             rows.append(np.roll(row, shift, axis=0))
-        return np.stack(rows), self._labels(numbers, speeds)
+        return np.stack(rows), self._labels(numbers, copies)
 
     def _scale(
-        self, number: int, speed: int, known: int, random: np.random.RandomState
+        self, number: int, copy: int, known: int, random: np.random.RandomState
     ) -> Scale:
-        """The scale of one example, from some recordings of its voice at its speed."""
+        """The scale of one example, from some recordings of its voice in its copy."""
         assert self.voices is not None
         if self.settings.inputs.feature_scaling == "corpus" or known == 0:
             return self.voices.typical
-        of_voice = self._moments[speed][self.dataset.speaker_of_segment[number]]
+        of_voice = self._moments[copy][self.dataset.speaker_of_segment[number]]
         chosen = random.permutation(len(of_voice))[:known]
         return self.voices.scale_of(add([of_voice[i] for i in chosen]))
 
     @functools.cached_property
     def _moments(self) -> list[dict[str, list[Moments]]]:
-        """At each speed and by speaker, the moments of each training utterance."""
+        """In each copy and by speaker, the moments of each training utterance."""
         speaker_of, numbers = (
             self.dataset.speaker_of_segment,
             self.dataset.segment_numbers,
         )
         found: list[dict[str, list[Moments]]] = []
-        for at_speed in self.dataset.moments:
+        for of_copy in self.dataset.moments:
             by_speaker: dict[str, list[Moments]] = {}
             for name in self.fold.train:
                 speaker = speaker_of[numbers[name][0]]
-                by_speaker.setdefault(speaker, []).append(at_speed[name])
+                by_speaker.setdefault(speaker, []).append(of_copy[name])
             found.append(by_speaker)
         return found
 
     def _labels(
-        self, numbers: npt.NDArray[np.int64], speeds: npt.NDArray[np.int64]
+        self, numbers: npt.NDArray[np.int64], copies: npt.NDArray[np.int64]
     ) -> npt.NDArray[Any]:
-        """Class indices; with a teacher, a mixture of true and soft labels."""
+        """Class indices; with a teacher, a mixture of true and soft labels.
+
+        What is heard in a room has the soft label of the original.
+        """
         indices = self.dataset.labels[numbers]
         if self.soft_labels is None:
             return indices
         share = np.float32(self.settings.training.teacher_share)
         true = np.eye(self.soft_labels.shape[-1], dtype=np.float32)[indices]
-        return (1 - share) * true + share * self.soft_labels[speeds, numbers]
+        labelled = np.where(copies < len(self.soft_labels), copies, 0)
+        return (1 - share) * true + share * self.soft_labels[labelled, numbers]
 
     def batches(self, epochs: range) -> Iterator[tuple[FloatBatch, npt.NDArray[Any]]]:
         """All batches of some epochs, in order."""

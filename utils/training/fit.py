@@ -10,6 +10,7 @@ import numpy as np
 import models
 from dataio import steps_per_epoch, tensorflow_pipeline, training_batches
 from hyperparameters import InputError
+from utils.audio.rooms import ROOMS_FORMAT
 from utils.corpora.features import FUNCTIONALS_FORMAT
 from utils.random_streams import Stream, random_state
 from utils.training import checkpoint
@@ -235,7 +236,8 @@ class EpochEnd(keras.callbacks.Callback):
 
 
 def _state_key(job: FoldJob) -> str:
-    """Run, fold, backend and teacher: random states differ between backends."""
+    """Run, fold, backend, teacher, rooms: random states differ between backends."""
     key = f"{job.run_hash}/{job.fold.number}/{keras.config.backend()}"
-    has_teacher = job.settings.training.teacher != "none"
-    return f"{key}/{FUNCTIONALS_FORMAT}" if has_teacher else key
+    if job.settings.training.teacher != "none":
+        key += f"/{FUNCTIONALS_FORMAT}"
+    return f"{key}/{ROOMS_FORMAT}" if job.settings.inputs.rooms else key

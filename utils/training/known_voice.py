@@ -160,6 +160,7 @@ def fit_functionals(dataset: Dataset, fold: Fold) -> LinearModel:
         [utterances[i].speaker or utterances[i].id for i in train],
         np.array([classes.index(utterances[i].label) for i in train]),
         classes,
+        rooms=dataset.settings.inputs.rooms,
     )
 
 

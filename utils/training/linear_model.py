@@ -17,12 +17,15 @@ FloatArray = npt.NDArray[np.floating]
 SHRINKAGE = 0.3
 
 
-def standardise_by_voice(values: FloatArray, speakers: Sequence[str]) -> FloatArray:
+def standardise_by_voice(
+    values: FloatArray, speakers: Sequence[str], of: FloatArray | None = None
+) -> FloatArray:
     """Scale the functionals of each speaker by all recordings of that speaker.
 
     Args:
         values: (recordings, functionals).
         speakers: The speaker of each recording.
+        of: The recordings that set the scale, of the same shape; None: `values`.
 
     Returns:
         Same shape, float64, within ±5.
@@ -30,8 +33,9 @@ def standardise_by_voice(values: FloatArray, speakers: Sequence[str]) -> FloatAr
     scaled, names = np.empty(values.shape), np.array(speakers)
     for speaker in set(speakers):
         rows = values[names == speaker].astype(np.float64)
+        known = (values if of is None else of)[names == speaker].astype(np.float64)
         scaled[names == speaker] = standardise(
-            rows, rows.mean(axis=0), rows.std(axis=0)
+            rows, known.mean(axis=0), known.std(axis=0)
         )
     return scaled
 
@@ -72,23 +76,34 @@ def fit_linear(
 
 
 def fit_linear_model(
-    at_speeds: FloatArray,
+    copies: FloatArray,
     speakers: Sequence[str],
     labels: npt.NDArray[np.integer],
     classes: Sequence[str],
+    *,
+    rooms: int = 0,
 ) -> LinearModel:
     """Fit a linear model of functionals that are scaled to the voice.
 
+    What is heard in other rooms has the scale of the voice in the original recordings:
+    so the model learns answers that do not depend on the room.
+
     Args:
-        at_speeds: (1 + speeds, recordings, functionals); the original speed is first.
+        copies: (1 + copies, recordings, functionals); the original is first.
         speakers: The speaker of each recording.
         labels: (recordings,), class indices.
         classes: Class names.
+        rooms: How many copies, the last ones, are heard in other rooms.
     """
+    at_speeds = copies[: len(copies) - rooms]
     scaled = [standardise_by_voice(values, speakers) for values in at_speeds]
-    labels_at_speeds = np.tile(labels, len(scaled))
-    weights, bias = fit_linear(np.concatenate(scaled), labels_at_speeds, len(classes))
-    original = at_speeds[0].astype(np.float64)
+    scaled += [
+        standardise_by_voice(values, speakers, of=copies[0])
+        for values in copies[len(at_speeds) :]
+    ]
+    labels_of_copies = np.tile(labels, len(scaled))
+    weights, bias = fit_linear(np.concatenate(scaled), labels_of_copies, len(classes))
+    original = copies[0].astype(np.float64)
     deviation = original.std(axis=0) + np.finfo(np.float32).eps
     corpus = Scale(original.mean(axis=0), deviation)
     by_voice: dict[str, list[Moments]] = {}

@@ -42,10 +42,11 @@ def soft_labels(job: FoldJob) -> npt.NDArray[np.float32] | None:
             f"--teacher needs at least {MIN_SPEAKERS} training speakers, got "
             f"{len(set(speakers))}: use --teacher none"
         )
+    speeds = job.settings.inputs.speed_factors
     labels = dataset.labels[[numbers_of[name][0] for name in job.fold.train]]
     scaled = [
         standardise_by_voice(at_speed[rows], speakers.tolist())
-        for at_speed in dataset.functionals.array
+        for at_speed in dataset.functionals.array[: 1 + len(speeds)]
     ]
     num_classes = len(dataset.manifest.classes)
     shape = (len(scaled), len(dataset.segments.utterance_ids), num_classes)
