@@ -41,6 +41,7 @@ from utils.training.teacher import soft_labels
 VARIED = {"feature_scaling": "voice", "speeds": "0.84,1.19", "shift_frames": 2}
 EVERYTHING: dict[str, Any] = {
     **VARIED,
+    "rooms": 2,
     "optimizer": "adamw",
     "weight_decay": 0.01,
     "schedule": "cosine",
@@ -180,6 +181,37 @@ def test_examples_vary_as_the_settings_say(make: Make) -> None:
     assert not np.array_equal(features, other[0])
 
 
+def test_half_of_the_examples_are_heard_in_a_room(make: Make) -> None:
+    """With the scale of their voice there, and the soft label of the original."""
+    job = make(speeds="0.84,1.19", rooms=2, teacher="functionals", teacher_share=1.0)
+    labels = soft_labels(job)
+    assert labels is not None
+    assert len(labels) == 3
+    examples = Examples(job.dataset, job.fold, soft_labels=labels)
+    copies = np.concatenate([examples.draws(epoch).copies for epoch in range(9)])
+    assert set(np.unique(copies)) == {0, 1, 2, 3, 4}
+    assert np.mean(copies > 2) == pytest.approx(0.5, abs=0.1)
+    draws, (features, found) = examples.draws(0), examples.batch(0, 0)
+    sources = (job.dataset.features, *job.dataset.copies)
+    for row, label, number, copy in zip(
+        features, found, draws.numbers[0], draws.copies[0], strict=True
+    ):
+        np.testing.assert_array_equal(row, sources[copy][np.array([number])][0])
+        np.testing.assert_array_equal(label, labels[copy if copy < 3 else 0, number])
+
+
+def test_a_room_is_in_the_recording_and_not_in_what_pads_it(make: Make) -> None:
+    job = make(rooms=1, duration_s=3.0, input_type="spectrogram")
+    original, copy = (
+        source[np.array([0])][0, :, :, 0]
+        for source in (job.dataset.features, *job.dataset.copies)
+    )
+    padded = original.max(axis=1) == original.min()
+    assert 0.2 < padded.mean() < 0.8
+    assert (copy[padded] == copy.min()).all()
+    assert np.median(copy[~padded]) > np.median(original[~padded])
+
+
 def test_one_of_an_utterances_overlapping_segments_trains(make: Make) -> None:
     job = make(segment_mode=2, duration_s=0.5, feature_scaling="voice", batch_size=8)
     dataset, train = job.dataset, job.fold.train
@@ -253,6 +285,28 @@ def test_a_linear_model_uses_what_is_known_of_a_voice(tmp_path: Path) -> None:
     save_linear(tmp_path / "abc.npz", model)
     read = load_linear(tmp_path / "abc.npz", ("a", "b", "c"))
     assert right(read, 6) == right(model, 6)
+
+
+def test_a_linear_model_hears_through_a_room() -> None:
+    """What a room does to some functionals is no reason to rely on them."""
+    random = np.random.default_rng(5)
+    speakers, labels = np.repeat(np.arange(20), 30), np.tile([0, 1, 2], 200)
+    clean = random.normal(size=(3, 20))[labels] + random.normal(size=(600, 20))
+    moved = np.where(np.arange(20) < 10, 6.0 * random.normal(size=20), 0.0)
+    copies = np.stack([clean + much * moved for much in (0.0, 1.0, 0.4, 0.8)])
+    copies = np.pad(copies, ((0, 0), (0, 0), (0, NUM_FUNCTIONALS - 20)))
+    train, names = speakers >= 8, [str(s) for s in speakers if s >= 8]
+
+    def right(rooms: int, heard: int) -> float:
+        used = copies[: 1 + rooms, train]
+        model = fit_linear_model(used, names, labels[train], "abc", rooms=rooms)
+        found = model.predict(copies[heard, ~train]).argmax(axis=1)
+        return float(np.mean(found == labels[~train]))
+
+    assert right(0, heard=0) > 0.95
+    assert right(0, heard=3) < 0.75  # a room that no model has heard
+    assert right(2, heard=3) > 0.95
+    assert right(2, heard=0) > 0.95
 
 
 def test_the_teacher_knows_nothing_of_test_speakers(make: Make) -> None:

@@ -85,8 +85,8 @@ def fit_linear_model(
 ) -> LinearModel:
     """Fit a linear model of functionals that are scaled to the voice.
 
-    What is heard in other rooms has the scale of the voice in the original recordings:
-    so the model learns answers that do not depend on the room.
+    What is heard in other rooms counts twice: with the scale of the voice in that room,
+    and with its scale in the original recordings, as if the room were not known.
 
     Args:
         copies: (1 + copies, recordings, functionals); the original is first.
@@ -95,11 +95,10 @@ def fit_linear_model(
         classes: Class names.
         rooms: How many copies, the last ones, are heard in other rooms.
     """
-    at_speeds = copies[: len(copies) - rooms]
-    scaled = [standardise_by_voice(values, speakers) for values in at_speeds]
+    scaled = [standardise_by_voice(values, speakers) for values in copies]
     scaled += [
         standardise_by_voice(values, speakers, of=copies[0])
-        for values in copies[len(at_speeds) :]
+        for values in copies[len(copies) - rooms :]
     ]
     labels_of_copies = np.tile(labels, len(scaled))
     weights, bias = fit_linear(np.concatenate(scaled), labels_of_copies, len(classes))
