@@ -15,7 +15,7 @@ from synthetic_run import edit_record, record
 from toy_tflite import toy_model
 
 import tflite_evaluate
-from benchmarks import codec_scores, hearing
+from benchmarks import conditions, hearing
 from hyperparameters import FrontEnd, InputError, from_flat, to_flat
 from utils.audio.functionals import NUM_FUNCTIONALS
 from utils.corpora import load_manifest
@@ -476,23 +476,23 @@ def test_hearing_compares_centre_and_overlapping_segments(
             assert cell.startswith(f"{100 * np.mean(right):.2f} [")
 
 
-def test_copies_in_other_formats_are_scored_out_of_fold(
+def test_copies_under_other_conditions_are_scored_out_of_fold(
     run: ToyRun, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = ["--run", str(run.folder), "--data_dir", str(run.data_dir)]
     run.add_models()  # of fold 0
-    monkeypatch.setattr(codec_scores, "COPIES", codec_scores.COPIES[:1])
+    monkeypatch.setattr(conditions, "CONDITIONS", conditions.CONDITIONS[:1])
     with pytest.raises(InputError, match="fold 1 has no float32 file"):
-        codec_scores.main(arguments)
+        conditions.main(arguments)
     with pytest.raises(InputError, match="--files must be at least 1, got 0"):
-        codec_scores.main([*arguments, "--files", "0"])
+        conditions.main([*arguments, "--files", "0"])
     folds = run.folder / "folds"
     random = np.random.RandomState(1)
     rows = random.standard_normal((1, 30, NUM_FUNCTIONALS)).astype(np.float32)
     linear = fit_linear_model(rows, ["a", "b"] * 15, np.arange(30) % 3, CLASSES)
     save_linear(folds / "fold_00" / f"{run.stem}{LINEAR_SUFFIX}", linear)
     shutil.copytree(folds / "fold_00", folds / "fold_01")
-    assert codec_scores.main(arguments) == 0
+    assert conditions.main(arguments) == 0
     [row] = [s for s in capsys.readouterr().out.splitlines() if "as recorded" in s]
     model = load_model(folds / "fold_00" / file_name(run.stem, "float32"))
     recordings = [soundfile.read(u.path)[0] for u in run.utterances]
@@ -507,4 +507,4 @@ def test_copies_in_other_formats_are_scored_out_of_fold(
         right = found.argmax(axis=1) == labels
         ua = np.mean([np.mean(right[labels == n]) for n in np.unique(labels)])
         expected.append(f"{100 * ua:.1f}")
-    assert row == f"| WAV, as recorded | {' | '.join(expected)} | 0% |"
+    assert row == f"| as recorded | {' | '.join(expected)} | 0% |"

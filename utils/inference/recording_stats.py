@@ -7,11 +7,21 @@ import numpy.typing as npt
 
 from hyperparameters import FrontEnd, InputError
 from utils.audio.bandwidth import FRAME_SAMPLES, Bandwidth, needed_hz
-from utils.audio.windows import SILENCE_DB, is_speech, level_db
+from utils.audio.windows import (
+    LEAST_FRAMES,
+    SILENCE_DB,
+    SPEECH_LEVEL_PERCENTILE,
+    is_speech,
+    level_db,
+)
 
 FloatArray = npt.NDArray[np.floating]
 
 LEAST_SPEECH_S = 0.75  # a note follows below; no EMO-DB file has less
+# A note follows if the level between words is closer to that of the speech. It is above
+# 22 dB in 99 % of EMO-DB's files, and below 18 dB in 99 % if noise is 10 dB below.
+BACKGROUND_DB = 18.0
+BACKGROUND_PERCENTILE = 2.0
 
 
 class RecordingStats:
@@ -55,6 +65,15 @@ class RecordingStats:
         count = int(is_speech(self.levels_db)[frames].sum())
         return count * FRAME_SAMPLES / self._rate_hz
 
+    @property
+    def background_db(self) -> float | None:
+        """Level between words below that of the speech; None if it cannot be told."""
+        if len(self.levels_db) < LEAST_FRAMES:
+            return None
+        percentiles = (BACKGROUND_PERCENTILE, SPEECH_LEVEL_PERCENTILE)
+        low, high = np.percentile(self.levels_db, percentiles)
+        return float(high - low)
+
     def check(self, name: str, front_end: FrontEnd) -> None:
         """Raise if the recording cannot be classified.
 
@@ -73,7 +92,7 @@ class RecordingStats:
             raise InputError(f"{name}: is silent throughout")
 
     def all_notes(self, front_end: FrontEnd) -> tuple[str, ...]:
-        """The decoder's notes; whether the upper band is empty or speech is short."""
+        """The decoder's notes; an empty upper band, little speech, much noise."""
         found_hz, wanted_hz = self.bandwidth_hz, needed_hz(front_end)
         notes = list(self.notes)
         if found_hz is not None and found_hz < wanted_hz:
@@ -84,4 +103,9 @@ class RecordingStats:
             )
         if (speech_s := self.speech_s()) < LEAST_SPEECH_S:
             notes.append(f"only {speech_s:.1f} s of speech: the answer is unreliable")
+        elif (below := self.background_db) is not None and below < BACKGROUND_DB:
+            notes.append(
+                f"noise or echoes are only {below:.0f} dB below the voice: the answer "
+                "is unreliable"
+            )
         return tuple(notes)

@@ -140,7 +140,8 @@ def record_new_voice(folder: Path, run: Path) -> None:
         trained = {**metadata["front_end"], "dataset_name": metadata["corpus"]["name"]}
         trained |= {key: metadata[key] for key in SHARED}
         trained["segment_mode"] = metadata.get("segment_mode", CENTRE)
-        differing = [key for key in trained if trained[key] != settings.get(key)]
+        trained["rooms"] = metadata.get("rooms", 0)
+        differing = [key for key in trained if trained[key] != settings.get(key, 0)]
         is_scaled = settings.get("feature_scaling", "none") != "none"
         if is_scaled != bool(metadata.get("voices")):
             differing.append("feature_scaling")

@@ -173,6 +173,7 @@ def _origin(job: FoldJob) -> dict[str, Any]:
     return {
         **({} if start is None else {"started_from": start}),
         **({"segment_mode": OVERLAPPING} if data.segment_mode == OVERLAPPING else {}),
+        **({"rooms": rooms} if (rooms := job.settings.inputs.rooms) else {}),
         "corpus": {"name": manifest.corpus, "note": manifest.note},
         "audio_type": data.audio_type,
         "loss_name": job.settings.network.loss_name,

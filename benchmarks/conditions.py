@@ -1,17 +1,18 @@
-"""What storing recordings in another format costs, out of fold.
+"""What another room or another format costs, out of fold.
 
-    python -m benchmarks.codec_scores --run result/RUN [--files N]
+    python -m benchmarks.conditions --run result/RUN [--files N]
 
 The network of each fold, and the linear model beside it if there is one, classify
-copies of the fold's test recordings, of whose voices they know nothing. Every copy is
-encoded from the same 16-bit samples. Prints UA by format, and the share of copies with
-a note on missing bandwidth.
+copies of the fold's test recordings, of whose voices they know nothing: placed in rooms
+with noise and echoes, or stored in other formats. The rooms are computed, and no model
+was trained on them. Prints UA, and the share of copies with a note that calls the
+answer unreliable.
 """
 
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ from benchmarks.encode import encode
 from hyperparameters import InputError
 from tflite_evaluate import run_reader
 from utils import options
+from utils.audio.rooms import Room, name_number
 from utils.audio.wav import read_any, to_pcm16
 from utils.cli import Parser, run_main, terminal_bar
 from utils.inference.classify import ModelPerThread, classify_centre
@@ -41,43 +43,54 @@ from utils.scores.evaluation import fold_files
 from utils.tables import markdown_table
 
 MODEL = "float32"
-HEADS = ("stored as", "network", "linear model", "mean of both", "warned")
+HEADS = ("recording", "network", "linear model", "mean of both", "warned")
 SYSTEMS = HEADS[1:4]
+UNRELIABLE = "the answer is unreliable"
 Probabilities = npt.NDArray[np.floating]
 
 
-class Copy(NamedTuple):
-    """A way to store a recording: name, suffix, and options of ffmpeg."""
+class Condition(NamedTuple):
+    """How a recording is made and stored: room, suffix, and options of ffmpeg."""
 
     name: str
-    suffix: str
+    suffix: str = ".wav"
     options: str = ""
+    room: Room | None = None
 
 
-COPIES = (
-    Copy("WAV, as recorded", ".wav"),
-    Copy("WAV, 44.1 kHz", ".wav", "-ar 44100"),
-    Copy("WAV, 8-bit", ".wav", "-c:a pcm_u8"),
-    Copy("OGG Vorbis, 44.1 kHz, quality 3", ".ogg", "-c:a libvorbis -ar 44100 -q:a 3"),
-    Copy("Opus, 48 kHz, 32 kbit/s", ".opus", "-c:a libopus -ar 48000 -b:a 32k"),
-    Copy("Opus, 48 kHz, 16 kbit/s", ".opus", "-c:a libopus -ar 48000 -b:a 16k"),
-    Copy("AAC, 48 kHz, 64 kbit/s", ".m4a", "-c:a aac -ar 48000 -b:a 64k"),
-    Copy("MP3, 44.1 kHz, 128 kbit/s", ".mp3", "-ar 44100 -b:a 128k"),
-    Copy("MP3, 44.1 kHz, 64 kbit/s", ".mp3", "-ar 44100 -b:a 64k"),
-    Copy("MP3, 16 kHz, 64 kbit/s", ".mp3", "-b:a 64k"),
-    Copy("WAV, 12 kHz", ".wav", "-ar 12000"),
-    Copy("WAV, 8 kHz, μ-law (telephone)", ".wav", "-ar 8000 -c:a pcm_mulaw"),
+ECHOES = Room(100.0, echo_s=0.3)
+CONDITIONS = (
+    Condition("as recorded"),
+    Condition("noise 30 dB below the voice", room=Room(30.0)),
+    Condition("noise 20 dB below", room=Room(20.0)),
+    Condition("noise 10 dB below", room=Room(10.0)),
+    Condition("echoes of 0.3 s", room=ECHOES),
+    Condition("echoes of 0.6 s", room=replace(ECHOES, echo_s=0.6)),
+    Condition("both: 20 dB, 0.4 s", room=Room(20.0, echo_s=0.4)),
+    Condition("WAV, 44.1 kHz", ".wav", "-ar 44100"),
+    Condition("WAV, 8-bit", ".wav", "-c:a pcm_u8"),
+    Condition(
+        "OGG Vorbis, 44.1 kHz, quality 3", ".ogg", "-c:a libvorbis -ar 44100 -q:a 3"
+    ),
+    Condition("Opus, 48 kHz, 32 kbit/s", ".opus", "-c:a libopus -ar 48000 -b:a 32k"),
+    Condition("Opus, 48 kHz, 16 kbit/s", ".opus", "-c:a libopus -ar 48000 -b:a 16k"),
+    Condition("AAC, 48 kHz, 64 kbit/s", ".m4a", "-c:a aac -ar 48000 -b:a 64k"),
+    Condition("MP3, 44.1 kHz, 128 kbit/s", ".mp3", "-ar 44100 -b:a 128k"),
+    Condition("MP3, 44.1 kHz, 64 kbit/s", ".mp3", "-ar 44100 -b:a 64k"),
+    Condition("MP3, 16 kHz, 64 kbit/s", ".mp3", "-b:a 64k"),
+    Condition("WAV, 12 kHz", ".wav", "-ar 12000"),
+    Condition("WAV, 8 kHz, μ-law (telephone)", ".wav", "-ar 8000 -c:a pcm_mulaw"),
 )
 
 
 @dataclass
 class Answers:
-    """The answers for the copies of one format.
+    """The answers for the copies under one condition.
 
     Attributes:
         labels: Class indices.
         found: By system, the predicted class of each recording.
-        warned: Whether a note said that high frequencies are missing.
+        warned: Whether a note called the answer unreliable.
     """
 
     labels: list[int] = field(default_factory=list)
@@ -101,12 +114,12 @@ def classify_copies(
     chosen: Sequence[str],
     progress: Callable[[Iterable[Any]], Iterable[Any]],
 ) -> list[Answers]:
-    """Classify copies of some test recordings, in the order of `COPIES`.
+    """Classify copies of some test recordings, in the order of `CONDITIONS`.
 
     Raises:
         InputError: A fold lacks its float32 model file.
     """
-    answers = [Answers() for _ in COPIES]
+    answers = [Answers() for _ in CONDITIONS]
     for record in progress(run.records):
         paths = fold_files(run, record["fold"])
         if MODEL not in paths:
@@ -120,15 +133,26 @@ def classify_copies(
         for name, label in zip(record["test"], record["labels"], strict=True):
             if name not in chosen:
                 continue
-            samples = to_pcm16(read(name))
-            for copy, of_copy in zip(COPIES, answers, strict=True):
-                _classify_copy(copy, samples, models, linear, of_copy)
-                of_copy.labels.append(label)
+            for condition, found in zip(CONDITIONS, answers, strict=True):
+                samples = _recorded(read(name), condition.room, run, name)
+                _classify_copy(condition, samples, models, linear, found)
+                found.labels.append(label)
     return answers
 
 
+def _recorded(
+    samples: npt.NDArray[np.floating], room: Room | None, run: Run, name: str
+) -> npt.NDArray[np.int16]:
+    """A recording as made in a room, at half of full scale if there is one."""
+    if room is not None:
+        random = np.random.RandomState([name_number(name)])
+        samples = room.place(samples, run.settings["sample_rate_hz"], random)
+        samples = 0.5 * samples / np.abs(samples).max()
+    return to_pcm16(samples)
+
+
 def _classify_copy(
-    copy: Copy,
+    condition: Condition,
     samples: npt.NDArray[np.int16],
     models: ModelPerThread,
     linear: LinearModel | None,
@@ -137,9 +161,9 @@ def _classify_copy(
     """Classify one copy with each system."""
     rate_hz = models.front_end.sample_rate_hz
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"copy{copy.suffix}"
-        encode(path, samples, rate_hz, *copy.options.split())
-        answer = classify_centre(path, copy.name, models)
+        path = Path(folder) / f"copy{condition.suffix}"
+        encode(path, samples, rate_hz, *condition.options.split())
+        answer = classify_centre(path, condition.name, models)
         values: dict[str, Probabilities] = {"network": answer.probabilities}
         if linear is not None:
             row = recording_functionals(read_any(path, rate_hz), rate_hz)
@@ -147,12 +171,12 @@ def _classify_copy(
             values["mean of both"] = np.mean([*values.values()], axis=0)
     for system, probabilities in values.items():
         answers.found.setdefault(system, []).append(int(probabilities.argmax()))
-    answers.warned.append(any("kHz" in note for note in answer.notes))
+    answers.warned.append(any(UNRELIABLE in note for note in answer.notes))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
-    parser = Parser(prog="python -m benchmarks.codec_scores", description=__doc__)
+    parser = Parser(prog="python -m benchmarks.conditions", description=__doc__)
     parser.add_argument(
         "--run", type=Path, required=True, metavar="FOLDER", help="a run folder"
     )
@@ -174,7 +198,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             chosen,
             lambda items: terminal_bar(items, unit="fold"),
         )
-    rows = [a.row(copy.name) for copy, a in zip(COPIES, answers, strict=True)]
+    rows = [a.row(c.name) for c, a in zip(CONDITIONS, answers, strict=True)]
     print("\n".join(markdown_table(HEADS, rows)))
     print(f"\nUA in %, {count} recordings, {run.folder.resolve().name}")
     return 0
