@@ -56,7 +56,7 @@ def babble(seconds: float, seed: int = 0, rate_hz: int = 16_000) -> np.ndarray:
     """Full-band noise of changing level, rounded to 16 bits: (samples,)."""
     random = np.random.RandomState(seed)
     count = int(seconds * rate_hz)
-    swell = 0.6 + 0.4 * np.sin(np.arange(count) * 2 * np.pi * 3.0 / rate_hz + seed)
+    swell = 0.54 + 0.46 * np.sin(np.arange(count) * 2 * np.pi * 3.0 / rate_hz + seed)
     return np.rint(random.uniform(-0.4, 0.4, count) * swell * 32768) / 32768
 
 

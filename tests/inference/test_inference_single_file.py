@@ -26,6 +26,7 @@ import inference_single_file
 from hyperparameters import FrontEnd
 from utils.audio.features import compute_features
 from utils.audio.prepare import from_pcm16, prepare
+from utils.audio.rooms import Room
 from utils.audio.wav import read_wav
 from utils.files import PROJECT
 from utils.model_files.tflite import load_model, predict_utterance
@@ -118,6 +119,11 @@ def narrow(seconds: float) -> np.ndarray:
     return np.fft.irfft(spectrum)
 
 
+def in_room(noise_db: float) -> np.ndarray:
+    sound = np.pad(babble(0.8), RATE_HZ // 10)
+    return Room(noise_db).place(sound, RATE_HZ, np.random.RandomState(0))
+
+
 @pytest.mark.parametrize(
     ("samples", "note"),
     [
@@ -126,6 +132,8 @@ def narrow(seconds: float) -> np.ndarray:
         (np.pad(babble(1.0), RATE_HZ), ""),
         (np.pad(babble(0.5), 4000), "only 0.5 s of speech: the answer is unreliable"),
         (narrow(1.0), "sound reaches only 4.1 kHz, but the model expects 7.5 kHz"),
+        (in_room(20.0), ""),
+        (in_room(10.0), "noise or echoes are only 13 dB below the voice: the answer"),
     ],
 )
 def test_notes_give_reasons_to_doubt(models_dir, tmp_path, capsys, samples, note):
