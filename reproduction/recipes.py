@@ -30,7 +30,7 @@ KNOWN = (
 )
 HEADS = ("recipe", "seed", "recordings", "system", "UA %", "WA %", "UA % by seed")
 WHOLE = (NOTHING_KNOWN, "all")  # every utterance is scored
-SHORT = (NETWORK, LINEAR, PAIR)
+SHORT = (NETWORK, PAIR)
 AGAINST = ("ΔUA to published settings (p)", "ΔUA to functionals (p)")
 
 
