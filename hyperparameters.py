@@ -388,11 +388,11 @@ RECIPES = {
         values={**_SHORT, "feature_scaling": "corpus"},
     ),
     "new_voice": Recipe(
-        meaning="short, with features scaled to the voice and soft labels",
+        meaning="short, features scaled to the voice, soft labels",
         values=_NEW_VOICE,
     ),
     "any_room": Recipe(
-        meaning="new_voice, also trained in rooms with noise and echoes",
+        meaning="new_voice, in rooms with noise",
         values={**_NEW_VOICE, "rooms": 4},
     ),
     "fine_tune": Recipe(

@@ -27,6 +27,7 @@ OTHER: dict[str, Any] = {
     "frozen_stages": 1,
     "feature_scaling": "corpus",
     "speeds": "0.84,1.19",
+    "rooms": 4,
     "shift_frames": 12,
 }
 

@@ -129,7 +129,7 @@ def test_the_order_stays() -> None:
 def test_the_three_caches_give_the_same_features(
     data_paths: DataPaths, input_type: str
 ) -> None:
-    settings = toy_settings(input_type=input_type, segment_mode=0)
+    settings = toy_settings(input_type=input_type, segment_mode=0, rooms=2)
     disk, ram, none = (
         load_dataset(settings, dataclasses.replace(data_paths, cache=cache))
         for cache in CACHES
@@ -145,6 +145,9 @@ def test_the_three_caches_give_the_same_features(
         assert found.dtype == np.float32
         np.testing.assert_array_equal(found, disk.features[numbers])
         np.testing.assert_array_equal(dataset.labels, disk.labels)
+        for copy, of_disk in zip(dataset.copies, disk.copies, strict=True):
+            np.testing.assert_array_equal(copy[numbers], of_disk[numbers])
+            assert not np.allclose(copy[numbers], found)
     for number, path in enumerate(disk.segments.paths):
         samples = soundfile.read(path)[0]
         wanted = compute_features(samples, settings.front_end)
