@@ -384,11 +384,11 @@ _NEW_VOICE = {
 RECIPES = {
     "published": Recipe(meaning="the released code's settings", values={}),
     "short": Recipe(
-        meaning="varied speed and position, 40 epochs",
+        meaning="varied speed, 40 epochs",
         values={**_SHORT, "feature_scaling": "corpus"},
     ),
     "new_voice": Recipe(
-        meaning="short, features scaled to the voice, soft labels",
+        meaning="scaled to the voice, soft labels",
         values=_NEW_VOICE,
     ),
     "any_room": Recipe(
