@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import soxr
-from scipy.signal import fftconvolve
 
 FloatArray = npt.NDArray[np.floating]
 # To be raised when the same numbers give other rooms than before
@@ -62,6 +61,8 @@ class Room:
         """
         sound = np.asarray(samples, np.float64)
         if self.echo_s:
+            from scipy.signal import fftconvolve  # slow to import
+
             echoes = _echoes(self, sample_rate_hz, random)
             sound = sound + fftconvolve(sound, echoes)[: len(sound)]
         noise = coloured_noise(len(sound), self.slope, sample_rate_hz, random)
