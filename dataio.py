@@ -107,7 +107,7 @@ class Dataset:
     def speaker_of_segment(self) -> dict[int, str]:
         """The speaker of each segment; an utterance without speaker has its own."""
         return {
-            number: utterance.speaker or utterance.id
+            number: utterance.voice
             for utterance in self.manifest.utterances
             for number in self.segment_numbers[utterance.id]
         }
@@ -168,18 +168,18 @@ def load_dataset(
     manifest = select_part(whole, settings.data.audio_type)
     _check_speakers(manifest, settings)
 
-    speaker_of = {u.id: u.speaker or u.id for u in whole.utterances}
-    speakers = tuple(speaker_of[name] for name in segments.utterance_ids)
+    voice_of = {u.id: u.voice for u in whole.utterances}
+    voices = tuple(voice_of[name] for name in segments.utterance_ids)
 
     def features_of(copy: Copy) -> Features:
         if data_paths.cache == "None":
-            return ComputedFeatures(segments.paths, settings, copy, speakers)
+            return ComputedFeatures(segments.paths, settings, copy, voices)
         path = cache_features(
             segments,
             settings,
             data_paths.derived_dir,
             copy=copy,
-            speakers=speakers,
+            voices=voices,
             progress=progress,
         )
         return StoredFeatures(path, in_memory=data_paths.cache == "ram")

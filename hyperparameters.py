@@ -298,7 +298,10 @@ class Inputs(SettingsGroup):
         "", "factors of playing speed to train on as well, e.g. 0.84,0.92,1.09,1.19"
     )
     speed_share: float = option(
-        0.5, "share of utterances played at one of the speeds", low=0.0, high=1.0
+        0.5,
+        "share, of those not in a room, played at one of the speeds",
+        low=0.0,
+        high=1.0,
     )
     rooms: int = option(
         0, "copies in other rooms, with noise, to train on as well", low=0, high=100

@@ -4,9 +4,9 @@
 
 The network of each fold, and the linear model beside it if there is one, classify
 copies of the fold's test recordings, of whose voices they know nothing: placed in rooms
-with noise and echoes, or stored in other formats. The rooms are computed, and no model
-was trained on them. Prints UA, and the share of copies with a note that calls the
-answer unreliable.
+with noise and echoes, or stored in other formats. The rooms are computed as those of
+`--rooms`, with other draws; they are no real rooms. Prints UA, and the share of copies
+with a note that calls the answer unreliable.
 """
 
 import sys
@@ -133,8 +133,9 @@ def classify_copies(
         for name, label in zip(record["test"], record["labels"], strict=True):
             if name not in chosen:
                 continue
+            original = read(name)
             for condition, found in zip(CONDITIONS, answers, strict=True):
-                samples = _recorded(read(name), condition.room, run, name)
+                samples = _recorded(original, condition.room, run, name)
                 _classify_copy(condition, samples, models, linear, found)
                 found.labels.append(label)
     return answers

@@ -27,6 +27,7 @@ from dataio import (
     training_batches,
 )
 from hyperparameters import INPUT_TYPES, InputError, Settings, from_flat
+from utils.audio.copies import Copy
 from utils.audio.features import compute_features
 from utils.audio.functionals import functionals
 from utils.convert import segments as segments_command
@@ -223,6 +224,26 @@ def test_functionals_are_those_of_what_is_heard_in_use(data_paths: DataPaths) ->
     np.testing.assert_allclose(np.load(path)[0, 0], heard, rtol=1e-3, atol=1e-4)
     whole = functionals(talk, 16_000)
     assert not np.allclose(whole, heard, rtol=1e-3, atol=1e-4)
+
+
+def test_functionals_of_copies_are_in_order_and_in_the_room_of_the_voice(
+    data_paths: DataPaths,
+) -> None:
+    _, manifest = read_corpus("TOY", data_paths)
+    made = [
+        feature_files.cache_functionals(
+            manifest, toy_settings(rooms=rooms, speeds="0.8"), data_paths.derived_dir
+        )
+        for rooms in (0, 2)
+    ]
+    without, found = map(np.load, made)
+    np.testing.assert_array_equal(found[:2], without)
+    utterance, copies = manifest.utterances[3], (Copy(0.8), Copy(room=1), Copy(room=2))
+    samples = soundfile.read(utterance.path)[0]
+    for number, copy in enumerate(copies, 1):
+        heard = copy.play(samples, 16_000, utterance.id, utterance.voice)
+        wanted = functionals(heard, 16_000)
+        np.testing.assert_allclose(found[number, 3], wanted, rtol=1e-3, atol=1e-4)
 
 
 def features_of(data_paths: DataPaths) -> Path:

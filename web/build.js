@@ -62,11 +62,11 @@ async function writeModels() {
     const content = await readFile(join(SHIPPED, file));
     if (!file.includes("_fuse_")) continue;
     const { precision, voices } = readMetadata(content);
-    const recipe = voices ? ", new voice" : ""; // the others are as published
+    const recipe = voices ? ", any room" : ""; // the others are as published
     models.push({ file, precision, recipe, ...(await writePacked("models", file, content)) });
   }
   if (models.length === 0) throw new Error(`${SHIPPED}: holds no model that takes audio`);
-  const ranks = ({ recipe, precision, bytes }) => [recipe, precision !== FIRST_PRECISION, -bytes];
+  const ranks = ({ recipe, precision, bytes }) => [!recipe, precision !== FIRST_PRECISION, -bytes];
   return models.sort((a, b) => compare(ranks(a), ranks(b)));
 }
 

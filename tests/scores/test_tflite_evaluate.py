@@ -18,11 +18,13 @@ import tflite_evaluate
 from benchmarks import conditions, hearing
 from hyperparameters import FrontEnd, InputError, from_flat, to_flat
 from utils.audio.functionals import NUM_FUNCTIONALS
+from utils.audio.rooms import Room, name_number
 from utils.corpora import load_manifest
 from utils.corpora.user_corpus import folder_corpus
 from utils.files import PROJECT, write_json
 from utils.model_files.linear import (
     LINEAR_SUFFIX,
+    LinearModel,
     recording_functionals,
     save_linear,
 )
@@ -481,7 +483,8 @@ def test_copies_under_other_conditions_are_scored_out_of_fold(
 ) -> None:
     arguments = ["--run", str(run.folder), "--data_dir", str(run.data_dir)]
     run.add_models()  # of fold 0
-    monkeypatch.setattr(conditions, "CONDITIONS", conditions.CONDITIONS[:1])
+    room = conditions.CONDITIONS[3]._replace(name="noise")
+    monkeypatch.setattr(conditions, "CONDITIONS", (conditions.CONDITIONS[0], room))
     with pytest.raises(InputError, match="fold 1 has no float32 file"):
         conditions.main(arguments)
     with pytest.raises(InputError, match="--files must be at least 1, got 0"):
@@ -493,9 +496,26 @@ def test_copies_under_other_conditions_are_scored_out_of_fold(
     save_linear(folds / "fold_00" / f"{run.stem}{LINEAR_SUFFIX}", linear)
     shutil.copytree(folds / "fold_00", folds / "fold_01")
     assert conditions.main(arguments) == 0
-    [row] = [s for s in capsys.readouterr().out.splitlines() if "as recorded" in s]
+    lines = capsys.readouterr().out.splitlines()
     model = load_model(folds / "fold_00" / file_name(run.stem, "float32"))
-    recordings = [soundfile.read(u.path)[0] for u in run.utterances]
+    rate_hz = model.front_end.sample_rate_hz
+    for name in ("as recorded", "noise"):
+        recordings = [soundfile.read(u.path)[0] for u in run.utterances]
+        if name == "noise":
+            recordings = [
+                Room(10.0).place(
+                    samples, rate_hz, np.random.RandomState([name_number(u.id)])
+                )
+                for u, samples in zip(run.utterances, recordings, strict=True)
+            ]
+        [row] = [line for line in lines if line.startswith(f"| {name} |")]
+        cells = _scores_of_copies(run, model, linear, recordings)
+        assert row == f"| {name} | {' | '.join(cells)} | 100% |"  # too short
+
+
+def _scores_of_copies(
+    run: ToyRun, model: Any, linear: LinearModel, recordings: list[np.ndarray]
+) -> list[str]:
     network = predict_recordings({"m": model}, recordings)["m"]
     rate_hz = model.front_end.sample_rate_hz
     beside = linear.predict(
@@ -507,4 +527,4 @@ def test_copies_under_other_conditions_are_scored_out_of_fold(
         right = found.argmax(axis=1) == labels
         ua = np.mean([np.mean(right[labels == n]) for n in np.unique(labels)])
         expected.append(f"{100 * ua:.1f}")
-    assert row == f"| as recorded | {' | '.join(expected)} | 100% |"  # too short
+    return expected

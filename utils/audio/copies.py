@@ -25,15 +25,15 @@ class Copy:
     room: int = 0
 
     def play(
-        self, samples: FloatArray, sample_rate_hz: int, name: str, speaker: str
+        self, samples: FloatArray, sample_rate_hz: int, name: str, voice: str
     ) -> FloatArray:
         """One recording of the copy.
 
         Args:
-            samples: (samples,), not silent.
+            samples: (samples,), not empty.
             sample_rate_hz: Their rate.
-            name: Of the recording; its noise depends on it.
-            speaker: The room depends on it.
+            name: Of the recording; its echoes and its noise are drawn from it.
+            voice: The room is drawn from it: how loud, long and wide these are.
 
         Returns:
             Same shape, or shorter or longer at another speed.
@@ -45,7 +45,7 @@ class Copy:
         if self.room:
             numbers = [ROOMS_FORMAT, self.room, name_number(name)]
             random = np.random.RandomState(numbers)
-            room = draw_room(self.room, speaker)
+            room = draw_room(self.room, voice)
             samples = room.place(samples, sample_rate_hz, random)
         return samples
 

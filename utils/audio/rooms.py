@@ -35,7 +35,8 @@ class Room:
     Attributes:
         noise_db: Level of the noise below that of the speech.
         slope: Its power falls by 3 dB per octave times this: 0 white, 1 pink, 2 brown.
-        echo_s: Time in which the echoes decay by 60 dB; 0 without echoes.
+        echo_s: Time in which the echoes decay by 60 dB, at least 0.01 s; 0 without
+            echoes.
         echo_db: Level of all echoes below the direct sound.
         band_hz: The device removes what is above; 0 if it removes nothing.
     """
@@ -52,7 +53,7 @@ class Room:
         """A recording as it would be if it were made in this room.
 
         Args:
-            samples: (samples,), not silent.
+            samples: (samples,), not empty.
             sample_rate_hz: Their rate.
             random: Draws echoes, then noise.
 
@@ -75,15 +76,15 @@ class Room:
         return sound
 
 
-def draw_room(number: int, speaker: str) -> Room:
-    """The room in which a speaker is heard in one copy of a corpus.
+def draw_room(number: int, voice: str) -> Room:
+    """The room in which a voice is heard in one copy of a corpus.
 
     Args:
         number: Of the copy, from 1. Of four copies, the second and the fourth have
             echoes, the third and the fourth a limited band.
-        speaker: Name of the speaker, or of the recording if it has none.
+        voice: Name of the speaker, or of the recording if it has none.
     """
-    random = np.random.RandomState([ROOMS_FORMAT, number, name_number(speaker)])
+    random = np.random.RandomState([ROOMS_FORMAT, number, name_number(voice)])
     noise_db, slope, echo_s, echo_db, band_hz = (
         random.uniform(*limits)
         for limits in (NOISE_DB, SLOPE, ECHO_S, ECHO_DB, BAND_HZ)
@@ -130,9 +131,9 @@ def coloured_noise(
 
 
 def speech_level(samples: FloatArray, sample_rate_hz: int) -> float:
-    """Root mean square of the frames within 30 dB of the loudest one."""
+    """Root mean square of the frames within 30 dB of the loudest one; 0 for silence."""
     length = max(1, min(len(samples), int(LEVEL_FRAME_S * sample_rate_hz)))
     frames = samples[: len(samples) // length * length].reshape(-1, length)
     power = np.mean(frames**2, axis=1)
-    is_speech = power > power.max() * 10.0 ** (-SPEECH_RANGE_DB / 10.0)
+    is_speech = power >= power.max() * 10.0 ** (-SPEECH_RANGE_DB / 10.0)
     return float(np.sqrt(power[is_speech].mean()))

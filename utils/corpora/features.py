@@ -33,14 +33,15 @@ class ComputedFeatures:
     Attributes:
         paths: The segments.
         settings: Front-end and feature scaling: with scaling, MFCC are not clipped yet.
-        copy: The copy of the corpus; of what is played slower, the centre is kept.
-        speakers: The speaker of each segment, for a copy in other rooms.
+        copy: The copy of the corpus; of what is played slower, the centre is kept, and
+            what is played faster is padded.
+        voices: The voice of each segment, for a copy in other rooms.
     """
 
     paths: tuple[Path, ...]
     settings: Settings
     copy: Copy = ORIGINAL
-    speakers: tuple[str, ...] = ()
+    voices: tuple[str, ...] = ()
 
     def __getitem__(self, numbers: npt.NDArray[np.integer]) -> FloatBatch:
         """(len(numbers), frames, features, 1), float32."""
@@ -50,18 +51,17 @@ class ComputedFeatures:
         for number in numbers:
             samples = read_wav(self.paths[number], front_end.sample_rate_hz)
             if self.copy != ORIGINAL:
-                samples = self._played(samples, number)
+                samples = self._copied(samples, number)
             rows.append(compute_features(samples, front_end, clipped=clipped))
         return np.stack(rows)
 
-    def _played(self, samples: npt.NDArray[np.floating], number: int) -> Any:
+    def _copied(self, samples: npt.NDArray[np.floating], number: int) -> Any:
         """A segment of the copy, as long as the original."""
         front_end, length = self.settings.front_end, len(samples)
-        speaker = ""
-        if self.copy.room:  # noise is in the recording, not in what pads it
-            samples, speaker = np.trim_zeros(samples), self.speakers[number]
-        name = self.paths[number].stem
-        played = self.copy.play(samples, front_end.sample_rate_hz, name, speaker)
+        if self.copy.room:  # zeros at the ends are what pads a recording
+            samples = np.trim_zeros(samples)
+        names = (self.paths[number].stem, self.voices[number] if self.voices else "")
+        played = self.copy.play(samples, front_end.sample_rate_hz, *names)
         if self.copy.room:
             played = normalise(played, front_end.normalise_percentile)
         return pad(cut(played, length)[0], length)
@@ -102,7 +102,7 @@ def cache_features(
     derived_dir: Path,
     *,
     copy: Copy = ORIGINAL,
-    speakers: Sequence[str] = (),
+    voices: Sequence[str] = (),
     progress: Progress = no_progress,
 ) -> Path:
     """Write the features of every segment to one `.npy` file, or find it written.
@@ -113,7 +113,7 @@ def cache_features(
             are before scaling and clipping.
         derived_dir: The file goes to its folder `features`.
         copy: The copy of the corpus.
-        speakers: The speaker of each segment, for a copy in other rooms.
+        voices: The voice of each segment, for a copy in other rooms.
         progress: Wraps the loop over segments.
 
     Returns:
@@ -133,7 +133,7 @@ def cache_features(
     key = json_sha256(made_from)[:12]
     name = f"{segments.folder.name}_{settings.front_end.input_type}_{key}.npy"
     path = derived_dir / "features" / name
-    rows = ComputedFeatures(segments.paths, settings, copy, tuple(speakers))
+    rows = ComputedFeatures(segments.paths, settings, copy, tuple(voices))
     shape = (len(segments.paths), *settings.front_end.input_shape)
 
     def write(file: BinaryIO) -> None:
@@ -210,7 +210,7 @@ def cache_functionals(
         rows = []
         for utterance in progress(manifest.utterances, desc="functionals", unit="file"):
             samples = cut(read(utterance.path, rate_hz), most_samples(rate_hz))[0]
-            names = (utterance.id, utterance.speaker or utterance.id)
+            names = (utterance.id, utterance.voice)
             played = [copy.play(samples, rate_hz, *names) for copy in copies]
             rows.append([functionals(item, rate_hz) for item in played])
         np.save(file, np.swapaxes(np.array(rows, np.float32), 0, 1))

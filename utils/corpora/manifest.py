@@ -33,6 +33,11 @@ class Utterance:
     part: str | None = None
     session: str | None = None
 
+    @property
+    def voice(self) -> str:
+        """The speaker; an utterance without speaker has a voice of its own."""
+        return self.speaker or self.id
+
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:

@@ -8,7 +8,6 @@ import numpy.typing as npt
 from hyperparameters import FrontEnd, InputError
 from utils.audio.bandwidth import FRAME_SAMPLES, Bandwidth, needed_hz
 from utils.audio.windows import (
-    LEAST_FRAMES,
     SILENCE_DB,
     SPEECH_LEVEL_PERCENTILE,
     is_speech,
@@ -19,9 +18,12 @@ FloatArray = npt.NDArray[np.floating]
 
 LEAST_SPEECH_S = 0.75  # a note follows below; no EMO-DB file has less
 # A note follows if the level between words is closer to that of the speech. It is above
-# 22 dB in 99 % of EMO-DB's files, and below 18 dB in 99 % if noise is 10 dB below.
+# 22 dB in 99 % of EMO-DB's files, and below 18 dB in 99 % if noise is 10 dB below. What
+# is shorter may have no pause.
 BACKGROUND_DB = 18.0
 BACKGROUND_PERCENTILE = 2.0
+LEAST_BACKGROUND_S = 2.0
+QUIETEST_DB = -100.0  # below it is digital silence, which no room has
 
 
 class RecordingStats:
@@ -68,10 +70,11 @@ class RecordingStats:
     @property
     def background_db(self) -> float | None:
         """Level between words below that of the speech; None if it cannot be told."""
-        if len(self.levels_db) < LEAST_FRAMES:
+        levels = self.levels_db[self.levels_db > QUIETEST_DB]
+        if len(levels) * FRAME_SAMPLES < LEAST_BACKGROUND_S * self._rate_hz:
             return None
         percentiles = (BACKGROUND_PERCENTILE, SPEECH_LEVEL_PERCENTILE)
-        low, high = np.percentile(self.levels_db, percentiles)
+        low, high = np.percentile(levels, percentiles)
         return float(high - low)
 
     def check(self, name: str, front_end: FrontEnd) -> None:

@@ -132,7 +132,8 @@ def record_new_voice(folder: Path, run: Path) -> None:
         InputError: The run cannot be used, or no model was trained with its settings.
     """
     scores = new_voice_scores(run)
-    settings = read_object(run / METRICS_NAME, REQUIRED)["settings"]
+    older = {"rooms": 0}  # metrics of older versions do not say
+    settings = older | read_object(run / METRICS_NAME, REQUIRED)["settings"]
     unlike: list[str] = []
     paths = sorted(folder.glob("*.tflite"))
     for path in paths:
@@ -141,7 +142,7 @@ def record_new_voice(folder: Path, run: Path) -> None:
         trained |= {key: metadata[key] for key in SHARED}
         trained["segment_mode"] = metadata.get("segment_mode", CENTRE)
         trained["rooms"] = metadata.get("rooms", 0)
-        differing = [key for key in trained if trained[key] != settings.get(key, 0)]
+        differing = [key for key in trained if trained[key] != settings.get(key)]
         is_scaled = settings.get("feature_scaling", "none") != "none"
         if is_scaled != bool(metadata.get("voices")):
             differing.append("feature_scaling")

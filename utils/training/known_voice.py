@@ -72,7 +72,7 @@ def predict_known_voice(
 
 def _by_speaker(dataset: Dataset, names: Sequence[str]) -> Chosen:
     """Utterances by speaker."""
-    speaker_of = {u.id: u.speaker or u.id for u in dataset.manifest.utterances}
+    speaker_of = {u.id: u.voice for u in dataset.manifest.utterances}
     found: Chosen = {}
     for name in names:
         found.setdefault(speaker_of[name], []).append(name)
@@ -157,7 +157,7 @@ def fit_functionals(dataset: Dataset, fold: Fold) -> LinearModel:
     train = [position[name] for name in fold.train]
     return fit_linear_model(
         dataset.functionals.array[:, train],
-        [utterances[i].speaker or utterances[i].id for i in train],
+        [utterances[i].voice for i in train],
         np.array([classes.index(utterances[i].label) for i in train]),
         classes,
         rooms=dataset.settings.inputs.rooms,

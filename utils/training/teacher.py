@@ -1,7 +1,7 @@
 """The teacher: the linear model on functionals, as a source of soft labels.
 
 A teacher must not have trained on what it labels: each training speaker is labelled by
-a teacher of the other training speakers, at all playing speeds.
+a teacher of the other training speakers, at all playing speeds; not in other rooms.
 """
 
 import numpy as np
