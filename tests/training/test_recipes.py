@@ -166,8 +166,11 @@ def test_examples_vary_as_the_settings_say(make: Make) -> None:
     front_end, voices, seen = job.settings.front_end, job.voices, set()
     assert voices is not None
     voice_of = {u.id: u.voice for u in job.dataset.manifest.utterances}
-    for row, number, copy, shift, known in zip(
-        features, *(d[0] for d in vars(draws).values()), strict=True
+    epochs = [(examples.batch(e, 0)[0], examples.draws(e)) for e in range(3, 9)]
+    for row, number, copy, shift, known in (
+        example
+        for rows, drawn in epochs
+        for example in zip(rows, *(d[0] for d in vars(drawn).values()), strict=True)
     ):
         if 0 < known < 1_000_000:
             continue  # some of the voice's recordings, which are drawn
