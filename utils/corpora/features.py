@@ -60,7 +60,7 @@ class ComputedFeatures:
         front_end, length = self.settings.front_end, len(samples)
         if self.copy.room:  # zeros at the ends are what pads a recording
             samples = np.trim_zeros(samples)
-        names = (self.paths[number].stem, self.voices[number] if self.voices else "")
+        names = (self.paths[number].stem, self.voices[number] if self.copy.room else "")
         played = self.copy.play(samples, front_end.sample_rate_hz, *names)
         if self.copy.room:
             played = normalise(played, front_end.normalise_percentile)
