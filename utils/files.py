@@ -3,6 +3,7 @@
 import contextlib
 import glob
 import hashlib
+import io
 import itertools
 import json
 import os
@@ -10,6 +11,7 @@ import secrets
 import shutil
 import stat
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from hyperparameters import InputError
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from filelock import FileLock
 
 STREAMS = {"/dev/stdout": 1, "/dev/stderr": 2}  # paths to file descriptors
@@ -127,6 +130,43 @@ def read_regular(path: Path, most_bytes: int) -> bytes:
     """The content of a regular file of limited size; raises as `check_regular`."""
     check_regular(path, most_bytes)
     return path.read_bytes()
+
+
+def read_arrays(path: Path, most_bytes: int) -> "dict[str, npt.NDArray[Any]]":
+    """The arrays of a `.npz` file from `np.savez`; nothing in it is executed.
+
+    Args:
+        path: The file; its checksums are verified.
+        most_bytes: For the file, and for all arrays together.
+
+    Returns:
+        The arrays by name.
+
+    Raises:
+        InputError: As `check_regular`.
+        OSError: There is no such file.
+        ValueError: It is damaged, compressed, or holds objects.
+    """
+    import numpy as np
+
+    content = io.BytesIO(read_regular(path, most_bytes))
+    try:
+        with zipfile.ZipFile(content) as archive:
+            members = archive.infolist()
+        if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+            raise ValueError("is compressed")
+        if sum(member.file_size for member in members) > most_bytes:
+            raise ValueError(f"has more than {most_bytes} bytes")
+        with np.load(content, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        for array in arrays.values():
+            if not isinstance(array, np.ndarray) or array.size > most_bytes:
+                raise ValueError("holds no array, or one of empty values")
+            if array.dtype.kind == "U":
+                array.tobytes().decode("utf-32-le")  # raises if one is no character
+    except Exception as error:  # NumPy runs Python's tokenizer on what it finds
+        raise ValueError(str(error)) from error
+    return arrays
 
 
 def write_json(path: Path, content: Any) -> None:

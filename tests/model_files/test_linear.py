@@ -1,13 +1,18 @@
 """A linear model beside a network: the mean of both, the voice, refused files."""
 
 import dataclasses
+import functools
+import io
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soxr
+from damage import damaged
+from fuzzing import fuzz, line_of
 
 import inference_single_file
 from hyperparameters import FrontEnd, InputError
@@ -21,7 +26,12 @@ from utils.files import PROJECT
 from utils.inference.classify import MAX_KEPT_S, ModelPerThread, classify_centre
 from utils.inference.voice import learn_voice
 from utils.model_files import keras_model
-from utils.model_files.linear import LinearModel, load_linear, save_linear
+from utils.model_files.linear import (
+    LinearModel,
+    load_linear,
+    moments_of,
+    save_linear,
+)
 from utils.model_files.tflite import (
     LiteModel,
     load_model,
@@ -32,6 +42,7 @@ from utils.model_files.voice_file import load_voice, save_voice, with_voice
 from utils.training.linear_model import fit_linear_model
 
 INT8 = PROJECT / "inference_tests/EMO-DB_3.0s_Segmented_cross_entropy_int8.tflite"
+SHIPPED = INT8.with_name("EMO-DB_3.0s_Segmented_mode2_cross_entropy_functionals.npz")
 CLASSES = load_model(INT8).classes
 LETTERS = "WLEAFTN"
 RATE_HZ = 16_000
@@ -169,7 +180,8 @@ DAMAGE: dict[str, Callable[[dict[str, np.ndarray]], object]] = {
     "other functionals": lambda arrays: arrays.update(
         {k: v[:-1] for k, v in arrays.items() if len(v.shape) and len(v) > 7}
     ),
-    "too much": lambda arrays: arrays.update(more=np.zeros(2**21)),
+    "whole numbers": lambda arrays: arrays.update(bias=np.zeros(7, int)),
+    "a number too large": lambda arrays: arrays["weights"].fill(3e38),
 }
 
 
@@ -194,5 +206,80 @@ def test_other_files_and_classes_are_refused(file: Path, tmp_path: Path) -> None
         load_linear(file, ("a", "b"))
     with pytest.raises(InputError, match="is damaged or no linear model"):
         load_linear(INT8, CLASSES)
+    np.savez(tmp_path / "long.npz", long=np.zeros(2**21))
+    with pytest.raises(InputError, match=r"long\.npz: has 16777\d+ bytes; at most"):
+        load_linear(tmp_path / "long.npz", CLASSES)
     with pytest.raises(InputError, match="No such file"):
         load_linear(tmp_path / "none.npz", CLASSES)
+
+
+@functools.cache
+def whole_arrays() -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
+    """Classes and arrays of the shipped linear model."""
+    arrays = dict(np.load(SHIPPED))
+    return tuple(map(str, arrays["classes"])), arrays
+
+
+# Shapes and types that a header may claim; none needs the bytes that follow it
+SHAPES = ((10**12,), (2**62,), (-1,), (0,), (), (10**5,) * 2, (NUM_FUNCTIONALS, 10**9))
+TYPES = ("<f8", "<f2", "|O", "<U5", "<U0", "|V8", "<c16", "|S1000000000", "<M8[s]")
+TEXTS = (np.array("x"), np.array(b"\xff"), np.array(["\x1b[2J"] * 7))
+
+
+def damaged_array(array: np.ndarray, random: np.random.RandomState) -> bytes:
+    """An array in NumPy's format, with another header, other numbers or other bytes."""
+    content = io.BytesIO()
+    kind = random.randint(5)
+    if kind == 0:
+        shape = SHAPES[random.randint(len(SHAPES))]
+        header = {"descr": TYPES[random.randint(len(TYPES))], "fortran_order": False}
+        np.lib.format.write_array_header_1_0(content, header | {"shape": shape})
+        content.write(array.tobytes())
+    elif kind == 1:
+        np.save(content, TEXTS[random.randint(len(TEXTS))])
+    elif kind == 2:
+        np.save(content, array[None])
+    elif kind == 3 and array.dtype.kind == "f":
+        changed = array.copy()
+        odd = (np.nan, np.inf, 3e38, -3e38, 1e-45, 0.0)
+        changed.flat[random.randint(array.size, size=9)] = odd[random.randint(len(odd))]
+        np.save(content, changed)
+    else:
+        np.save(content, array)
+        return damaged(content.getvalue(), random)
+    return content.getvalue()
+
+
+def try_damaged_linear(folder: Path, number: int) -> str:
+    """Load a file with damage in one array or in the archive, and predict with it."""
+    random, path = np.random.RandomState(number), folder / "m.npz"
+    classes, arrays = whole_arrays()
+    if number % 3 == 0:
+        path.write_bytes(damaged(SHIPPED.read_bytes(), random))
+    else:
+        chosen = sorted(arrays)[random.randint(len(arrays))]
+        method = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA)
+        with zipfile.ZipFile(path, "w", method[max(0, random.randint(9) - 6)]) as file:
+            for name, array in arrays.items():
+                content = io.BytesIO()
+                np.save(content, array)
+                text = damaged_array(array, random)
+                file.writestr(
+                    f"{name}.npy", text if name == chosen else content.getvalue()
+                )
+    try:
+        model = load_linear(path, classes)
+    except InputError as error:
+        return line_of(error, path)
+    rows = np.ones((2, NUM_FUNCTIONALS), np.float32)
+    known = dataclasses.replace(model, voice=moments_of(rows[0]))
+    for probabilities in (model.predict(rows), known.predict(rows)):
+        if not np.allclose(probabilities.sum(axis=1), 1.0):
+            return "FAULT: no probabilities"
+    return "answered"
+
+
+@pytest.mark.parametrize("count", [60, pytest.param(3_000, marks=pytest.mark.proof)])
+def test_damaged_arrays_answer_or_are_one_line(tmp_path: Path, count: int) -> None:
+    found = fuzz(try_damaged_linear, count, tmp_path)
+    assert count / 2 < found["refused"] < count

@@ -4,7 +4,7 @@ It may answer beside a network; then the mean of both counts. It is kept in a `.
 file of plain numbers.
 """
 
-import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,15 +15,15 @@ from hyperparameters import InputError
 from utils.audio.functionals import NUM_FUNCTIONALS, functionals, most_samples
 from utils.audio.prepare import cut
 from utils.audio.scale import Moments, Scale, Voices
-from utils.files import write_atomic
-from utils.model_files.metadata import check_model_file
+from utils.files import read_arrays, write_atomic
 
 FloatArray = npt.NDArray[np.floating]
 LIMIT = 5.0  # standardised functionals are clipped to ± this value
 FORMAT = 2  # 1 had other functionals
 LINEAR_SUFFIX = "_functionals.npz"  # of file names; the stem is the network's
 ARRAYS = ("corpus_mean", "corpus_deviation", "mean", "deviation", "recordings_needed")
-MOST_BYTES = 2**23  # of all arrays; with seven classes they have 0.3 MB
+MOST_BYTES = 2**23  # of the file; with seven classes it has 0.1 MB
+MOST_NUMBER = 1e15  # of any number; the greatest of deviations' inverses too
 
 
 def standardise(
@@ -126,19 +126,16 @@ def load_linear(path: Path, classes: tuple[str, ...]) -> LinearModel:
         InputError: The file is missing, damaged or no linear model, is for other
             functionals, or has other classes.
     """
-    check_model_file(path)
     try:
-        with zipfile.ZipFile(path) as archive:
-            if sum(info.file_size for info in archive.infolist()) > MOST_BYTES:
-                raise ValueError
-        with np.load(path, allow_pickle=False) as file:
-            found = {name: file[name] for name in file.files}
+        found = read_arrays(path, MOST_BYTES)
         if found.pop("format") != FORMAT:
             raise InputError(
                 f"{path}: is for other functionals than this version computes; make "
                 "it again with `python train.py --export_only RUN`"
             )
         names = tuple(str(name) for name in found.pop("classes"))
+        if any(array.dtype.kind != "f" for array in found.values()):
+            raise ValueError
         values = {name: array.astype(np.float64) for name, array in found.items()}
         model = LinearModel(
             names,
@@ -152,7 +149,9 @@ def load_linear(path: Path, classes: tuple[str, ...]) -> LinearModel:
         _check(model, values)
     except InputError:
         raise
-    except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from error
+    except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: is damaged or no linear model") from error
     if names != classes:
         raise InputError(
@@ -162,18 +161,22 @@ def load_linear(path: Path, classes: tuple[str, ...]) -> LinearModel:
     return model
 
 
-def _check(model: LinearModel, values: dict[str, FloatArray]) -> None:
+def _check(model: LinearModel, values: Mapping[str, FloatArray]) -> None:
     """Raise ValueError if shapes or numbers are impossible."""
     functionals_shape = (NUM_FUNCTIONALS,)
+    if any(values[name].shape != functionals_shape for name in ARRAYS):
+        raise ValueError
     if model.weights.shape != (*functionals_shape, len(model.classes)):
         raise ValueError
     if model.bias.shape != (len(model.classes),) or not np.isfinite(model.bias.max()):
         raise ValueError  # −inf is the bias of a class that no recording had
+    bias = model.bias[model.bias > -np.inf]
+    numbers = [bias, *(values[name] for name in (*ARRAYS, "weights"))]
+    # NaN is not below the limit
+    if not all((np.abs(array) < MOST_NUMBER).all() for array in numbers):
+        raise ValueError
     if model.voices.recordings_needed.min() < 0.0:
         raise ValueError
-    if any(values[name].shape != functionals_shape for name in ARRAYS):
-        raise ValueError
-    if not all(np.isfinite(values[name]).all() for name in (*ARRAYS, "weights")):
-        raise ValueError
-    if min(model.corpus.deviation.min(), model.voices.typical.deviation.min()) <= 0.0:
+    deviations = (model.corpus.deviation, model.voices.typical.deviation)
+    if min(array.min() for array in deviations) < 1.0 / MOST_NUMBER:
         raise ValueError
