@@ -6,10 +6,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from synthetic_run import edit_record, random_folds, write_run
 
 import reproduction.__main__ as command
+from dataio import DataPaths, load_dataset
 from hyperparameters import RECIPES, InputError, from_flat, to_flat
 from reproduction.__main__ import MARKS, TEXTS, add_run, put_between, reproduce
 from reproduction.tables import (
@@ -24,8 +26,10 @@ from reproduction.tables import (
     question_of,
 )
 from utils.files import PROJECT
+from utils.protocols.folds import make_folds
 from utils.runs.checks import CHOSEN_ON
-from utils.runs.records import RECORD_NAME, load_run
+from utils.runs.records import RECORD_NAME, Run, load_run
+from utils.training.known_voice import fit_functionals, functionals
 
 PUBLISHED = json.loads((PROJECT / "reproduction" / "published.json").read_text())
 # written when a run was finished, from weights that are not committed
@@ -63,6 +67,54 @@ def test_committed_tables_and_pictures_are_rebuilt_byte_for_byte(
             path.unlink()
     reproduce(copy)
     assert differing(PROJECT, copy) == []
+
+
+def runs_with_linear_models() -> dict[str, list[Run]]:
+    """Committed runs by their settings but the seed."""
+    found: dict[str, list[Run]] = {}
+    for folder in sorted((PROJECT / "reproduction").glob("*/")):
+        run = load_run(folder)
+        if run.protocol == "speaker" and "functionals" in run.records[0]:
+            others = json.dumps({**run.settings, "seed": None}, sort_keys=True)
+            found.setdefault(others, []).append(run)
+    return found
+
+
+def test_seeds_agree_on_the_linear_model() -> None:
+    """It is a matter of the training set alone."""
+    groups = runs_with_linear_models().values()
+    assert max(map(len, groups)) > 1
+    for first, *others in groups:
+        for run in others:
+            for record, same in zip(run.records, first.records, strict=True):
+                assert record["test"] == same["test"]
+                np.testing.assert_allclose(
+                    record["functionals"]["none"],
+                    same["functionals"]["none"],
+                    atol=1e-4,
+                    err_msg=f"{run.folder}, fold {record['fold']}",
+                )
+
+
+@pytest.mark.proof
+def test_recorded_linear_models_are_those_of_this_code(
+    emo_db_dir: Path, tmp_path: Path
+) -> None:
+    paths = DataPaths(data_dir=emo_db_dir, derived_dir=tmp_path, cache="None")
+    for run, *_ in runs_with_linear_models().values():
+        settings = from_flat(run.settings)
+        dataset = load_dataset(settings, paths)
+        folds = make_folds(dataset.manifest.utterances, settings)
+        for fold, record in zip(folds, run.records, strict=True):
+            assert fold.test == tuple(record["test"])
+            model = fit_functionals(dataset, fold)
+            [nothing_known] = functionals(dataset, fold, model)([{}])
+            np.testing.assert_allclose(
+                nothing_known,
+                record["functionals"]["none"],
+                atol=1e-4,
+                err_msg=f"{run.folder}, fold {fold.number}",
+            )
 
 
 def write_source(
