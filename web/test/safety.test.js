@@ -103,6 +103,7 @@ test("a note tells of an empty upper band, and of a middle that is silent", asyn
   await visit.hear(path("telephone.wav"));
   assert.match(await visit.page.textContent("#notes"), /reaches only \d\.\d kHz.*7\.5 kHz.*unreliable/);
 
+  await visit.useModel(fused); // it hears 3 s
   const filter = "[0:a]apad=pad_dur=8[a];[a][1:a]concat=n=2:v=0:a=1";
   await ffmpeg(["-i", clip, "-i", clip, "-filter_complex", filter, path("hole.wav")]);
   await visit.hear(path("hole.wav"));
@@ -177,6 +178,7 @@ describe("a model of the user's own", () => {
     const { page } = visit;
     const { network, metadata } = await parts(fused);
     const [clip] = await exampleClips();
+    await visit.useModel(fused);
     const before = Object.values(await visit.hear(clip));
     const own = {
       ...metadata,
