@@ -111,6 +111,15 @@ def test_the_pitch_is_that_of_the_sound_whatever_its_level() -> None:
         np.testing.assert_allclose(values, quieter, rtol=1e-3, atol=1e-2)
 
 
+def test_an_offset_of_the_samples_changes_nothing() -> None:
+    samples, _ = soundfile.read(sorted(FOLDER.glob("03*.flac"))[0])
+    samples = samples - samples.mean()
+    values = functionals(samples, RATE_HZ)
+    for offset in (-0.5, 0.08 * samples.std()):
+        shifted = functionals(samples + offset, RATE_HZ)
+        np.testing.assert_allclose(shifted, values, rtol=1e-3, atol=1e-2)
+
+
 def test_noise_and_clicks_have_functionals_too() -> None:
     noise = np.random.default_rng(1).normal(size=RATE_HZ)
     click = np.zeros(1024)

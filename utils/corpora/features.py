@@ -22,7 +22,7 @@ from utils.files import json_sha256, locked, remove_parts, sha256, write_atomic
 # To be raised when the same settings and segments give other features than before:
 # files of an older format are then ignored.
 FEATURES_FORMAT = 1
-FUNCTIONALS_FORMAT = 3
+FUNCTIONALS_FORMAT = 4
 FloatBatch = npt.NDArray[np.float32]
 
 
