@@ -208,15 +208,17 @@ def model_loader(
 def calibrate(arguments: argparse.Namespace, load: Callable[[], Classifier]) -> int:
     """Learn a voice and write its file."""
     from utils.inference.voice import learn_voice
-    from utils.model_files.voice_file import save_voice
+    from utils.model_files.voice_file import check_target, save_voice
 
-    with open_sources(arguments.calibrate, catalog.MODELS_DIR) as sources:
+    warn = functools.partial(print, file=sys.stderr)
+    check_target(arguments.voice)
+    with open_sources(arguments.calibrate, catalog.MODELS_DIR, warn) as sources:
         for source in sources:
             if not os.path.exists(source.path):
                 raise InputError(f"--calibrate {source.name}: {NOT_FOUND}")
         with capture_stderr():
             model = load()
-        voice = learn_voice([(s.path, s.name) for s in sources], model)
+        voice = learn_voice([(s.path, s.name) for s in sources], model, warn)
     save_voice(arguments.voice, voice)
     print(
         f"{printable(arguments.voice)}: the voice of {len(sources)} recordings, "
@@ -229,9 +231,19 @@ def calibrated_loader(load: Callable[[], Classifier], path: Path | None) -> Any:
     """A function that loads the model, calibrated to the voice of a file."""
     if path is None:
         return load
-    from utils.model_files.voice_file import load_voice, with_voice
+    from utils.inference.voice import check_speech
+    from utils.model_files.voice_file import calibrated_by, load_voice, with_voice
 
-    voice = load_voice(path, load())
+    with capture_stderr():
+        model = load()
+    voice = load_voice(path, model)
+    try:
+        check_speech(voice, calibrated_by(model))
+    except InputError as error:
+        raise InputError(
+            f"--voice {printable(path)}: was not learnt from speech of one person; "
+            "make it again with --calibrate"
+        ) from error
     return lambda: with_voice(load(), voice)
 
 

@@ -28,7 +28,13 @@ from utils.model_files.metadata import (
     without_metadata,
 )
 from utils.model_files.tflite import LiteModel, load_model, model_inputs
-from utils.model_files.voice_file import Voice, load_voice, save_voice, with_voice
+from utils.model_files.voice_file import (
+    Voice,
+    check_target,
+    load_voice,
+    save_voice,
+    with_voice,
+)
 
 FRONT_END = FrontEnd(duration_s=1.5)
 RATE_HZ = FRONT_END.sample_rate_hz
@@ -215,6 +221,60 @@ def test_a_damaged_voice_file_is_one_line(
         load_voice(path, model)
     assert str(caught.value).startswith(f"--voice {path}: ")
     assert str(caught.value).isprintable()
+
+
+OTHER_FILES = (b"RIFF", b"{", b'{"kind": "model"}', b"[]", b"[" * 100_000)
+
+
+@pytest.mark.parametrize("content", OTHER_FILES)
+def test_a_new_voice_replaces_no_other_file(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "v.json"
+    path.write_bytes(content)
+    words = ["--calibrate", str(FOLDER), "--voice", str(path)]
+    with pytest.raises(InputError, match="exists and is no voice file"):
+        inference_single_file.main(words)
+    assert path.read_bytes() == content
+    path.unlink()
+    path.symlink_to(tmp_path / "nothing")
+    with pytest.raises(InputError, match="exists and is no voice file"):
+        inference_single_file.main(words)
+
+
+def test_a_new_voice_replaces_an_older_one(model: LiteModel, tmp_path: Path) -> None:
+    check_target(tmp_path / "v.json")
+    save_voice(tmp_path / "v.json", learn_voice(of_speaker("03"), model))
+    check_target(tmp_path / "v.json")
+
+
+def test_what_calibration_leaves_out_is_told(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for path, name in of_speaker("03")[:4]:
+        samples = read_any(path, RATE_HZ)
+        both = np.column_stack([samples, -samples])
+        write(tmp_path / f"{name}.wav", both)
+    (tmp_path / "notes.txt").write_text("no sound")
+    words = ["--calibrate", str(tmp_path), "--voice", str(tmp_path / "v.json")]
+    assert inference_single_file.main(words) == 0
+    lines = capfd.readouterr().err.splitlines()
+    assert any(".txt" in line for line in lines)
+    assert sum("its channels cancel each other" in line for line in lines) == 4
+
+
+def test_a_voice_file_without_speech_is_refused(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path, clip = tmp_path / "v.json", str(of_speaker("03")[0][0])
+    words = ["--calibrate", str(FOLDER), "--voice", str(path)]
+    assert inference_single_file.main(words) == 0
+    assert inference_single_file.main([clip, "--voice", str(path)]) == 0
+    capfd.readouterr()
+    content = json.loads(path.read_text())
+    content |= {key: [0.0] * 40 for key in ("total", "squares")}
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"v\.json: was not learnt from speech"):
+        inference_single_file.main([clip, "--voice", str(path)])
+    assert capfd.readouterr().err == ""
 
 
 def test_a_pipe_as_voice_is_refused_at_once(model: LiteModel, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ The recordings need no labels.
 """
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -36,12 +36,17 @@ UNLIKE_ITS_VOICE = 0.75
 ENOUGH_SEGMENTS = 10
 
 
-def learn_voice(recordings: Iterable[tuple[Path, str]], model: Classifier) -> Voice:
+def learn_voice(
+    recordings: Iterable[tuple[Path, str]],
+    model: Classifier,
+    warn: Callable[[str], object] = lambda _: None,
+) -> Voice:
     """Learn a voice from unlabelled recordings of it.
 
     Args:
         recordings: Path and printable name of each.
         model: Whose features are standardised.
+        warn: Called with a line about what was not used of a recording.
 
     Returns:
         The voice; each part of a recording that is as long as the model hears at once
@@ -56,7 +61,9 @@ def learn_voice(recordings: Iterable[tuple[Path, str]], model: Classifier) -> Vo
     found: list[Moments] = []
     of_functionals: list[Moments] = []
     for path, name in recordings:
-        samples = _read(path, name, front_end)
+        samples, notes = _read(path, name, front_end)
+        for note in notes:
+            warn(f"{name}: {note}")
         parts = _parts(samples, model)
         found += [_moments_of(part, model) for part in parts]
         of_functionals += [
@@ -153,8 +160,10 @@ class LiveVoice:
         return True
 
 
-def _read(path: Path, name: str, front_end: FrontEnd) -> npt.NDArray[np.float64]:
-    """The samples of a recording.
+def _read(
+    path: Path, name: str, front_end: FrontEnd
+) -> tuple[npt.NDArray[np.float64], list[str]]:
+    """The samples of a recording, and the decoder's notes.
 
     Raises:
         InputError: It cannot be read or is silent.
@@ -162,11 +171,12 @@ def _read(path: Path, name: str, front_end: FrontEnd) -> npt.NDArray[np.float64]
     rate_hz = front_end.sample_rate_hz
     stats = RecordingStats(rate_hz)
     try:
-        samples = np.concatenate([*stats.measure(blocks(path, rate_hz)), np.empty(0)])
+        decoded = stats.measure(blocks(path, rate_hz, stats.notes))
+        samples = np.concatenate([*decoded, np.empty(0)])
     except OSError as error:
         raise InputError(f"{name}: {one_line(error)}") from error
     stats.check(name, front_end)
-    return samples
+    return samples, stats.notes
 
 
 def _parts(
@@ -196,7 +206,7 @@ def add_notes(answer: Answer, path: Path, model: Classifier) -> Answer:
     """
     if model.voice is None or model.scale is None:
         return answer
-    samples = _read(path, answer.name, model.front_end)
+    samples, _ = _read(path, answer.name, model.front_end)
     found = [_moments_of(part, model) for part in _parts(samples, model)]
     if not found or distance(add(found).scale, model.scale) <= UNLIKE_ITS_VOICE:
         return answer

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from utils.files import read_regular, write_json
 from utils.model_files.tflite import Classifier, ModelT
 from utils.runs.json_files import VALUE, fits
 
-FORMAT = 1
+FORMAT, KIND = 1, "voice"
 MOST_BYTES = 2**20
 SUMS = {"recordings": int, "frames": int, "total": [float], "squares": [float]}
 KEYS = {"format": int, "kind": str, "front_end": {str: VALUE}, **SUMS}
@@ -69,13 +70,32 @@ def save_voice(path: Path, voice: Voice) -> None:
     """
     content = {
         "format": FORMAT,
-        "kind": "voice",
+        "kind": KIND,
         "front_end": asdict(voice.front_end),
         **_to_dict(voice.moments),
     }
     if voice.functionals is not None:
         content["functionals"] = _to_dict(voice.functionals)
     write_json(path, content)
+
+
+def check_target(path: Path) -> None:
+    """Check that a new voice would replace nothing but an older voice.
+
+    Raises:
+        InputError: There is another file, or a folder, pipe or device.
+    """
+    if not os.path.lexists(path):
+        return
+    try:
+        content = json.loads(read_regular(path, MOST_BYTES))
+        is_voice = isinstance(content, dict) and content.get("kind") == KIND
+    except (OSError, ValueError, RecursionError):
+        is_voice = False
+    if not is_voice:
+        raise InputError(
+            f"--voice {printable(path)}: exists and is no voice file; give another name"
+        )
 
 
 def _to_dict(moments: Moments) -> dict[str, Any]:
@@ -138,7 +158,7 @@ def load_voice(path: Path, model: Classifier) -> Voice:
     try:
         if not fits(content, KEYS | OPTIONAL) or not content.keys() >= KEYS.keys():
             raise ValueError
-        if content["kind"] != "voice" or content["format"] != FORMAT:
+        if content["kind"] != KIND or content["format"] != FORMAT:
             raise ValueError
         front_end = FrontEnd(**content["front_end"])
         linear = content.get("functionals")
