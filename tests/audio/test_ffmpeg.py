@@ -97,7 +97,42 @@ def test_the_first_track_with_sound_is_used(tmp_path, name, is_sound):
     assert samples.any() == any(is_sound)
     track = is_sound.index(1) + 1 if any(is_sound) else 1
     note = f"sound track {track} is used, those before it are silent"
-    assert notes == ([note] if track > 1 else [])
+    if track == 1 and any(is_sound):
+        note = "only the first of its sound tracks is used"
+    assert notes == ([note] if any(is_sound) else [])
+
+
+def test_one_track_needs_no_note(tmp_path):
+    ffmpeg(*SINE, tmp_path / "a.mp4")
+    notes: list[str] = []
+    assert sum(map(len, blocks(tmp_path / "a.mp4", RATE_HZ, notes))) > RATE_HZ
+    assert notes == []
+
+
+def test_an_offset_is_no_sound_either(tmp_path):
+    offset = ("-f", "lavfi", "-t", 2, "-i", "aevalsrc=0.1:s=48000")
+    path, notes = tmp_path / "a.mka", []
+    maps = ("-map", 0, "-map", 1, "-c:a", "pcm_s16le")
+    ffmpeg(*offset, *SINE, *maps, path)
+    samples = np.concatenate(list(blocks(path, RATE_HZ, notes)))
+    assert np.ptp(samples) > 0.1
+    assert notes == ["sound track 2 is used, those before it are silent"]
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("a.ts", "aac"), ("a.ts", "mp2"), ("a.aac", "aac"), ("a.ac3", "ac3")],
+)
+@pytest.mark.parametrize("change", [("-ac", 2), ("-ar", 44_100)])
+def test_sound_that_changes_on_its_way_is_refused(tmp_path, name, codec, change):
+    """ffmpeg would begin to fill holes from the start again."""
+    parts = []
+    for words in (("-ac", 1, "-ar", 48_000), ("-ac", 1, "-ar", 48_000, *change)):
+        ffmpeg(*SINE, *words, "-c:a", codec, tmp_path / name)
+        parts.append((tmp_path / name).read_bytes())
+    (tmp_path / name).write_bytes(b"".join(parts))
+    with pytest.raises(InputError, match="changes its rate or channels"):
+        read_any(tmp_path / name, RATE_HZ)
 
 
 HLS = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nsecret.m4a\n"

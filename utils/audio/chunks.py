@@ -5,15 +5,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
 
-from utils.audio.streams import ALTERED, TAGS, TRUNCATED
+from utils.audio.streams import (
+    ALTERED,
+    JOINED,
+    MOST_APPENDED,
+    TRUNCATED,
+    holds_more,
+)
 
-JOINED = "holds recordings joined end to end; split it"
 NO_SAMPLES = "cannot be read as audio (its chunk of samples is missing)"
 
 # Programs that write WAV to a pipe state these lengths or more: SoX 0x7FFFF000, arecord
 # 0x7FFFFF00, ffmpeg 0xFFFFFFFF. So a truncated file of 2 GiB cannot be recognised.
 STREAMED_BYTES = 0x7FFF_F000
-MOST_APPENDED = 4096  # bytes of any kind after the last chunk
 MAX_CHUNKS = 10_000  # a header full of zeros would hold millions of empty chunks
 W64_MAGIC = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 W64_DATA = bytes.fromhex("64617461f3acd3118cd100c04f8edb8a")
@@ -109,7 +113,7 @@ def chunks_fault(file: BinaryIO, size: int) -> str | None:
     for name, start, length in _chunks(file, size, layout):
         if name == b"ds64":
             long_length = number(read_at(file, start + 8, 8), "little")
-        elif name[:4] == head[:4] and has_data:
+        elif has_data and (name[:4] == head[:4] or name == layout.data_id):
             return JOINED
         elif name == layout.data_id:
             has_data = True
@@ -139,12 +143,6 @@ def _skips_samples(start: bytes) -> bool:
     """Whether AIFF states that samples begin later than an alignment needs."""
     offset, block_bytes = number(start[:4]), number(start[4:])
     return offset > 0 and not offset < block_bytes <= MOST_APPENDED
-
-
-def holds_more(file: BinaryIO, size: int, end: int) -> bool:
-    """Whether much follows the stated end of the samples, and no tag or padding."""
-    is_much = size - end > MOST_APPENDED
-    return is_much and not read_at(file, end, 16).startswith((*TAGS, bytes(16)))
 
 
 def _is_chunk(file: BinaryIO, size: int, layout: Layout, end: int) -> bool:

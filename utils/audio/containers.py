@@ -3,15 +3,14 @@
 libsndfile and ffmpeg decode a part of such files without an error.
 """
 
-import mmap
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
 from utils.audio import chunks, streams
-from utils.audio.chunks import JOINED, KINDS, LAYOUTS, number, read_at
-from utils.audio.streams import ALTERED, TRUNCATED
+from utils.audio.chunks import KINDS, LAYOUTS, number, read_at
+from utils.audio.streams import ALTERED, JOINED, TRUNCATED, holds_more
 
 ASF_MAGIC = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
@@ -20,6 +19,7 @@ BOXES = (
     *(b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"uuid", b"moof"),
     *(b"mfra", b"sidx", b"styp", b"meta", b"udta", b"emsg", b"prft", b"ssix", b"junk"),
 )
+MOST_START_BYTES = 64  # the longest of the following
 # Beginnings of files whose length only a decoder can find, long enough to be rare
 SECOND_STARTS = {
     b"fLaC": re.compile(rb"fLaC[\0\x80]\0\0\x22"),
@@ -28,6 +28,7 @@ SECOND_STARTS = {
 }
 
 
+FLAC_HEAD_BYTES = 42
 NATIVE = (*LAYOUTS, b".snd", b"fLaC", b"NIST")  # libsndfile decodes them completely
 
 
@@ -52,13 +53,21 @@ def fault(path: Path) -> str | None:
 def is_native(path: Path) -> bool:
     """Whether libsndfile decodes such a file completely.
 
-    Of MP3 files with damage and of joined Ogg files, it returns the first part.
+    Of MP3 files with damage and of joined Ogg files, it returns the first part, and of
+    FLAC the number of samples that is stated.
     """
     with path.open("rb") as file:
         start = file.read(4)
+        if start == b"fLaC":
+            return _states_all(read_at(file, 0, FLAC_HEAD_BYTES))
         if start != b"OggS":
             return start in NATIVE
         return streams.count_first_pages(file) == 1
+
+
+def _states_all(head: bytes) -> bool:
+    """Whether FLAC states number and MD5 of its samples; streamed files may not."""
+    return any(head[22:26]) and any(head[26:])
 
 
 def _check_of(head: bytes) -> Callable[[BinaryIO, int], str | None] | None:
@@ -69,7 +78,9 @@ def _check_of(head: bytes) -> Callable[[BinaryIO, int], str | None] | None:
         return chunks.chunks_fault
     if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
         return _atoms_fault
-    if head[:3] == b"ID3" or (head[:1] == b"\xff" and head[1:2] >= b"\xe0"):
+    if head[:3] == b"ID3":
+        return _tagged_fault
+    if head[:1] == b"\xff" and head[1:2] >= b"\xe0":
         return streams.mpeg_audio_fault
     if head[:1] == b"G":
         return streams.transport_fault
@@ -94,7 +105,8 @@ def _atoms_fault(file: BinaryIO, size: int) -> str | None:
             return TRUNCATED if head.strip(b"\0") else None
         length, name = number(head[:4]), head[4:8]
         if name not in BOXES:  # something appended
-            return None
+            is_filled = not name.strip(b"\0") and holds_more(file, size, position)
+            return ALTERED if is_filled else None
         if name == b"ftyp" and has_sound:
             return JOINED
         has_sound = has_sound or name == b"mdat"
@@ -117,7 +129,8 @@ def _asf_fault(file: BinaryIO, size: int) -> str | None:
         if position and head[:16] == ASF_MAGIC:
             return JOINED
         if length < 24:  # a live stream states none
-            return None
+            is_filled = not head.strip(b"\0") and holds_more(file, size, position)
+            return ALTERED if is_filled else None
         position += length
         if position > size:
             return TRUNCATED if head[:16] in (ASF_MAGIC, ASF_DATA) else None
@@ -132,13 +145,28 @@ def _au_fault(file: BinaryIO, size: int) -> str | None:
         return TRUNCATED
     if read_at(file, start + length, 4) == b".snd":
         return JOINED
-    return ALTERED if chunks.holds_more(file, size, start + length) else None
+    return ALTERED if holds_more(file, size, start + length) else None
 
 
 def _second_start_fault(file: BinaryIO, _: int) -> str | None:
-    """Files without a stated end: the beginning of a second one."""
-    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return JOINED if SECOND_STARTS[content[:4]].search(content, 4) else None
+    """Files without a stated end: the beginning of a second one, after tags or none."""
+    first = streams.tags_end(file)
+    pattern = SECOND_STARTS[read_at(file, first, 4)]
+    file.seek(first + 4)
+    kept = b""
+    while block := file.read(streams.BLOCK_BYTES):
+        if pattern.search(kept + block):
+            return JOINED
+        kept = block[-MOST_START_BYTES:]
+    return None
+
+
+def _tagged_fault(file: BinaryIO, size: int) -> str | None:
+    """Files that begin with tags as MP3 files have them."""
+    first = streams.tags_end(file)
+    if read_at(file, first, 4) in SECOND_STARTS:
+        return _second_start_fault(file, size)
+    return streams.mpeg_audio_fault(file, size)
 
 
 def _flv_fault(file: BinaryIO, size: int) -> str | None:

@@ -34,6 +34,7 @@ DEMUXERS = (
 FILL_HOLES = r"asetpts=PTS-min(STARTPTS\,0),aresample=async=1:first_pts=0"
 # The times of Ogg begin again in each of several joined files; FLAC has none.
 TIMELESS = (b"OggS", b"fLaC")
+ONE_TRACK = (b"ID3", b"\xff", b"fLaC", b"#!AMR")  # starts of files that hold no more
 # In MPEG streams, ffmpeg counts time from the first packet that it reads: video too.
 WITH_VIDEO = ["-map", "0:v?", "-map", "0:a:0", "-c", "copy", "-f", "null", "-"]
 MPEG_STARTS = (b"G", b"\0\0\1\xba")  # of transport and program streams
@@ -51,6 +52,7 @@ BYTES_PER_S = 10
 LONGEST_HOLE_S = 600.0  # always allowed
 # Of one array in ffmpeg: a hole of four minutes in stereo at 48 kHz needs 92 MB.
 MOST_BYTES = 2**27
+CHANGE = "Changing audio frame properties on the fly is not supported"
 HOLE = re.compile(r"Failed to compensate for timestamp delta of (\d+)")
 
 
@@ -63,7 +65,7 @@ def ffmpeg_blocks(path: Path, notes: list[str]) -> Iterator[Native]:
 
     Args:
         path: A file that can be read.
-        notes: Gets a line if the first track is silent.
+        notes: Gets a line if there are several tracks.
 
     Yields:
         Samples at the track's rate; silence if all tracks are silent.
@@ -82,19 +84,40 @@ def ffmpeg_blocks(path: Path, notes: list[str]) -> Iterator[Native]:
             return
     if track:
         notes.append(f"sound track {track + 1} is used, those before it are silent")
+    elif _has_second_track(path):
+        notes.append("only the first of its sound tracks is used")
+
+
+def _has_second_track(path: Path) -> bool:
+    """Whether a whole file has more than one sound track."""
+    with path.open("rb") as file:
+        if file.read(4).startswith(ONE_TRACK):
+            return False
+    words = [ffmpeg_program(printable(path)), "-v", "error", "-nostdin"]
+    words += ["-format_whitelist", DEMUXERS, "-protocol_whitelist", "file"]
+    words += ["-i", f"file:{path}", "-map", "0:a:1", "-t", "0", "-f", "null", "-"]
+    done = subprocess.run(
+        [os.fsencode(word) for word in words],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=False,
+    )
+    return done.returncode == 0
 
 
 def _audible(blocks: Iterator[Native]) -> Generator[Native, None, list[Native]]:
-    """Delay leading zeros until other samples follow; return them if none do."""
+    """Delay leading equal samples until others follow; return them if none do."""
     lead: list[Native] = []
     for block in blocks:
-        if block.samples.any():
+        first = lead[0].samples[:1] if lead else block.samples[:1]
+        if (block.samples != first).any():
             yield from lead
             yield block
             yield from blocks
             return []
-        zeros = np.broadcast_to(0.0, block.samples.shape)  # takes no memory
-        lead.append(Native(block.rate_hz, zeros))
+        equal = np.broadcast_to(first, block.samples.shape)  # takes no memory
+        lead.append(Native(block.rate_hz, equal))
     return lead
 
 
@@ -129,7 +152,8 @@ def _command(path: Path, track: int) -> list[str]:
     words = [ffmpeg_program(printable(path)), "-v", "error", "-nostdin", "-xerror"]
     words += ["-max_alloc", str(MOST_BYTES), "-format_whitelist", DEMUXERS]
     words += ["-protocol_whitelist", "file,subfile"]
-    words += ["-err_detect", "crccheck", "-i", f"{part}file:{path}"]
+    words += ["-err_detect", "crccheck", "-reinit_filter", "0"]
+    words += ["-i", f"{part}file:{path}"]
     words += ["-map", f"0:a:{track}"]
     if start not in TIMELESS:
         words += ["-af", FILL_HOLES]
@@ -146,6 +170,10 @@ def _check_messages(text: str, status: int, path: Path) -> None:
         raise InputError(
             f"{printable(path)}: is a playlist or another text, or no sound file; give "
             "the recordings themselves"
+        )
+    if CHANGE in text:
+        raise InputError(
+            f"{printable(path)}: its sound changes its rate or channels; split it"
         )
     if hole := HOLE.search(text):
         raise InputError(

@@ -1,6 +1,5 @@
 """Streams of pages, frames and packets (Ogg, MP3, MPEG): whether parts are missing."""
 
-import mmap
 import re
 import zlib
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from typing import BinaryIO
 TRUNCATED = "is truncated, a part of it is missing"
 UNMARKED = "is truncated, the mark of its end is missing"
 ALTERED = "is damaged, a part of it is missing or altered"
+JOINED = "holds recordings joined end to end; split it"
 
 FIRST_PAGE, LAST_PAGE = 2, 4  # flags of Ogg pages
 REVERSED_BITS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
@@ -26,12 +26,27 @@ BIT_RATES_KBPS = {
 RATES_HZ = (44_100, 48_000, 32_000)
 SYNC = re.compile(rb"\xff[\xe0-\xff]")  # begins a frame
 MAX_PADDING = 65_536  # bytes after the last frame; more are a part never downloaded
+OTHER_STARTS = (b"RIFF", b"OggS", b"fLaC")  # of a file of another kind
 TAGS = (b"TAG", b"APE", b"LYR", b"ID3")  # may follow the last frame
+MOST_APPENDED = 4096  # bytes of any kind after the last chunk or page
+MOST_SEARCHED = 2**24  # bytes after the last frame that are searched for more frames
+MOST_PACKETS = 1_000_000  # of a program stream: 2 GB, or what is made up
+BLOCK_BYTES = 2**20
 
 
 def _read(file: BinaryIO, start: int, count: int) -> bytes:
     file.seek(start)
     return file.read(count)
+
+
+def holds_more(file: BinaryIO, size: int, end: int) -> bool:
+    """Whether much follows the end of the sound, and no tag or zeros alone."""
+    if size - end <= MOST_APPENDED or _read(file, end, 4).startswith(TAGS):
+        return False
+    file.seek(end)
+    return any(
+        block.strip(b"\0") for block in iter(lambda: file.read(BLOCK_BYTES), b"")
+    )
 
 
 def frame_bytes(head: bytes) -> int:
@@ -64,14 +79,16 @@ def mpeg_audio_fault(file: BinaryIO, size: int) -> str | None:
     if _adts_bytes(_read(file, 0, 6)):
         return _adts_fault(file, size)
     start, count, end = _frames(file)
-    rest = _read(file, end, -1)
+    rest = _read(file, end, MOST_SEARCHED)
     if end > size or (count and 0 < len(rest) < 4 and rest[:1] == b"\xff"):
         return TRUNCATED
     if count == 0:
         return None
     if _holds_frames(rest):  # of which decoders leave out some
         return ALTERED
-    is_unfilled = len(rest) > MAX_PADDING and not rest.startswith(TAGS)
+    if rest.startswith(OTHER_STARTS) or rest[4:8] == b"ftyp":
+        return JOINED
+    is_unfilled = size - end > MAX_PADDING and not rest.startswith(TAGS)
     is_short = count < _frames_promised(_read(file, start, 64))
     return TRUNCATED if is_unfilled or is_short else None
 
@@ -104,7 +121,7 @@ def mpeg_audio_end(file: BinaryIO) -> int | None:
     if not _read(file, 0, 3).startswith((b"ID3", b"\xff")):
         return None
     _, count, end = _frames(file)
-    rest = _read(file, end, -1) if count else b""
+    rest = _read(file, end, MOST_SEARCHED) if count else b""
     return end if rest and not _holds_frames(rest) else None
 
 
@@ -120,10 +137,7 @@ def _holds_frames(content: bytes) -> bool:
 
 def _frames(file: BinaryIO) -> tuple[int, int, int]:
     """Start, number and end of the frames after the tags at the beginning."""
-    start, count = 0, 0
-    while (head := _read(file, start, 10))[:3] == b"ID3" and len(head) == 10:
-        tag = sum(byte << 7 * (3 - place) for place, byte in enumerate(head[6:]))
-        start += 10 + tag + (10 if head[5] & 0x10 else 0)
+    start, count = tags_end(file), 0
     end, first = start, _read(file, start, 4)
     while length := frame_bytes(head := _read(file, end, 4)):
         if _kind(head) != _kind(first):
@@ -131,6 +145,15 @@ def _frames(file: BinaryIO) -> tuple[int, int, int]:
         end += length
         count += 1
     return start, count, end
+
+
+def tags_end(file: BinaryIO) -> int:
+    """Where the ID3 tags at the beginning of a file end; 0 if there are none."""
+    start = 0
+    while (head := _read(file, start, 10))[:3] == b"ID3" and len(head) == 10:
+        tag = sum(byte << 7 * (3 - place) for place, byte in enumerate(head[6:]))
+        start += 10 + tag + (10 if head[5] & 0x10 else 0)
+    return start
 
 
 def _kind(head: bytes) -> tuple[int, int, bool]:
@@ -150,7 +173,9 @@ def _frames_promised(first: bytes) -> int:
 def program_fault(file: BinaryIO, size: int) -> str | None:
     """What is missing in an MPEG program stream (MPG, VOB): part of the last packet."""
     position = 0
-    while position < size:
+    for _ in range(MOST_PACKETS):
+        if position >= size:
+            break
         head = _read(file, position, 14)
         if head[:3] != b"\0\0\1"[: len(head)]:  # padding, or damage that ffmpeg finds
             return None
@@ -168,8 +193,9 @@ def program_fault(file: BinaryIO, size: int) -> str | None:
 
 def transport_fault(file: BinaryIO, size: int) -> str | None:
     """Every packet of an MPEG transport stream begins with the same byte."""
-    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        starts = content[::PACKET_BYTES]
+    file.seek(0)
+    blocks = iter(lambda: file.read(PACKET_BYTES * 4096), b"")
+    starts = b"".join(block[::PACKET_BYTES] for block in blocks)
     if not starts.startswith(b"GGG"):
         return None  # something else, such as a text
     if starts[:-2].strip(b"G"):
@@ -195,10 +221,12 @@ def wavpack_fault(file: BinaryIO, size: int) -> str | None:
     return None  # the decoder reports damage between blocks
 
 
-def ogg_fault(file: BinaryIO, _: int) -> str | None:
+def ogg_fault(file: BinaryIO, size: int) -> str | None:
     """Pages have checksums and numbers; the last one of each stream is marked."""
     next_page: dict[bytes, int] = {}  # by serial number of the streams that are open
+    end = 0
     for page in _pages(file):
+        end += len(page)
         if len(page) < _page_bytes(page):
             return TRUNCATED
         if _ogg_crc(page) != page[22:26]:
@@ -211,7 +239,9 @@ def ogg_fault(file: BinaryIO, _: int) -> str | None:
         next_page[serial] = number + 1
         if page[5] & LAST_PAGE:
             del next_page[serial]
-    return UNMARKED if next_page else None
+    if next_page:
+        return UNMARKED
+    return ALTERED if holds_more(file, size, end) else None
 
 
 def _pages(file: BinaryIO) -> Iterator[bytes]:
