@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 from fuzzing import fuzz, line_of
-from sounds import RATE_HZ, encoded, tone
+from sounds import RATE_HZ, encoded, ffmpeg, tone
 
 from benchmarks.damaged_files import FORMS, outcomes, write_form
 from hyperparameters import InputError
@@ -307,6 +307,24 @@ def test_two_chunks_of_samples_are_two_recordings(tmp_path, name, mark):
     content = write_form(path)
     path.write_bytes(content + content[content.index(mark) :])
     with pytest.raises(InputError, match=SECOND):
+        read_any(path, RATE_HZ)
+
+
+def test_a_fragment_that_is_missing_is_found(tmp_path):
+    write_form(tmp_path / "a.wav")
+    path = tmp_path / "a.mp4"
+    words = ("-movflags", "frag_keyframe+empty_moov", "-frag_duration", 300_000)
+    ffmpeg("-i", tmp_path / "a.wav", *words, path)
+    content = path.read_bytes()
+    assert len(read_any(path, RATE_HZ)) > 1.4 * RATE_HZ
+    starts = [match.start() - 4 for match in re.finditer(b"moof", content)]
+    assert len(starts) > 3
+    path.write_bytes(content[: starts[1]] + content[starts[2] :])
+    with pytest.raises(InputError, match="missing or altered"):
+        read_any(path, RATE_HZ)
+    swapped = content[starts[1] : starts[2]] + content[starts[0] : starts[1]]
+    path.write_bytes(content[: starts[0]] + swapped + content[starts[2] :])
+    with pytest.raises(InputError, match="missing or altered"):
         read_any(path, RATE_HZ)
 
 

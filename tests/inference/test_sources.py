@@ -2,18 +2,28 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 from unicodedata import normalize
 
 import pytest
 
 from hyperparameters import InputError
+from utils.inference import sources
 from utils.inference.sources import open_sources
 
 
 def found(*words: object) -> list[Path]:
-    with open_sources(list(map(str, words)), Path("elsewhere")) as sources:
-        return [source.path for source in sources]
+    with open_sources(list(map(str, words)), Path("elsewhere")) as all_found:
+        return [source.path for source in all_found]
+
+
+def test_standard_input_without_end_is_refused(monkeypatch):
+    monkeypatch.setattr(sources, "MOST_STDIN_BYTES", 3 * 2**20)
+    with open("/dev/zero") as endless, monkeypatch.context() as changed:
+        changed.setattr(sys, "stdin", endless)
+        with pytest.raises(InputError, match="stdin: has more than 3145728 bytes"):
+            found("-")
 
 
 def test_a_folder_list_and_names_are_found(tmp_path):

@@ -19,6 +19,7 @@ from utils.audio.wav import read_any, to_pcm16, write_wav
 from utils.audio.windows import Window
 from utils.corpora.demo import FOLDER
 from utils.inference import microphone
+from utils.inference import voice as inference_voice
 from utils.inference.classify import Answer
 from utils.inference.voice import LiveVoice, add_notes, learn_voice
 from utils.model_files.catalog import MODELS_DIR
@@ -259,6 +260,18 @@ def test_what_calibration_leaves_out_is_told(
     lines = capfd.readouterr().err.splitlines()
     assert any(".txt" in line for line in lines)
     assert sum("its channels cancel each other" in line for line in lines) == 4
+
+
+def test_of_a_very_long_recording_the_beginning_teaches(
+    model: LiteModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inference_voice, "MOST_S", 4.0)
+    speech = np.concatenate([read_any(p, RATE_HZ) for p, _ in of_speaker("03")])
+    speech = np.tile(speech, 12)
+    lines: list[str] = []
+    voice = learn_voice([write(tmp_path / "long.wav", speech)], model, lines.append)
+    assert lines == ["long.wav: only its first 0 minutes are used"]
+    assert voice.speech_s < len(speech) / RATE_HZ / 2
 
 
 def test_a_voice_file_without_speech_is_refused(

@@ -98,7 +98,7 @@ def _check_of(head: bytes) -> Callable[[BinaryIO, int], str | None] | None:
 
 def _atoms_fault(file: BinaryIO, size: int) -> str | None:
     """The outer boxes of MP4 and QuickTime."""
-    position, has_sound = 0, False
+    position, has_sound, fragment = 0, False, None
     for _ in range(1_000_000):  # a fragmented file has two boxes per second
         head = read_at(file, position, 16)
         if len(head) < 8:
@@ -110,6 +110,10 @@ def _atoms_fault(file: BinaryIO, size: int) -> str | None:
         if name == b"ftyp" and has_sound:
             return JOINED
         has_sound = has_sound or name == b"mdat"
+        if name == b"moof":
+            previous, fragment = fragment, number(read_at(file, position + 20, 4))
+            if previous is not None and fragment - previous not in (0, 1):
+                return ALTERED  # fragments are numbered one after another
         length = number(head[8:16]) if length == 1 else length
         if length == 0:  # to the end of the file
             return None

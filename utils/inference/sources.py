@@ -3,7 +3,6 @@
 import codecs
 import contextlib
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +17,8 @@ STDIN_NAME = "-"
 LIST_SIGN = "@"
 UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # Windows writes them
 MOST_LIST_BYTES = 2**26
+MOST_STDIN_BYTES = 2**32  # a day and a half of 16-bit samples at 16 kHz
+BLOCK_BYTES = 2**20
 EMPTY_CELLS = ";,\t "  # at the end of lines, if a spreadsheet wrote the list
 Warn = Callable[[str], object]
 
@@ -125,5 +126,10 @@ def _spooled_stdin() -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "stdin")
         with path.open("wb") as file:
-            shutil.copyfileobj(sys.stdin.buffer, file)
+            while block := sys.stdin.buffer.read(BLOCK_BYTES):
+                file.write(block)
+                if file.tell() > MOST_STDIN_BYTES:
+                    raise InputError(
+                        f"stdin: has more than {MOST_STDIN_BYTES} bytes; give a file"
+                    )
         yield path

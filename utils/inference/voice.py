@@ -24,6 +24,7 @@ from utils.model_files.tflite import Classifier, samples_heard
 from utils.model_files.voice_file import Voice, calibrated_by
 
 MIN_SPEECH_S = 2.0
+MOST_S = 600.0  # of each recording; more would need much memory and teach little
 # Distance from the typical training voice (`utils.audio.scale.distance`): three
 # recordings of EMO-DB's speakers have 0.2 to 0.5, music more than 1.
 MOST_UNLIKE = 0.7
@@ -171,12 +172,16 @@ def _read(
     rate_hz = front_end.sample_rate_hz
     stats = RecordingStats(rate_hz)
     try:
-        decoded = stats.measure(blocks(path, rate_hz, stats.notes))
-        samples = np.concatenate([*decoded, np.empty(0)])
+        kept: list[npt.NDArray[np.floating]] = [np.empty(0)]
+        for block in stats.measure(blocks(path, rate_hz, stats.notes)):
+            kept.append(block)
+            if stats.duration_s > MOST_S:
+                stats.notes.append(f"only its first {MOST_S / 60:.0f} minutes are used")
+                break
     except OSError as error:
         raise InputError(f"{name}: {one_line(error)}") from error
     stats.check(name, front_end)
-    return samples, stats.notes
+    return np.concatenate(kept, dtype=np.float64), stats.notes
 
 
 def _parts(
