@@ -1,5 +1,6 @@
 """The manifest maker: what names mean, what is passed over, what is refused."""
 
+import os
 import shlex
 from itertools import product
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 import train
 from hyperparameters import InputError
+from utils.cli import one_line
 from utils.corpora import load_manifest
 from utils.corpora.counts import count_lines
 from utils.corpora.csv_manifest import read_csv
@@ -94,7 +96,7 @@ def touch(folder: Path, *paths: str) -> None:
     """Files of any content."""
     for path in paths:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(path)
+        (folder / path).write_bytes(os.fsencode(path))
 
 
 def test_the_command_writes_beside_the_folder_and_says_what_it_did(
@@ -128,6 +130,28 @@ def test_the_command_writes_beside_the_folder_and_says_what_it_did(
     assert "\nanna/Anger/1.wav,anna,anger\n" in (folder / "m.csv").read_text()
     with pytest.raises(InputError, match="--output must lie in"):
         main([str(folder), "--output", str(tmp_path / "other" / "m.csv")])
+
+
+def test_a_name_that_is_not_utf_8_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The manifest is a text in UTF-8."""
+    folder = tmp_path / "data"
+    touch(folder, "joy/1.wav", "sad/1.wav", os.fsdecode(b"sad/\xff.wav"))
+    with pytest.raises(InputError, match="is not UTF-8; rename it") as caught:
+        main([str(folder), "--template", "{label}/*"])
+    assert one_line(caught.value).startswith(rf"{folder}/sad/\udcff.wav: ")
+    assert not (tmp_path / "data.csv").exists()
+    assert main([str(folder), "--template", "{label}/1"]) == 0
+    assert r"the first is sad/\udcff.wav" in capsys.readouterr().out
+
+
+def test_the_folder_above_may_have_any_name(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"\xff")
+    touch(folder, "joy/1.wav", "sad/1.wav")
+    assert main([str(folder), "--output", str(folder / "m.csv")]) == 0
+    with pytest.raises(InputError, match="is not UTF-8; rename it"):
+        main([str(folder)])
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,21 @@ def manifest_text(named: Named, prefix: str) -> str:
     return csv_text([["path", *columns], *rows])
 
 
+def _check_utf_8(folder: Path, relative: str) -> None:
+    """Check that a path can stand in a manifest.
+
+    Raises:
+        InputError: It is not UTF-8.
+    """
+    try:
+        relative.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{folder / relative}: its name is not UTF-8; rename it, because a "
+            "manifest is a text in UTF-8"
+        ) from error
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the manifest; print the counts and the next command."""
     parser = Parser(prog="python -m utils.corpora.make_manifest", description=__doc__)
@@ -140,6 +155,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"it are relative; got {path}"
         )
     prefix = "".join(f"{part}/" for part in folder.relative_to(target).parts)
+    for name, _ in named.rows:
+        _check_utf_8(target, prefix + name)
     text = manifest_text(named, prefix)
     if path.exists() and path.read_text(encoding="utf-8") != text:
         raise InputError(
