@@ -155,6 +155,28 @@ def test_the_folder_above_may_have_any_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"path,label\n\xff.wav,joy\n", "exists with other content and is kept"),
+        (b"path,label\r\njoy/1.wav,joy\r\n", "exists with other content and is kept"),
+        (None, "is a folder, pipe or device"),
+    ],
+)
+def test_what_is_not_this_manifest_is_kept(
+    tmp_path: Path, content: bytes | None, message: str
+) -> None:
+    touch(tmp_path, "joy/1.wav")
+    output = tmp_path / "m.csv"
+    if content is None:
+        os.mkfifo(output)
+    else:
+        output.write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        main([str(tmp_path), "--output", str(output)])
+    assert content is None or output.read_bytes() == content
+
+
+@pytest.mark.parametrize(
     ("files", "template", "message"),
     [
         (["a.txt"], None, "holds no recording"),

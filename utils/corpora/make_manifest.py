@@ -18,7 +18,7 @@ from utils.cli import Parser, normal, printable, run_main
 from utils.corpora import MODULES
 from utils.corpora.class_map import same_meaning
 from utils.corpora.counts import count_lines
-from utils.corpora.csv_manifest import read_csv
+from utils.corpora.csv_manifest import MOST_BYTES, read_csv
 from utils.corpora.reading import is_safe_name
 from utils.corpora.templates import (
     FIELDS,
@@ -26,7 +26,7 @@ from utils.corpora.templates import (
     guess_template,
     is_emotion,
 )
-from utils.files import write_atomic
+from utils.files import read_regular, write_atomic
 from utils.tables import csv_text
 
 HOW = "give --template, such as '{speaker}/{label}/*' or '{speaker}_{label}_*'"
@@ -157,13 +157,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     prefix = "".join(f"{part}/" for part in folder.relative_to(target).parts)
     for name, _ in named.rows:
         _check_utf_8(target, prefix + name)
-    text = manifest_text(named, prefix)
-    if path.exists() and path.read_text(encoding="utf-8") != text:
+    content = manifest_text(named, prefix).encode()
+    if path.exists() and read_regular(path, MOST_BYTES) != content:
         raise InputError(
             f"{path} exists with other content and is kept; remove it, or name another "
             "file with --output"
         )
-    write_atomic(path, text)
+    write_atomic(path, content)
     is_taken = folder.name.casefold() in map(str.casefold, MODULES)
     name = folder.name if is_safe_name(folder.name) and not is_taken else "MYDATA"
     manifest = read_csv(target, file_name=path.name, name=name)
