@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from damage import damaged
 from fuzzing import fuzz, line_of
-from synthetic_run import trained_run
+from synthetic_run import one_hot, trained_run
 
-from hyperparameters import InputError
+from hyperparameters import InputError, from_flat, to_flat
 from utils.report.page import report_page
 from utils.report.render import headline, metrics_of
 from utils.report.text import report_text
@@ -26,6 +26,17 @@ HOSTILE = [
     *(-1, 0, 1, 0.5, 10**30, 10**400, 1e308, -1e308, float("nan"), float("inf")),
     *([], {}, ["x"], {"a": 1}, [[1]], {"": []}),
 ]
+SETTINGS = to_flat(
+    from_flat({"epochs": 5, "feature_scaling": "voice", "teacher": "functionals"})
+)
+TABLE = [one_hot(number % 3) for number in range(12)]
+KNOWN = {
+    "functionals": {"none": TABLE},
+    "known_voice": {
+        "all": {"keras": TABLE, "functionals": TABLE},
+        "draws": {"1": dict.fromkeys(("keras", "pair"), [[-1, *[0, 1] * 5, 2]] * 2)},
+    },
+}
 MOST_ENTRIES = 3  # of a list, that are damaged
 
 
@@ -60,7 +71,7 @@ def damage(content: dict[str, Any], draw: random.Random) -> dict[str, Any]:
 @functools.cache
 def whole_run(folder: Path) -> tuple[Path, dict[Path, str]]:
     """A run folder, and the texts of its configuration and of a record."""
-    run = trained_run(folder, folds_done=(0, 1))
+    run = trained_run(folder, folds_done=(0, 1), settings=SETTINGS, **KNOWN)
     paths = (run / "config.json", run / "folds" / "fold_00.json")
     return run, {path: path.read_text() for path in paths}
 

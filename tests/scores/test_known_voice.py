@@ -9,6 +9,7 @@ from synthetic_run import edit_record, one_hot, write_run
 
 from hyperparameters import RECIPES, InputError, from_flat, recipe_of, to_flat
 from reproduction.recipes import KNOWN, UNKNOWN, recipe_tables
+from utils.files import PROJECT
 from utils.model_files.new_voice import new_voice_scores
 from utils.report.render import render
 from utils.runs.records import load_run
@@ -24,6 +25,7 @@ KNOWN_VOICE = {
     "draws": {"1": {"keras": [[0, 1, 0], [-1, 1, 2]]}},
 }
 FUNCTIONALS = {"none": WRONG}
+PUBLISHED = "reproduction/*/folds/fold_00.json"
 
 
 @pytest.fixture
@@ -116,22 +118,110 @@ def test_seeds_are_pooled_and_tested_against_other_systems(
     assert text.count("reproduction/") == 2
 
 
+def with_draws(*draws: Any, system: str = "keras") -> dict[str, Any]:
+    """Changes of a record: other classes predicted with one known recording."""
+    return {"known_voice": KNOWN_VOICE | {"draws": {"1": {system: list(draws)}}}}
+
+
+def with_all(**tables: Any) -> dict[str, Any]:
+    """Changes of a record: other probabilities with all recordings known."""
+    return {"known_voice": KNOWN_VOICE | {"all": tables}}
+
+
+DAMAGED = [
+    (
+        with_all(keras=RIGHT[:2]),
+        r"'all', 'keras': probabilities must be 3 x 3 .* got 2",
+    ),
+    (with_all(int8=[[1, 0]] * 3), "'all', 'int8': probabilities must be 3 x 3"),
+    (with_all(keras=[[1e308, 0, 0]] * 3), "'keras': probabilities must lie in 0..1"),
+    (with_all(functionals=[[-1e300, 0, 0]] * 3), "probabilities must lie in 0..1"),
+    (with_all(pair=RIGHT), "'all': must be of keras, int8, functionals, got 'pair'"),
+    (with_all(keras="x"), "must be an object"),
+    (with_draws([0, 1]), "'1', 'keras': must be lists of 3 classes"),
+    (with_draws([0, 1, 2], [0]), "must be lists of 3 classes"),
+    (with_draws(), "must be lists of 3 classes"),
+    (with_draws([0, 1, 10**9]), "must be class indices below 3, or -1"),
+    (with_draws([0, 1, 3]), "must be class indices below 3, or -1"),
+    (with_draws([0, 1, -2]), "must be class indices below 3, or -1"),
+    (with_draws([0, 1, 2], [-1] * 3), "must score an utterance in every draw"),
+    (with_draws([0, 1, "x"]), "must be an object"),
+    (with_draws([0, 1, 2], system="int8"), "must be of keras, functionals, pair, got"),
+    ({"known_voice": {}}, "must hold 'all' and 'draws', got ''"),
+    ({"known_voice": 7}, "must be an object"),
+    ({"functionals": {"other": RIGHT}}, "'functionals' must hold 'none', got 'other'"),
+    ({"functionals": {"none": [[0, 0, 1e308]] * 3}}, "'none': probabilities must lie"),
+    (
+        {"settings": {"teacher": "x"}},
+        "settings: --teacher must be one of none, functionals",
+    ),
+    ({"functionals": {"none": RIGHT[:1]}}, "'none': probabilities must be 3 x 3"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), DAMAGED)
+def test_a_damaged_record_is_one_line(
+    folder: Path, changes: dict[str, Any], message: str
+) -> None:
+    edit_record(folder, 1, **changes)
+    with pytest.raises(InputError, match=message) as error:
+        load_run(folder)
+    assert "fold_01.json: " in str(error.value)
+
+
 @pytest.mark.parametrize(
-    "changes",
+    "changes", [with_all(int8=RIGHT), with_draws([0, 1, 2], system="pair")]
+)
+def test_folds_of_different_systems_are_one_line(
+    folder: Path, changes: dict[str, Any]
+) -> None:
+    edit_record(folder, 1, **changes)
+    with pytest.raises(InputError, match="is damaged; train these folds again"):
+        known_voice_rows(load_run(folder))
+
+
+ONLY_SCALED = {"feature_scaling": "voice"}
+ONLY_TAUGHT = {"teacher": "functionals"}
+OF_NETWORK = {
+    "all": {"keras": RIGHT, "int8": RIGHT},
+    "draws": {"1": {"keras": [[0, 1, -1]]}},
+}
+
+
+@pytest.mark.parametrize(
+    ("settings", "changes", "message"),
     [
-        {"known_voice": {"all": {"keras": RIGHT[:2]}, "draws": {}}},
-        {"known_voice": {"all": {"keras": "x"}, "draws": {}}},
-        {"known_voice": KNOWN_VOICE | {"draws": {"1": {"keras": [[0, 1]]}}}},
-        {"known_voice": {}},
-        {"known_voice": 7},
-        {"known_voice": KNOWN_VOICE | {"draws": {"1": {"keras": [[0, 1, "x"]]}}}},
-        {"functionals": {"other": RIGHT}},
+        ({}, {"known_voice": OF_NETWORK}, "left out with --feature_scaling none"),
+        (ONLY_TAUGHT, {"known_voice": OF_NETWORK}, "with --feature_scaling none"),
+        (ONLY_SCALED, {"known_voice": OF_NETWORK}, None),
+        (ONLY_SCALED, {"known_voice": KNOWN_VOICE}, "keras, int8, got 'functionals'"),
+        (ONLY_SCALED, with_draws([0, 1, 2], system="pair"), "got 'functionals'"),
+        ({}, {"functionals": FUNCTIONALS}, "left out with --teacher none"),
+        (ONLY_SCALED, {"functionals": FUNCTIONALS}, "left out with --teacher none"),
+        (ONLY_TAUGHT, {"functionals": FUNCTIONALS}, None),
     ],
 )
-def test_damaged_records_are_one_line(folder: Path, changes: dict[str, Any]) -> None:
-    edit_record(folder, 1, **changes)
-    with pytest.raises(InputError, match=r"is damaged; train these|must be an object"):
-        known_voice_rows(load_run(folder))
+def test_only_what_the_settings_make_is_scored(
+    tmp_path: Path,
+    settings: dict[str, Any],
+    changes: dict[str, Any],
+    message: str | None,
+) -> None:
+    folder = write_run(tmp_path / "run", ROWS, settings=settings, **changes)
+    if message is None:
+        assert len(known_voice_rows(load_run(folder))) > 1
+        return
+    with pytest.raises(InputError, match=message):
+        load_run(folder)
+
+
+def test_published_records_hold_what_is_checked() -> None:
+    """The checks see real predictions with known voices, and pass them."""
+    runs = [load_run(path.parent.parent) for path in PROJECT.glob(PUBLISHED)]
+    held = [run for run in runs if "known_voice" in run.records[0]]
+    assert held
+    for run in held:
+        assert {row[0] for row in known_voice_rows(run)} >= {"none", "1", "all"}
 
 
 def test_a_run_without_known_voices_says_so(tmp_path: Path) -> None:

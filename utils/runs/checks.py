@@ -27,6 +27,13 @@ CHOSEN_ON = {
     "session": "validation",
     "all": "none",
 }
+# Systems that may have predictions with the scale of a known voice
+WITHOUT_TEACHER = {"all": ("keras", "int8"), "draws": ("keras",)}
+WITH_TEACHER = {
+    "all": ("keras", "int8", "functionals"),
+    "draws": ("keras", "functionals", "pair"),
+}
+NOT_SCORED = -1  # in `draws`: the utterance set the scale
 AGAIN = "train this fold again"
 Object = dict[str, Any]
 
@@ -52,6 +59,10 @@ def check_record(path: Path, record: Object) -> None:
         raise InputError(f"{path}: 'probabilities' must hold those of 'keras'; {AGAIN}")
     for source, table in record["probabilities"].items():
         _check_probabilities(f"{path}: {source!r}", table, (rows, num_classes))
+    if "functionals" in record:
+        _check_functionals(path, record)
+    if "known_voice" in record:
+        _check_known_voice(path, record)
     sets = [*record.get("train", ()), *record.get("validation", ()), *record["test"]]
     _check_once(f"{path}: 'train', 'validation' and 'test'", sets)
     if record.get("history"):
@@ -70,6 +81,73 @@ def _check_probabilities(name: str, table: Any, shape: tuple[int, int]) -> None:
     rounding = 1e-6  # a mean of float32 values may exceed 1 by this much
     if not np.all((values >= -rounding) & (values <= 1 + rounding)):
         raise InputError(f"{name}: probabilities must lie in 0..1; {AGAIN}")
+
+
+def _check_functionals(path: Path, record: Object) -> None:
+    """Check the predictions of the linear model, which the teacher leaves."""
+    tables, where = record["functionals"], f"{path}: 'functionals'"
+    teacher = _settings(path, record).training.teacher
+    if teacher != "functionals":
+        raise InputError(f"{where} must be left out with --teacher {teacher}; {AGAIN}")
+    if tables.keys() != {"none"}:
+        raise InputError(
+            f"{where} must hold 'none', got {', '.join(tables)!r:.40}; {AGAIN}"
+        )
+    shape = len(record["test"]), len(record["classes"])
+    _check_probabilities(f"{where}, 'none'", tables["none"], shape)
+
+
+def _check_known_voice(path: Path, record: Object) -> None:
+    """Check the predictions with the scale of a known voice."""
+    found, where = record["known_voice"], f"{path}: 'known_voice'"
+    settings = _settings(path, record)
+    scaling = settings.inputs.feature_scaling
+    if scaling != "voice":
+        raise InputError(
+            f"{where} must be left out with --feature_scaling {scaling}; {AGAIN}"
+        )
+    if found.keys() != WITH_TEACHER.keys():
+        raise InputError(
+            f"{where} must hold 'all' and 'draws', got {', '.join(found)!r:.40}; "
+            f"{AGAIN}"
+        )
+    has_teacher = settings.training.teacher == "functionals"
+    allowed = WITH_TEACHER if has_teacher else WITHOUT_TEACHER
+    shape = len(record["test"]), len(record["classes"])
+    _check_systems(f"{where}, 'all'", found["all"], allowed["all"])
+    for system, table in found["all"].items():
+        _check_probabilities(f"{where}, 'all', {system!r}", table, shape)
+    for name, systems in found["draws"].items():
+        _check_systems(f"{where}, {name!r:.40}", systems, allowed["draws"])
+        for system, draws in systems.items():
+            _check_draws(f"{where}, {name!r:.40}, {system!r}", draws, shape)
+
+
+def _check_systems(name: str, found: Object, allowed: Sequence[str]) -> None:
+    """Check that only systems that the settings make have predictions."""
+    if others := [system for system in found if system not in allowed]:
+        raise InputError(
+            f"{name}: must be of {', '.join(allowed)}, got {others[0]!r:.40}; {AGAIN}"
+        )
+
+
+def _check_draws(name: str, draws: Any, shape: tuple[int, int]) -> None:
+    """Check the classes that one system predicts, draw by draw."""
+    rows, num_classes = shape
+    if not draws or any(len(classes) != rows for classes in draws):
+        raise InputError(
+            f"{name}: must be lists of {rows} classes, one for each utterance in "
+            f"'test'; {AGAIN}"
+        )
+    allowed = range(NOT_SCORED, num_classes)
+    for classes in draws:
+        if not all(value in allowed for value in classes):
+            raise InputError(
+                f"{name}: must be class indices below {num_classes}, or {NOT_SCORED} "
+                f"for an utterance that is not scored; {AGAIN}"
+            )
+        if set(classes) <= {NOT_SCORED}:
+            raise InputError(f"{name}: must score an utterance in every draw; {AGAIN}")
 
 
 def _check_history(path: Path, record: Object) -> None:
