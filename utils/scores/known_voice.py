@@ -182,8 +182,8 @@ def _drawn(rows: Rows, tables: Sequence[Any]) -> Rows:
     """
     parts = []
     for draw in range(min(map(len, tables))):
-        predicted = _checked([table[draw] for table in tables], (len(rows),))
-        predicted = np.clip(predicted, -1, rows.num_classes - 1).astype(int)
+        of_folds = [table[draw] for table in tables]
+        predicted = _checked(of_folds, (len(rows),)).astype(int)
         kept = np.flatnonzero(predicted >= 0)
         chosen = rows.take(kept)
         parts.append(_with(chosen, [np.eye(rows.num_classes)[predicted[kept]]]))
