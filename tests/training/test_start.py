@@ -290,6 +290,18 @@ def test_weights_outside_a_run_have_no_description(
         read_starting_model(copy)
 
 
+@pytest.mark.parametrize(
+    "path", ["/weights.keras", "/a/weights.keras", "/a/b/weights.keras"]
+)
+def test_weights_near_the_root_have_no_description(
+    monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """They have too few folders above them for a run, or all of the disk."""
+    monkeypatch.setattr(Path, "is_file", lambda _: True)
+    with pytest.raises(InputError, match=r"^/ is not a run folder: config\.json"):
+        read_starting_model(Path(path))
+
+
 def test_frozen_stages_do_not_learn(of_demo: StartingModel) -> None:
     settings = from_flat({**of_demo.settings, "dataset_name": "DEMO"})
     for stages, frozen in ((0, 0), (1, 6), (6, NORMS_AND_CONVOLUTIONS)):

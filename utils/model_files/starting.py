@@ -162,8 +162,11 @@ def read_starting_model(path: Path) -> StartingModel:
         return _from_tflite(path)
     if path.name != WEIGHTS_NAME or not path.is_file():
         raise InputError(f"--start_from must be {ALLOWED}, got {path}")
-    config = read_config(path.parents[2])
-    record = read_object(path.parent.with_suffix(".json"), RECORD)
+    folder = path.parent.parent.parent  # of `/weights.keras`, the root
+    if not (folder / CONFIG_NAME).exists():  # before everything in it is looked at
+        raise InputError(f"{folder} is not a run folder: {CONFIG_NAME} is missing")
+    config = read_config(folder)
+    record = read_object(path.parent.parent / f"{path.parent.name}.json", RECORD)
     settings = settings_of(config)
     flat = to_flat(settings)
     shared = {**asdict(settings.front_end)}
