@@ -1,6 +1,7 @@
 """Training from a starting model: its weights, its classes, what the audit says."""
 
 import dataclasses
+import os
 import shutil
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from synthetic_run import trained_run
 from training_runs import (
     StopAfter,
     TrainedDemo,
@@ -22,7 +24,7 @@ from hyperparameters import InputError, from_flat
 from models import build_light_sernet
 from utils.corpora import emo_db
 from utils.corpora.manifest import Manifest, Utterance
-from utils.files import PROJECT, sha256
+from utils.files import LFS_START, PROJECT, sha256
 from utils.model_files.keras_model import read_keras
 from utils.model_files.starting import StartingModel, read_starting_model
 from utils.model_files.tflite import load_model
@@ -298,8 +300,36 @@ def test_weights_near_the_root_have_no_description(
 ) -> None:
     """They have too few folders above them for a run, or all of the disk."""
     monkeypatch.setattr(Path, "is_file", lambda _: True)
+    monkeypatch.setattr("utils.model_files.starting.check_model_file", print)
     with pytest.raises(InputError, match=r"^/ is not a run folder: config\.json"):
         read_starting_model(Path(path))
+
+
+@pytest.mark.parametrize(
+    ("is_direct", "is_pointer", "message"),
+    [
+        (True, False, rf"weights\.keras: has {3 * 2**30} bytes; at most"),
+        (False, False, rf"weights\.keras: has {3 * 2**30} bytes; at most"),
+        (True, True, r"weights\.keras: is a git-lfs pointer"),
+    ],
+)
+def test_weights_that_no_run_has_are_not_read(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    is_direct: bool,
+    is_pointer: bool,
+    message: str,
+) -> None:
+    folder = trained_run(tmp_path / "run")
+    path = weights_path(folder, 0)
+    path.parent.mkdir()
+    path.write_bytes(LFS_START if is_pointer else b"")
+    if not is_pointer:
+        os.truncate(path, 3 * 2**30)  # no blocks of the disk
+    monkeypatch.delattr("utils.model_files.starting.sha256")
+    monkeypatch.setattr("utils.model_files.starting.chosen_fold", lambda _: (0, ""))
+    with pytest.raises(InputError, match=message):
+        read_starting_model(path if is_direct else folder)
 
 
 def test_frozen_stages_do_not_learn(of_demo: StartingModel) -> None:

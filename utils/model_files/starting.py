@@ -14,7 +14,7 @@ from utils.corpora.class_map import common_names
 from utils.corpora.manifest import Manifest
 from utils.files import sha256
 from utils.model_files.class_names import check_class_names
-from utils.model_files.metadata import read_metadata
+from utils.model_files.metadata import check_model_file, read_metadata
 from utils.runs.folder import (
     CONFIG_NAME,
     WEIGHTS_NAME,
@@ -162,6 +162,7 @@ def read_starting_model(path: Path) -> StartingModel:
         return _from_tflite(path)
     if path.name != WEIGHTS_NAME or not path.is_file():
         raise InputError(f"--start_from must be {ALLOWED}, got {path}")
+    check_model_file(path)
     folder = path.parent.parent.parent  # of `/weights.keras`, the root
     if not (folder / CONFIG_NAME).exists():  # before everything in it is looked at
         raise InputError(f"{folder} is not a run folder: {CONFIG_NAME} is missing")
