@@ -9,7 +9,7 @@ import pytest
 from training_runs import edit_state
 
 from hyperparameters import InputError
-from utils.training import checkpoint
+from utils.training import checkpoint, fit
 from utils.training.checkpoint import STATE_NAMES, State
 
 KEY = "run/0/backend"
@@ -88,6 +88,81 @@ def test_an_older_version_does_not_record_what_trained(tmp_path: Path) -> None:
     edit_state(tmp_path / STATE_NAMES[0], trained_by=None)
     state, warnings = checkpoint.restore(tmp_path, KEY, small_model(9))
     assert (state.epochs_done, state.trained_by, warnings) == (2, [], [])
+
+
+ALTERED = [
+    {"key": 5},
+    {"epochs_done": "2"},
+    {"epochs_done": -2},
+    {"epochs_done": 0},
+    {"epochs_done": 10**12},
+    {"epochs_done": 10**30},
+    {"epochs_done": True},
+    {"epoch_kept": 2},
+    {"epoch_kept": -1},
+    {"epoch_kept": 1.0},
+    {"best_accuracy": "high"},
+    {"best_accuracy": float("nan")},
+    {"best_accuracy": 7.0},
+    {"history": []},
+    {"history": {}},
+    {"history": {"loss": 1.0}},
+    {"history": {"loss": [1.0]}},
+    {"history": {"loss": [1.0, float("inf")]}},
+    {"history": {"loss": [1.0, 1.0], "accuracy": [1.0, 1.0, 1.0]}},
+    {"history": {"loss": [1.0, 1.0], "accuracy": [1.0]}},
+    {"history": {"loss": [1.0, 1.0], fit.TEST_CURVE: []}},
+    {"seconds": "long"},
+    {"seconds": -1.0},
+    {"cpu_seconds": [1.0]},
+    {"cpu_seconds": -1e300},
+    {"trained_by": {}},
+    {"trained_by": ["cpu"]},
+    {"trained_by": [{"threads": "many"}]},
+    {"trained_by": [{"commit": {"a": 1}}]},
+    {"best": []},
+    {"other": 1},
+]
+
+
+def test_an_altered_state_costs_one_epoch(tmp_path: Path, values: list[Arrays]) -> None:
+    newest, model = tmp_path / STATE_NAMES[0], small_model(9)
+    content = newest.read_bytes()
+    lacking = ({name: None} for name in checkpoint.KINDS)
+    for changes in (*ALTERED, *lacking):
+        newest.write_bytes(content)
+        edit_state(newest, **changes)
+        state, warnings = checkpoint.restore(tmp_path, KEY, model)
+        assert (state.epochs_done, len(warnings)) == (1, 1), changes
+        assert warnings[0].startswith(f"{newest}: damaged")
+    assert_same(all_values(model), values[0])
+
+
+@pytest.mark.usefixtures("values")
+def test_a_resume_may_end_the_test_curve(tmp_path: Path) -> None:
+    history = {"loss": [1.0, 0.5], fit.TEST_CURVE: [0.5]}
+    edit_state(tmp_path / STATE_NAMES[0], history=history)
+    state, warnings = checkpoint.restore(tmp_path, KEY, small_model(9))
+    assert (state.history, warnings) == (history, [])
+
+
+@pytest.mark.parametrize("group", ["model", "optimizer", "best"])
+def test_arrays_of_no_numbers_cost_one_epoch(
+    tmp_path: Path, values: list[Arrays], group: str
+) -> None:
+    newest, model = tmp_path / STATE_NAMES[0], small_model(9)
+    with np.load(newest) as archive:
+        arrays = dict(archive)
+    name = max(name for name in arrays if name.startswith(group))
+    if group != "optimizer":
+        name = f"{group}_000"  # weights; the last is a random state
+    shape = arrays[name].shape
+    for kind in ("<U3", "S3", "c8", "M8[s]", "V4", "?", "i4"):
+        np.savez(newest, **arrays | {name: np.zeros(shape, kind)})
+        state, warnings = checkpoint.restore(tmp_path, KEY, model)
+        assert (state.epochs_done, len(warnings)) == (1, 1), kind
+        assert f"arrays of {group!r} must be numbers" in warnings[0]
+    assert_same(all_values(model), values[0])
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.9999])

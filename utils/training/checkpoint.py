@@ -16,10 +16,34 @@ import numpy as np
 from hyperparameters import InputError
 from utils.cli import one_line
 from utils.files import read_arrays, write_atomic
+from utils.runs.json_files import Kind, fits, in_words
 
 STATE_NAMES = ("state_0.npz", "state_1.npz")
 Arrays = list[np.ndarray]
 MOST_STATE_BYTES = 2**28  # the published network needs a tenth of it
+# What a state file holds besides arrays
+KINDS: dict[str, Kind] = {
+    "key": str,
+    "epochs_done": int,
+    "epoch_kept": int,
+    "best_accuracy": float,
+    "history": {str: [float]},
+    "seconds": float,
+    "cpu_seconds": float,
+}
+# What it may hold
+OPTIONAL: dict[str, Kind] = {
+    "trained_by": [
+        {
+            "from_epoch": int,
+            "commit": str,
+            "backend": str,
+            "threads": (int, None),
+            "device": str,
+        }
+    ]
+}
+MAY_END_EARLY = "test_accuracy"  # a curve that a resume need not go on with
 # Of a state that was cut short, overwritten or made up
 DAMAGE = (KeyError, OSError, TypeError, ValueError, RecursionError)
 
@@ -105,7 +129,7 @@ def restore(folder: Path, key: str, model: keras.Model) -> tuple[State, list[str
         try:
             state, groups = _read(folder / name)
             if state.key == key:
-                _check_shapes(groups, model)
+                _check_arrays(groups, model)
             found.append((state, groups))
         except FileNotFoundError:
             continue
@@ -129,25 +153,56 @@ def _read(path: Path) -> tuple[State, dict[str, Arrays]]:
     groups: dict[str, Arrays] = {"model": [], "optimizer": [], "best": []}
     arrays = read_arrays(path, MOST_STATE_BYTES)
     scalars = json.loads(arrays.pop("scalars").tobytes())
+    _check_scalars(scalars)
     for name in sorted(arrays):
         groups[name.split("_")[0]].append(arrays[name])
     return State(**scalars, best=groups["best"]), groups
 
 
-def _check_shapes(groups: dict[str, Arrays], model: keras.Model) -> None:
-    """Check that every variable has an array of its shape.
+def _check_scalars(scalars: Any) -> None:
+    """Check kinds, ranges and the lengths of the curves.
+
+    Raises:
+        ValueError: They are not those of a fold after an epoch.
+    """
+    if not isinstance(scalars, dict):
+        raise ValueError("'scalars' must be an object")
+    present = {key: kind for key, kind in OPTIONAL.items() if key in scalars}
+    for key, kind in (KINDS | present).items():
+        if not fits(scalars.get(key), kind):
+            raise ValueError(f"{key!r} must be {in_words(kind)}")
+    epochs = scalars["epochs_done"]
+    if epochs < 1 or not 0 <= scalars["epoch_kept"] < epochs:
+        raise ValueError("'epoch_kept' must be one of 'epochs_done' epochs")
+    if not -1 <= scalars["best_accuracy"] <= 1:
+        raise ValueError("'best_accuracy' must lie in 0..1, or be -1")
+    if scalars["seconds"] < 0 or scalars["cpu_seconds"] < 0:
+        raise ValueError("'seconds' and 'cpu_seconds' must be 0 or more")
+    lengths = {name: len(curve) for name, curve in scalars["history"].items()}
+    test = lengths.pop(MAY_END_EARLY, epochs)
+    if set(lengths.values()) != {epochs} or not 1 <= test <= epochs:
+        raise ValueError("the lists in 'history' must have one value per epoch")
+
+
+def _check_arrays(groups: dict[str, Arrays], model: keras.Model) -> None:
+    """Check that every variable has an array of its shape, and of numbers like its own.
 
     Raises:
         ValueError: Missing or unexpected arrays.
     """
-    wanted = {
-        "model": [tuple(v.shape) for v in model.variables],
-        "optimizer": [tuple(v.shape) for v in model.optimizer.variables],
-        "best": [tuple(v.shape) for v in model.variables] if groups["best"] else [],
+    variables = {
+        "model": model.variables,
+        "optimizer": model.optimizer.variables,
+        "best": model.variables if groups["best"] else [],
     }
-    for name, shapes in wanted.items():
+    for name, wanted in variables.items():
+        shapes = [tuple(v.shape) for v in wanted]
         if [array.shape for array in groups[name]] != shapes:
             raise ValueError(f"missing or unexpected arrays of {name!r}")
+        for array, variable in zip(groups[name], wanted, strict=True):
+            # a backend may keep whole numbers in other sizes, signed or not
+            if array.dtype.kind not in ("f" if "float" in variable.dtype else "iu"):
+                raise ValueError(f"arrays of {name!r} must be numbers")
 
 
 def remove(folder: Path) -> None:
