@@ -9,7 +9,7 @@ import pytest
 from training_runs import edit_state
 
 from hyperparameters import InputError
-from utils.training import checkpoint, fit
+from utils.training import checkpoint
 from utils.training.checkpoint import STATE_NAMES, State
 
 KEY = "run/0/backend"
@@ -111,7 +111,7 @@ ALTERED = [
     {"history": {"loss": [1.0, float("inf")]}},
     {"history": {"loss": [1.0, 1.0], "accuracy": [1.0, 1.0, 1.0]}},
     {"history": {"loss": [1.0, 1.0], "accuracy": [1.0]}},
-    {"history": {"loss": [1.0, 1.0], fit.TEST_CURVE: []}},
+    {"history": {"loss": [1.0, 1.0], checkpoint.TEST_CURVE: []}},
     {"seconds": "long"},
     {"seconds": -1.0},
     {"cpu_seconds": [1.0]},
@@ -140,7 +140,7 @@ def test_an_altered_state_costs_one_epoch(tmp_path: Path, values: list[Arrays]) 
 
 @pytest.mark.usefixtures("values")
 def test_a_resume_may_end_the_test_curve(tmp_path: Path) -> None:
-    history = {"loss": [1.0, 0.5], fit.TEST_CURVE: [0.5]}
+    history = {"loss": [1.0, 0.5], checkpoint.TEST_CURVE: [0.5]}
     edit_state(tmp_path / STATE_NAMES[0], history=history)
     state, warnings = checkpoint.restore(tmp_path, KEY, small_model(9))
     assert (state.history, warnings) == (history, [])

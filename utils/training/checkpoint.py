@@ -43,7 +43,7 @@ OPTIONAL: dict[str, Kind] = {
         }
     ]
 }
-MAY_END_EARLY = "test_accuracy"  # a curve that a resume need not go on with
+TEST_CURVE = "test_accuracy"  # in the history; a resume need not go on with it
 # Of a state that was cut short, overwritten or made up
 DAMAGE = (KeyError, OSError, TypeError, ValueError, RecursionError)
 
@@ -179,7 +179,7 @@ def _check_scalars(scalars: Any) -> None:
     if scalars["seconds"] < 0 or scalars["cpu_seconds"] < 0:
         raise ValueError("'seconds' and 'cpu_seconds' must be 0 or more")
     lengths = {name: len(curve) for name, curve in scalars["history"].items()}
-    test = lengths.pop(MAY_END_EARLY, epochs)
+    test = lengths.pop(TEST_CURVE, epochs)
     if set(lengths.values()) != {epochs} or not 1 <= test <= epochs:
         raise ValueError("the lists in 'history' must have one value per epoch")
 

@@ -19,13 +19,11 @@ from utils.training.backend import (
     environment_of_training,
     note_environment,
 )
-from utils.training.checkpoint import State
+from utils.training.checkpoint import TEST_CURVE, State
 from utils.training.examples import Examples, is_varied
 from utils.training.job import FoldJob, Report
 from utils.training.start import freeze, start_from
 from utils.training.teacher import soft_labels
-
-TEST_CURVE = "test_accuracy"
 
 
 def fit_fold(job: FoldJob, report: Report = print) -> tuple[keras.Model, State]:
