@@ -18,13 +18,13 @@ from utils.audio.scale import Scale, add
 from utils.model_files.linear import LinearModel, moments_of
 from utils.protocols.folds import Fold
 from utils.random_streams import Stream, random_state
+from utils.runs.checks import NOT_SCORED
 from utils.training.job import FoldJob
 from utils.training.linear_model import fit_linear_model
 
 COUNTS = (1, 3, 5, 10, 20)
 DRAWS = 4  # sets of recordings per count
 NEUTRAL, NEUTRAL_COUNT = "neutral", 3
-NOT_SCORED = -1
 Probabilities = npt.NDArray[np.floating]
 Chosen = dict[str, list[str]]  # by speaker: the recordings that set the scale
 Predict = Callable[[Sequence[Chosen]], list[Probabilities]]
