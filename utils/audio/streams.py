@@ -32,6 +32,7 @@ MOST_APPENDED = 4096  # bytes of any kind after the last chunk or page
 MOST_SEARCHED = 2**24  # bytes after the last frame that are searched for more frames
 MOST_PACKETS = 1_000_000  # of a program stream: 2 GB, or what is made up
 BLOCK_BYTES = 2**20
+ZEROS = bytes(BLOCK_BYTES)
 
 
 def _read(file: BinaryIO, start: int, count: int) -> bytes:
@@ -44,9 +45,8 @@ def holds_more(file: BinaryIO, size: int, end: int) -> bool:
     if size - end <= MOST_APPENDED or _read(file, end, 4).startswith(TAGS):
         return False
     file.seek(end)
-    return any(
-        block.strip(b"\0") for block in iter(lambda: file.read(BLOCK_BYTES), b"")
-    )
+    blocks = iter(lambda: file.read(BLOCK_BYTES), b"")
+    return any(block != ZEROS[: len(block)] for block in blocks)
 
 
 def frame_bytes(head: bytes) -> int:
