@@ -40,7 +40,13 @@ from utils.runs.links import refuse_links
 from utils.scores.seeds import write_spread
 from utils.training.job import FoldOptions
 from utils.training.progress import RunProgress
-from utils.training.run import default_jobs, has_work, make_jobs, run_folds
+from utils.training.run import (
+    commit_warning,
+    default_jobs,
+    has_work,
+    make_jobs,
+    run_folds,
+)
 
 MOST_FOLDS = 1000
 DASK = "pip install -r requirements-cluster.txt"
@@ -118,7 +124,7 @@ def train_run(
         fused=args.merge_tflite,
         export_again=args.export_only is not None,
     )
-    jobs = make_jobs(
+    every = make_jobs(
         dataset,
         folds,
         folder,
@@ -126,10 +132,13 @@ def train_run(
         threads=args.threads,
         start=start,
     )
-    jobs = [job for job in jobs if job.fold.number in chosen and has_work(job)]
+    jobs = [job for job in every if job.fold.number in chosen and has_work(job)]
     if not jobs:
         print("nothing left to do in these folds", file=sys.stderr)
         return folder, finish(folder, {}, args.command, dataset.manifest)
+    waiting = {job.fold.number for job in jobs}
+    for line in commit_warning([j for j in every if j.fold.number not in waiting]):
+        print(line, file=sys.stderr)
     epochs = settings.training.epochs
     with RunProgress(len(jobs), epochs, quiet=bool(args.verbose)) as progress:
         failures = run_folds(

@@ -115,6 +115,18 @@ def test_a_finished_run_is_rendered_and_nothing_else(
     assert [run_folder.record_path(copied, n).read_bytes() for n in (0, 1)] == before
 
 
+def test_folds_of_two_commits_are_a_warning(
+    trained_demo: TrainedDemo, copied: Path, where: list[str], run: Run
+) -> None:
+    record = trained_demo.record(0) | {"commit": "0123abc"}
+    run_folder.record_path(copied, 0).write_text(json.dumps(record))
+    run_folder.record_path(copied, 1).unlink()
+    status, _, stderr = run(*OPTIONS, *where, "--jobs", "1")
+    assert status == 0, stderr
+    start = "warning: finished folds were made with commit 0123abc, now "
+    assert stderr.count(start) == 1
+
+
 def test_export_only_makes_what_is_missing_from_the_weights(
     trained_demo: TrainedDemo, copied: Path, where: list[str], run: Run
 ) -> None:

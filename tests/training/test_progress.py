@@ -83,6 +83,15 @@ def test_a_fold_that_is_only_exported_counts_as_trained(
     assert re.search(r"all folds 100%.* 4/4", shown)
 
 
+def test_stages_are_lines_if_stderr_is_no_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with RunProgress(1, 4) as progress:
+        for stage in ("exporting", "done"):
+            progress({"fold": 0, "stage": stage})
+    assert capsys.readouterr().err.splitlines() == ["fold 0: exporting", "fold 0: done"]
+
+
 def test_a_warning_names_its_fold(capsys: pytest.CaptureFixture[str]) -> None:
     with RunProgress(1, 4, quiet=True) as progress:
         progress({"fold": 0, "warning": "trying again"})

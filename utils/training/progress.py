@@ -137,6 +137,8 @@ class RunProgress:
         """Show what is done after the last epoch; the fold may be an older one."""
         fold = self._count_of(number, done=self.epochs)
         fold.bar.set_postfix_str(stage)
+        if not self.has_bars and not self.quiet:
+            print(f"fold {number}: {stage}", file=sys.stderr, flush=True)
         if stage == "done":
             self.is_one_done = self.is_one_done or fold.timed > 0
             self.folds.pop(number).bar.close()

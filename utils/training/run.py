@@ -15,7 +15,7 @@ from dataio import Dataset
 from utils.model_files.starting import StartingModel
 from utils.processes import usable_cores
 from utils.protocols.folds import Fold
-from utils.runs.folder import read_record, run_hash, weights_path
+from utils.runs.folder import commit, read_record, run_hash, weights_path
 from utils.training.job import FoldJob, FoldOptions, Report, needs_export
 from utils.training.process import BACKEND, run_fold
 
@@ -73,6 +73,27 @@ def has_work(job: FoldJob) -> bool:
     if not has_weights:
         print(f"fold {number}: no weights here, left as it is", file=sys.stderr)
     return has_weights
+
+
+def commit_warning(finished: Sequence[FoldJob]) -> list[str]:
+    """A line if some folds were finished by another commit of the project.
+
+    Args:
+        finished: Folds that have no work left, or that are not to be run now.
+
+    Raises:
+        InputError: A fold's record is damaged or belongs to another run.
+    """
+    records = [
+        read_record(job.folder, job.fold.number, job.run_hash) for job in finished
+    ]
+    made_by = {record.get("commit") for record in records if record}
+    if others := sorted(filter(None, made_by - {commit()})):
+        return [
+            f"warning: finished folds were made with commit {', '.join(others)}, now "
+            f"{commit()}: if the code differs, so may their results"
+        ]
+    return []
 
 
 def has_gpu() -> bool:
