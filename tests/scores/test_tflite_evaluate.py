@@ -306,6 +306,24 @@ def test_file_of_other_inputs_is_refused(
         run.evaluate()
 
 
+@pytest.mark.parametrize(
+    ("described", "message"),
+    [
+        ({"fold": 1}, "is a model of fold 1, not 0"),
+        ({"fold": 0, "protocol": "all"}, "is a model of protocol all, not published"),
+        ({"fold": 0, "seed": 43}, "is a model of seed 43, not 42"),
+    ],
+)
+def test_a_model_that_learnt_what_is_tested_is_refused(
+    run: ToyRun, described: dict[str, Any], message: str
+) -> None:
+    run.add_models()
+    path = run.folder / "folds/fold_00" / file_name(run.stem, "float32")
+    save_toy_model(path, **described)
+    with pytest.raises(InputError, match=message):
+        run.evaluate()
+
+
 def on_toys(path: Path, data_dir: Path, *options: str) -> list[str]:
     """Arguments that score a model on TOYS."""
     where = ["-dn", "TOYS", "--data_dir", str(data_dir)]

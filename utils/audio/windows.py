@@ -25,6 +25,7 @@ SILENCE_DB = -200.0  # stands for digital silence, whose logarithm is not finite
 EVEN_RANGE_DB = 5.0
 EVEN_PERCENTILE = 10.0
 LEAST_FRAMES = 8  # fewer (half a second) do not tell
+LONGEST_HOP_S = 86_400.0
 # Of streams that never end:
 ROOM_DB = -60.0  # before anyone speaks, room noise must not set the speech level
 LEVELS_KEPT = 600  # windows that set the speech level: ten minutes at 1 s
@@ -57,7 +58,7 @@ class Sliding:
 
         Raises:
             InputError: The window is longer than the model's segment or shorter than
-                one frame, or the hop is not positive.
+                one frame, or the hop is not positive or above a day.
         """
         longest_s = front_end.duration_s
         length_s = longest_s if length_s is None else length_s
@@ -73,8 +74,10 @@ class Sliding:
                 f" samples at {front_end.sample_rate_hz} Hz, got {length_s:g} s"
             )
         shortest_hop_s = 1.0 / front_end.sample_rate_hz
-        if not shortest_hop_s <= hop_s < float("inf"):
-            raise InputError(f"--hop must be above 0 s, got {hop_s:g}")
+        if not shortest_hop_s <= hop_s <= LONGEST_HOP_S:
+            raise InputError(
+                f"--hop must be above 0 and at most {LONGEST_HOP_S:g} s, got {hop_s:g}"
+            )
         return cls(length=length, hop=int(hop_s * front_end.sample_rate_hz))
 
 

@@ -24,6 +24,7 @@ IN_TABLE = ("ua", "wa", "weighted_f1")
 FloatArray = npt.NDArray[np.floating]
 ReadUtterance = Callable[[str], FloatArray]
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
+ORIGIN = ("audio_type", "loss_name", "protocol", "epochs", "seed")  # of a run's models
 Folds = dict[str, list[int]]  # by model name, the folds whose file was scored
 
 
@@ -87,6 +88,16 @@ def _predictions(
                 f"{paths[name]}: its classes are {', '.join(model.classes)}, the "
                 f"run's are {', '.join(run.classes)}"
             )
+        origin = {name: run.settings[name] for name in ORIGIN} | {
+            "fold": record["fold"]
+        }
+        for key, value in origin.items():
+            found = (model.metadata or {}).get(key, value)
+            if found != value:
+                raise InputError(
+                    f"{paths[name]}: is a model of {key} {found}, not {value}: it may "
+                    "have learnt what is tested here; export the fold again"
+                )
     mode = int(run.settings["segment_mode"])
     tables = predict_recordings(models, map(read, record["test"]), mode)
     return {name: rows.tolist() for name, rows in tables.items()}
