@@ -278,8 +278,11 @@ def classify_all(
         try:
             if sliding is None:
                 answer = classify_centre(path, name, models)
-                return check_voice(answer, path, models.get()) if is_known else answer
-            return classify_windows(path, name, models, sliding=sliding, jobs=jobs)
+            else:
+                answer = classify_windows(
+                    path, name, models, sliding=sliding, jobs=jobs
+                )
+            return check_voice(answer, path, models.get()) if is_known else answer
         except (InputError, OSError) as error:
             reason = one_line(error).removeprefix(f"{printable(path)}: ")
             return Refusal(name=name, reason=reason.removeprefix(f"{name}: "))

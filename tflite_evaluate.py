@@ -29,6 +29,7 @@ from utils.corpora.load import read_corpus, reader_of, select_part
 from utils.files import write_atomic, write_json
 from utils.report.model_pages import evaluation_page, model_page
 from utils.report.recordings import recordings_of
+from utils.runs.checks import check_corpus
 from utils.runs.records import Run, load_run
 from utils.scores.evaluation import Folds, evaluate, has_files, rescore
 from utils.scores.evaluation_text import LEGEND, markdown, screen_table
@@ -136,6 +137,7 @@ def run_reader(
             f"{args.run}: {manifest.corpus} has changed since this run was trained; "
             f"give the same files with {recorded or '--data_dir'}"
         )
+    check_corpus(run.folder, run.records, manifest)
     paths = {utterance.id: utterance.path for utterance in manifest.utterances}
     return lambda utterance_id: read(paths[utterance_id], settings["sample_rate_hz"])
 

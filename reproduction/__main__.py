@@ -56,8 +56,8 @@ def reproduce(project: Path) -> list[Path]:
     """
     folder = project / "reproduction"
     published = _published(folder)
-    configs = sorted(folder.glob(f"*/{CONFIG_NAME}"))
-    runs = [_load(config.parent, published) for config in configs]
+    runs = _committed(folder, published)
+    check_labels(runs)
     rendered = [(run, render(run.folder).metrics) for run in runs]
     rows = [row for row in rendered if not answers_another_question(row[0])]
     complete = [row for row in rows if row[0].is_complete]
@@ -93,6 +93,32 @@ def _published(folder: Path) -> dict[str, Any]:
     return content
 
 
+def _committed(folder: Path, published: Mapping[str, Any]) -> list[Run]:
+    """The runs of a folder, in the order of their names."""
+    configs = sorted(folder.glob(f"*/{CONFIG_NAME}"))
+    return [_load(config.parent, published) for config in configs]
+
+
+def check_labels(runs: Sequence[Run]) -> None:
+    """Check that runs on one corpus agree on the class and speaker of each utterance.
+
+    Raises:
+        InputError: A record was changed after the training.
+    """
+    known: dict[str, tuple[int, str | None, Path]] = {}
+    for run in runs:
+        rows = run.rows()
+        for name, true, speaker in zip(
+            rows.utterance_ids, rows.true.tolist(), rows.speakers, strict=True
+        ):
+            *expected, other = known.setdefault(name, (true, speaker, run.folder))
+            if expected != [true, speaker]:
+                raise InputError(
+                    f"{run.folder}: utterance {name} has another class or speaker than "
+                    f"in {other}: a record was changed"
+                )
+
+
 def _load(folder: Path, published: Mapping[str, Any]) -> Run:
     """Load a run; refuse one on another corpus, whose scores compare with nothing."""
     run, name = load_run(folder), published["dataset_name"]
@@ -123,6 +149,8 @@ def put_between(path: Path, *contents: str, part: str = "results") -> None:
     if not start or not end:
         raise InputError(f"{path}: must hold the lines {first} and {last}")
     content = "\n\n".join(filter(None, contents))
+    if first in content or last in content:
+        raise InputError(f"{path}: a record holds {first} or {last}: it was changed")
     write_atomic(path, f"{before}{first}\n\n{content}\n\n{last}{after}")
 
 
@@ -137,13 +165,15 @@ def add_run(source: Path, folder: Path) -> Path:
         InputError: No run folder, a damaged one, or a run on another corpus; nothing is
             copied.
     """
-    run = _load(source, _published(folder))
-    target = folder / source.resolve().name
+    published = _published(folder)
+    run, target = _load(source, published), folder / source.resolve().name
     if not _is_free(target, run):
         raise InputError(
             f"{source}: rename it: the name must be made of {SAFE_NAME_RULE}, and be "
             f"that of no other run or file in {folder}"
         )
+    others = [r for r in _committed(folder, published) if r.folder != target]
+    check_labels([*others, run])
     recipe_tables([run])  # refuses what would stop every later run of this command
     config = {key: value for key, value in run.config.items() if key != "paths"}
     with building(target, CONFIG_NAME) as copy:

@@ -3,6 +3,7 @@
 import argparse
 import io
 import os
+import re
 import signal
 import sys
 import unicodedata
@@ -18,6 +19,8 @@ HELP_WIDTH = 110
 PROJECT = Path(__file__).parents[1]
 ALL_REQUIREMENTS = "requirements.txt"
 INFERENCE_REQUIREMENTS = "requirements-inference.txt"
+# Control characters, surrogates, and characters that reorder or break lines
+UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class Parser(argparse.ArgumentParser):

@@ -204,6 +204,15 @@ def test_control_characters_of_files_and_columns_are_escaped(four):
     assert r"MYDATA: columns not used: \x1b[31m" in lines
 
 
+@pytest.mark.parametrize("column", ["speaker", "session", "sentence"])
+@pytest.mark.parametrize("text", ["z\x1b]0;x\x07", "a\0", "\u202eanna"])
+def test_what_no_terminal_can_show_is_refused(four, column, text):
+    """Records refuse such texts too: a run with them would have no report."""
+    rows = f"path,label,{column}\na.wav,sad,{text}\nc.mp3,angry,b\n"
+    with pytest.raises(InputError, match=rf"line 2: {column} must be printable, got"):
+        read(four, rows)
+
+
 @pytest.mark.parametrize("kind", ["pipe", "device"])
 @pytest.mark.parametrize("name", ["MYDATA", "TESS", "DEMO"])
 def test_what_is_no_file_is_never_opened(tmp_path, kind, name):

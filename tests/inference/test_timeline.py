@@ -87,6 +87,26 @@ def test_a_timeline_as_text_csv_and_picture(models_dir, talk, tmp_path, capsys):
     assert rows[2]["class"] == "no speech"
     assert rows[2]["anger"] == ""
     assert sum(float(rows[0][name]) for name in CLASSES) == pytest.approx(1.0, abs=1e-5)
+    assert {row["notes"] for row in rows} == {""}
+
+
+def test_notes_stand_beside_each_window_in_csv(models_dir, tmp_path, capsys):
+    path = write(tmp_path / "short.wav", babble(0.1))
+    output = classify(capsys, path, "--windows", "--csv")
+    [row] = csv.DictReader(io.StringIO(output))
+    assert "s of speech: the answer is unreliable" in row["notes"]
+
+
+@pytest.mark.parametrize("target", ["a.png", "folder"])
+def test_a_picture_never_replaces_a_recording(models_dir, tmp_path, capsys, target):
+    (tmp_path / "folder").mkdir()
+    where = tmp_path if target == "a.png" else tmp_path / "folder"
+    write(where / "a.wav", babble(2.0))
+    path = (where / "a.wav").rename(where / "a.png")
+    before = path.read_bytes()
+    message = error_of(capsys, "-fn", path, "--windows", "--plot", tmp_path / target)
+    assert "would replace a recording; name another file or folder" in message
+    assert path.read_bytes() == before
 
 
 def test_several_timelines_precede_the_table(models_dir, talk, tmp_path, capsys):

@@ -46,6 +46,13 @@ def of_speaker(speaker: str) -> list[tuple[Path, str]]:
     return [(path, path.name) for path in sorted(FOLDER.glob(f"{speaker}*.flac"))]
 
 
+def syllables(seconds: float) -> np.ndarray:
+    """A tone that rises and falls as speech does."""
+    times_s = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
+    level = 0.5 + 0.5 * np.sin(2 * np.pi * 3 * times_s)
+    return 0.3 * level * np.sin(2 * np.pi * 200 * times_s)
+
+
 def moments_of(path: Path) -> Moments:
     """As training measures a recording."""
     segments = from_pcm16(prepare(read_any(path, RATE_HZ), FRONT_END))
@@ -288,6 +295,18 @@ def test_a_voice_file_without_speech_is_refused(
     with pytest.raises(InputError, match=r"v\.json: was not learnt from speech"):
         inference_single_file.main([clip, "--voice", str(path)])
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("words", [["--windows"], ["--windows", "--csv"], []])
+def test_another_voice_is_told_in_every_form(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    voice, (music, _) = tmp_path / "v.json", write(tmp_path / "m.wav", syllables(3.0))
+    learn = ["--calibrate", str(FOLDER), "--voice", str(voice)]
+    assert inference_single_file.main(learn) == 0
+    answer = [str(music), "--voice", str(voice), *words]
+    assert inference_single_file.main(answer) == 0
+    assert "does not sound like the voice given with" in capsys.readouterr().out
 
 
 def test_a_pipe_as_voice_is_refused_at_once(model: LiteModel, tmp_path: Path) -> None:

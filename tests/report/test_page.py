@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import urllib.parse
 from pathlib import Path
+from typing import Any
 
 import pytest
 import soundfile
@@ -41,11 +42,14 @@ def manifest(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> M
     """The recordings of the run, of 0.1 to 0.58 s, in a folder of an awkward name."""
     utterances = []
     for record in load_run(folder).records:
-        for name, label in zip(record["test"], record["labels"], strict=True):
+        rows = zip(record["test"], record["labels"], record["speakers"], strict=True)
+        for name, label, speaker in rows:
             path = tmp_path / 'my "data" #1' / f"{name}.wav"
             path.parent.mkdir(exist_ok=True)
             soundfile.write(path, tone(0.1 + 0.01 * len(utterances)), 16_000)
-            utterances.append(Utterance(id=name, path=path, label=CLASSES[label]))
+            utterances.append(
+                Utterance(id=name, path=path, label=CLASSES[label], speaker=speaker)
+            )
     monkeypatch.setattr(Manifest, "digest", "d")  # that of the invented run
     return Manifest(corpus="DEMO", classes=CLASSES, utterances=tuple(utterances))
 
@@ -104,6 +108,19 @@ def test_another_corpus_is_refused(
 ) -> None:
     monkeypatch.setattr(Manifest, "digest", "other")
     with pytest.raises(InputError, match="another version of DEMO"):
+        render(folder, manifest)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"labels": [0] * 12}, {"speakers": ["s01"] * 12}, {"test": list("abcdefghijkl")}],
+)
+def test_classes_and_speakers_are_those_of_the_corpus(
+    folder: Path, manifest: Manifest, changes: dict[str, Any]
+) -> None:
+    """Else a changed record would be scored by its own word."""
+    edit_record(folder, 0, **changes)
+    with pytest.raises(InputError, match=r"fold 0: utterance .* than in DEMO: the rec"):
         render(folder, manifest)
 
 

@@ -303,6 +303,35 @@ def test_a_run_without_a_report_leaves_no_copy(
     assert differing(built, copy) == []
 
 
+def test_classes_that_contradict_another_run_are_refused(
+    built: Path, tmp_path: Path
+) -> None:
+    """True classes set to the answers would be published as 100 %."""
+    copy = copy_of(built, tmp_path / "project")
+    source = write_source(tmp_path / "z-run")
+    record = json.loads((source / "folds" / "fold_00.json").read_text())
+    right = np.argmax(record["probabilities"]["keras"], axis=1).tolist()
+    assert right != record["labels"]
+    edit_record(source, 0, labels=right)
+    message = "utterance s00u.* has another class or speaker than in .*speaker-run"
+    with pytest.raises(InputError, match=message):
+        add_run(source, copy / "reproduction")
+    assert differing(built, copy) == []
+    shutil.copytree(source, copy / "reproduction" / "z-run")
+    with pytest.raises(InputError, match=message):
+        reproduce(copy)
+
+
+def test_marks_in_a_record_are_refused(tmp_path: Path) -> None:
+    """The text would grow each time."""
+    path = tmp_path / "a.md"
+    first, last = (mark.format("results") for mark in MARKS)
+    path.write_text(f"{first}\n{last}\n")
+    with pytest.raises(InputError, match=r"a\.md: a record holds <!-- "):
+        put_between(path, f"0.5 CPU-hours on {last}")
+    assert path.read_text() == f"{first}\n{last}\n"
+
+
 def test_edits_of_texts_records_and_folds(built: Path, tmp_path: Path) -> None:
     """Edited texts are written again; an edited record changes every text."""
     copy = copy_of(built, tmp_path)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ DAMAGED = [
     ({"speakers": ["A"]}, "'speakers' must have 2 entries"),
     ({"speakers": ["A", ["B"]]}, "'speakers' must be a list, each entry text or null"),
     ({"classes": None}, "'classes' must be a list, each entry text, got None"),
-    ({"fold": 1}, "holds fold 1"),
+    ({"fold": 1}, "holds fold 1, so its name must be fold_01.json"),
     ({"num_folds": "2"}, "'num_folds' must be a whole number"),
     ({"probabilities": {"keras": [[1, 0, 0]]}}, r"must be 2 x 3 .* got 1 x 3"),
     ({"probabilities": {"keras": [[1, 0], [1]]}}, r"must be 2 x 3 .* got 2 x 1/2"),
@@ -241,6 +242,18 @@ def test_overlapping_hold_outs_repeat_utterances(tmp_path: Path) -> None:
     folds = [[("a1", "A", 0, 0)], [("a1", "A", 0, 1)]]
     folder = write_run(tmp_path / "run", folds, settings={"protocol": "paper"})
     assert load_run(folder).rows().utterance_ids.tolist() == ["a1", "a1"]
+
+
+def test_a_fold_has_one_record(tmp_path: Path) -> None:
+    """Under `paper`, where utterances repeat, a second one would be scored too."""
+    folds = [[("a1", "A", 0, 0)], [("a1", "A", 0, 1)]]
+    folder = write_run(tmp_path / "run", folds, settings={"protocol": "paper"})
+    (folder / "folds/fold_01.json").unlink()
+    shutil.copy(folder / "folds/fold_00.json", folder / "folds/fold_000.json")
+    with pytest.raises(
+        InputError, match=r"fold_000.json: .* name must be fold_00.json"
+    ):
+        load_run(folder)
 
 
 def test_a_folder_without_records_is_refused(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hyperparameters import AUDIO_TYPES, InputError
-from utils.cli import describe, find_spelled, normal
+from utils.cli import UNPRINTABLE, describe, find_spelled, normal
 from utils.corpora.class_map import check_meanings
 from utils.corpora.manifest import Manifest, Utterance
 from utils.corpora.reading import (
@@ -192,6 +192,10 @@ def _check_fields(
     for column in REQUIRED:
         if not fields[column]:
             raise InputError(f"{place}: {column} is empty")
+    for column in OPTIONAL:  # a label has a narrower rule
+        text = fields.get(column, "")
+        if UNPRINTABLE.search(text):
+            raise InputError(f"{place}: {column} must be printable, got {text!a:.60}")
     parts = [part for part in AUDIO_TYPES if part != "all"]
     if fields.get("part") and fields["part"] not in parts:
         raise InputError(

@@ -260,8 +260,8 @@ def as_csv(results: Sequence[Answer | Refusal], classes: Sequence[str]) -> str:
     """One row per recording, or per window if there are timelines."""
     answers = [result for result in results if isinstance(result, Answer)]
     if any(answer.spans for answer in answers):
-        heads = ["file", "start_s", "end_s", "level_db", "class", *classes]
-        spans = [_span_row(a.name, s, classes) for a in answers for s in a.spans]
+        heads = ["file", "start_s", "end_s", "level_db", "class", *classes, "notes"]
+        spans = [_span_row(a, span, classes) for a in answers for span in a.spans]
         return csv_text([heads, *spans])
     heads = ["file", "class", *classes, "correct_class", "origin"]
     heads += ["duration_s", "bandwidth_hz", "notes"]
@@ -277,7 +277,9 @@ def _answer_row(answer: Answer, classes: Sequence[str]) -> list[Any]:
     ]
 
 
-def _span_row(name: str, span: Span, classes: Sequence[str]) -> list[Any]:
+def _span_row(answer: Answer, span: Span, classes: Sequence[str]) -> list[Any]:
+    """A window, with the notes on its recording."""
     start_s, end_s, level_db, class_name, shares = _span_object(span, classes).values()
     values = shares.values() if shares else [""] * len(classes)
-    return [name, start_s, end_s, level_db, class_name or NO_SPEECH, *values]
+    window = (start_s, end_s, level_db, class_name or NO_SPEECH)
+    return [answer.name, *window, *values, "; ".join(answer.notes)]

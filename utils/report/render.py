@@ -16,6 +16,7 @@ from utils.report.page import report_page
 from utils.report.plots.run import save_pictures
 from utils.report.recordings import Recording, recordings_of
 from utils.report.text import report_text
+from utils.runs.checks import check_corpus
 from utils.runs.records import Run, load_run
 from utils.scores.intervals import interval_text
 from utils.scores.known_voice import known_voice_scores
@@ -62,6 +63,8 @@ def render(run_folder: Path, manifest: Manifest | None = None) -> Rendered:
             f"{run_folder}: trained on another version of {manifest.corpus}; give the "
             "same files, or leave out --data_dir and --manifest"
         )
+    if manifest:
+        check_corpus(run.folder, run.records, manifest)
     recordings = recordings_of(manifest) if manifest else {}
     metrics = metrics_of(run, recordings)
     save_pictures(run, metrics["keras"])

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from hyperparameters import InputError, Settings, to_flat
+from utils.corpora.manifest import Manifest
 from utils.runs.folder import hash_of, settings_of
 
 MOST_FOLDS = 10_000
@@ -199,6 +200,32 @@ def check_together(folder: Path, config: Object, records: Sequence[Object]) -> N
     for record in records:
         _check_same_run(folder, config, record)
     _check_protocol(folder, config, settings, records)
+
+
+def check_corpus(folder: Path, records: Sequence[Object], manifest: Manifest) -> None:
+    """Check that labels and speakers of a run are those of its corpus.
+
+    Args:
+        folder: Named in errors.
+        records: Of the finished folds, each checked by `check_record`.
+        manifest: The corpus that the run was trained on.
+
+    Raises:
+        InputError: An utterance that the corpus lacks, or another class or speaker.
+    """
+    known = {
+        utterance.id: (manifest.classes.index(utterance.label), utterance.speaker)
+        for utterance in manifest.utterances
+    }
+    for record in records:
+        truth = zip(record["labels"], record["speakers"], strict=True)
+        for name, found in zip(record["test"], truth, strict=True):
+            if known.get(name) != found:
+                raise InputError(
+                    f"{folder}: fold {record['fold']}: utterance {name} has another "
+                    f"class or speaker than in {manifest.corpus}: the record was "
+                    f"changed; {AGAIN}"
+                )
 
 
 def _settings(folder: Path, content: Object) -> Settings:

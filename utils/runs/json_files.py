@@ -1,13 +1,13 @@
 """JSON objects from run folders, which may come from elsewhere, checked key by key."""
 
 import json
-import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from hyperparameters import InputError
+from utils.cli import UNPRINTABLE
 from utils.corpora.reading import SAFE_NAME_RULE, is_safe_name
 
 # What a value must be: a type; None; a list with the kind of its entries; a dictionary
@@ -61,8 +61,6 @@ NAMES = {
     list: "a list",
     None: "null",
 }
-# Control characters, surrogates, and characters that reorder or break lines
-UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 MOST_BYTES = 2**28
 MENDING = "remove it, and the command that trained makes it again"
 

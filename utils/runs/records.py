@@ -12,7 +12,13 @@ import numpy.typing as npt
 
 from hyperparameters import InputError, to_flat
 from utils.runs.checks import check_record, check_together
-from utils.runs.folder import CONFIG_NAME, file_stem, read_config, settings_of
+from utils.runs.folder import (
+    CONFIG_NAME,
+    file_stem,
+    read_config,
+    record_path,
+    settings_of,
+)
 from utils.runs.json_files import CONFIG, RECORD, read_object
 from utils.runs.links import refuse_links
 
@@ -233,8 +239,10 @@ def load_run(folder: Path | str) -> Run:
 def _read_record(path: Path) -> dict[str, Any]:
     """Read one fold's record and check it."""
     record = read_object(path, RECORD)
-    match = RECORD_NAME.fullmatch(path.name)
-    if match is None or int(match[1]) != record["fold"]:
-        raise InputError(f"{path}: holds fold {record['fold']}; give it that name")
+    expected = record_path(path.parent.parent, record["fold"]).name
+    if path.name != expected:
+        raise InputError(
+            f"{path}: holds fold {record['fold']}, so its name must be {expected}"
+        )
     check_record(path, record)
     return record

@@ -8,13 +8,14 @@ const NO_SPEECH = "no speech";
  * @param {string[]} classes
  * @returns {string} A row for each window.
  */
-export function timelineCsv({ name, spans }, classes) {
+export function timelineCsv({ name, spans, notes }, classes) {
+  const doubts = notes.join("; ");
   const rows = spans.map((span) => {
     const times = [name, span.startS, span.endS, rounded(span.levelDb)];
-    if (!span.isSpeech) return [...times, NO_SPEECH, ...classes.map(() => "")];
-    return [...times, classes[bestOf(span.probabilities)], ...span.probabilities];
+    if (!span.isSpeech) return [...times, NO_SPEECH, ...classes.map(() => ""), doubts];
+    return [...times, classes[bestOf(span.probabilities)], ...span.probabilities, doubts];
   });
-  const heads = ["file", "start_s", "end_s", "level_db", "class", ...classes];
+  const heads = ["file", "start_s", "end_s", "level_db", "class", ...classes, "notes"];
   return [heads, ...rows].map((row) => `${row.map(cell).join(",")}\n`).join("");
 }
 

@@ -29,7 +29,8 @@ def picture_paths(sources: Sequence[Source], target: Path) -> list[Path]:
             second of one name a number.
 
     Raises:
-        InputError: Several recordings and one file, or `target` is no folder.
+        InputError: Several recordings and one file, `target` is no folder, or a picture
+            would replace a recording.
     """
     if not is_folder(target):
         if len(sources) > 1:
@@ -37,7 +38,7 @@ def picture_paths(sources: Sequence[Source], target: Path) -> list[Path]:
                 f"--plot {printable(target)} is one picture for {len(sources)} "
                 "recordings: name a folder, and each of them gets its own"
             )
-        return [target]
+        return _checked([target], sources)
     if target.exists() and not target.is_dir():
         raise InputError(f"--plot {printable(target)}: this file is no folder")
     paths: dict[str, Path] = {}  # by what a disk without upper and lower case sees
@@ -48,7 +49,18 @@ def picture_paths(sources: Sequence[Source], target: Path) -> list[Path]:
             number += 1
             name = f"{stem}-{number}"
         paths[name.casefold()] = target / f"{name}.png"
-    return list(paths.values())
+    return _checked(list(paths.values()), sources)
+
+
+def _checked(pictures: list[Path], sources: Sequence[Source]) -> list[Path]:
+    """The same pictures; none of them is one of the recordings."""
+    for picture in filter(Path.exists, pictures):
+        if any(s.path.exists() and picture.samefile(s.path) for s in sources):
+            raise InputError(
+                f"--plot: the picture {printable(picture)} would replace a recording; "
+                "name another file or folder"
+            )
+    return pictures
 
 
 def draw_timelines(
