@@ -10,6 +10,7 @@ if __name__ == "__main__":  # Ctrl-C and missing packages end without a tracebac
 
 import argparse
 import importlib.util
+import json
 import os
 import shlex
 import sys
@@ -136,9 +137,10 @@ def train_run(
     if not jobs:
         print("nothing left to do in these folds", file=sys.stderr)
         return folder, finish(folder, {}, args.command, dataset.manifest)
-    waiting = {job.fold.number for job in jobs}
-    for line in commit_warning([j for j in every if j.fold.number not in waiting]):
-        print(line, file=sys.stderr)
+    if args.export_only is None:
+        waiting = {job.fold.number for job in jobs}
+        for line in commit_warning([j for j in every if j.fold.number not in waiting]):
+            print(line, file=sys.stderr)
     epochs = settings.training.epochs
     with RunProgress(len(jobs), epochs, quiet=bool(args.verbose)) as progress:
         failures = run_folds(
@@ -195,7 +197,13 @@ def open_run_folder(
     refuse_links(folder)
     hashes = dataset.segments.content_hashes
     findings = audit(manifest, folds, settings, hashes, start)
-    if not (folder / run_folder.CONFIG_NAME).exists():
+    path = folder / run_folder.CONFIG_NAME
+    if path.exists():
+        config = run_folder.read_config(folder)
+        if config.get("audit") != json.loads(json.dumps(findings)):
+            write_json(path, config | {"audit": findings})
+            print(f"{path}: held another audit; it is written again", file=sys.stderr)
+    else:
         config = run_folder.make_config(
             settings,
             manifest,
@@ -205,7 +213,7 @@ def open_run_folder(
         )
         started = {"start": start.describe()} if start else {}
         content = {**config, **started, "audit": findings}
-        write_json(folder / run_folder.CONFIG_NAME, content)
+        write_json(path, content)
     lines = [
         *manifest.info,
         *manifest.warnings,

@@ -35,11 +35,9 @@ from utils.model_files.linear import (
     load_linear,
     recording_functionals,
 )
-from utils.model_files.tflite import load_model
-from utils.processes import capture_stderr
 from utils.runs.folder import fold_folder
 from utils.runs.records import Run, load_run
-from utils.scores.evaluation import fold_files
+from utils.scores.evaluation import fold_models
 from utils.tables import markdown_table
 
 MODEL = "float32"
@@ -121,11 +119,9 @@ def classify_copies(
     """
     answers = [Answers() for _ in CONDITIONS]
     for record in progress(run.records):
-        paths = fold_files(run, record["fold"])
-        if MODEL not in paths:
+        model = fold_models(run, record, [MODEL]).get(MODEL)
+        if model is None:
             raise InputError(f"{run.folder}: fold {record['fold']} has no {MODEL} file")
-        with capture_stderr():
-            model = load_model(paths[MODEL])
         models = ModelPerThread(lambda model=model: model)
         folder = fold_folder(run.folder, record["fold"])
         [linear_path] = [*folder.glob(f"*{LINEAR_SUFFIX}")] or [None]

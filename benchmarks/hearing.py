@@ -21,10 +21,9 @@ from tflite_evaluate import run_reader
 from utils import options
 from utils.audio.prepare import CENTRE, OVERLAPPING
 from utils.cli import Parser, run_main, terminal_bar
-from utils.model_files.tflite import load_model, predict_recordings
-from utils.processes import capture_stderr
+from utils.model_files.tflite import predict_recordings
 from utils.runs.records import Run, load_run
-from utils.scores.evaluation import ReadUtterance, fold_files
+from utils.scores.evaluation import ReadUtterance, fold_files, fold_models
 from utils.scores.intervals import headline_intervals, interval_text
 from utils.scores.metrics import scores_of
 from utils.scores.paired import common_utterances, sign_flip, unit_differences
@@ -59,12 +58,11 @@ def hear(
     records: dict[str, list[dict[str, Any]]] = {name: [] for name in MODES}
     lengths: dict[str, int] = {}
     for record in progress(folds):
-        with capture_stderr():
-            model = load_model(fold_files(run, record["fold"])[MODEL])
+        models = fold_models(run, record, [MODEL])
         recordings = [read(name) for name in record["test"]]
         lengths |= dict(zip(record["test"], map(len, recordings), strict=True))
         for name, mode in MODES.items():
-            answers = predict_recordings({MODEL: model}, recordings, mode)
+            answers = predict_recordings(models, recordings, mode)
             table = {MODEL: answers[MODEL].tolist()}
             records[name].append(record | {"probabilities": table})
     heard = {name: replace(run, records=tuple(records[name])) for name in MODES}

@@ -93,10 +93,12 @@ def _published(folder: Path) -> dict[str, Any]:
     return content
 
 
-def _committed(folder: Path, published: Mapping[str, Any]) -> list[Run]:
-    """The runs of a folder, in the order of their names."""
-    configs = sorted(folder.glob(f"*/{CONFIG_NAME}"))
-    return [_load(config.parent, published) for config in configs]
+def _committed(
+    folder: Path, published: Mapping[str, Any], but: Path | None = None
+) -> list[Run]:
+    """The runs of a folder but one, in the order of their names."""
+    found = sorted(config.parent for config in folder.glob(f"*/{CONFIG_NAME}"))
+    return [_load(run, published) for run in found if run != but]
 
 
 def check_labels(runs: Sequence[Run]) -> None:
@@ -149,8 +151,8 @@ def put_between(path: Path, *contents: str, part: str = "results") -> None:
     if not start or not end:
         raise InputError(f"{path}: must hold the lines {first} and {last}")
     content = "\n\n".join(filter(None, contents))
-    if first in content or last in content:
-        raise InputError(f"{path}: a record holds {first} or {last}: it was changed")
+    if "<!--" in content:
+        raise InputError(f"{path}: a record holds the mark <!--: it was changed")
     write_atomic(path, f"{before}{first}\n\n{content}\n\n{last}{after}")
 
 
@@ -172,8 +174,7 @@ def add_run(source: Path, folder: Path) -> Path:
             f"{source}: rename it: the name must be made of {SAFE_NAME_RULE}, and be "
             f"that of no other run or file in {folder}"
         )
-    others = [r for r in _committed(folder, published) if r.folder != target]
-    check_labels([*others, run])
+    check_labels([*_committed(folder, published, but=target), run])
     recipe_tables([run])  # refuses what would stop every later run of this command
     config = {key: value for key, value in run.config.items() if key != "paths"}
     with building(target, CONFIG_NAME) as copy:

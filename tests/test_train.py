@@ -115,16 +115,22 @@ def test_a_finished_run_is_rendered_and_nothing_else(
     assert [run_folder.record_path(copied, n).read_bytes() for n in (0, 1)] == before
 
 
-def test_folds_of_two_commits_are_a_warning(
+def test_folds_of_two_commits_are_a_warning_and_the_audit_is_todays(
     trained_demo: TrainedDemo, copied: Path, where: list[str], run: Run
 ) -> None:
-    record = trained_demo.record(0) | {"commit": "0123abc"}
+    earlier = [{"from_epoch": 0, "commit": "4567def"}]
+    record = trained_demo.record(0) | {"commit": "0123abc", "trained_by": earlier}
     run_folder.record_path(copied, 0).write_text(json.dumps(record))
     run_folder.record_path(copied, 1).unlink()
+    config = json.loads((copied / "config.json").read_text())
+    changed = config | {"audit": config["audit"] | {"verdict": "nothing is shared"}}
+    (copied / "config.json").write_text(json.dumps(changed))
     status, _, stderr = run(*OPTIONS, *where, "--jobs", "1")
     assert status == 0, stderr
-    start = "warning: finished folds were made with commit 0123abc, now "
+    start = "warning: finished folds were made with commit 0123abc, 4567def, now "
     assert stderr.count(start) == 1
+    assert stderr.count("config.json: held another audit; it is written again") == 1
+    assert json.loads((copied / "config.json").read_text()) == config
 
 
 def test_export_only_makes_what_is_missing_from_the_weights(

@@ -204,6 +204,11 @@ def test_control_characters_of_files_and_columns_are_escaped(four):
     assert r"MYDATA: columns not used: \x1b[31m" in lines
 
 
+def test_a_cell_of_several_lines_is_one_line(four):
+    text = 'path,label,sentence\na.wav,sad,"one\ntwo\t three"\nc.mp3,angry,b\n'
+    assert read(four, text).utterances[0].sentence == "one two three"
+
+
 @pytest.mark.parametrize("column", ["speaker", "session", "sentence"])
 @pytest.mark.parametrize("text", ["z\x1b]0;x\x07", "a\0", "\u202eanna"])
 def test_what_no_terminal_can_show_is_refused(four, column, text):

@@ -97,6 +97,16 @@ def test_notes_stand_beside_each_window_in_csv(models_dir, tmp_path, capsys):
     assert "s of speech: the answer is unreliable" in row["notes"]
 
 
+def test_a_name_too_long_for_the_disk_is_one_refusal(models_dir, talk, tmp_path):
+    """Also when pictures of an earlier command are there."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    (folder / "talk.png").write_bytes(b"")
+    words = [str(talk), "b" * 300 + ".wav", "--windows", "--plot", str(folder)]
+    assert inference_single_file.main(words) == 1
+    assert (folder / "talk.png").stat().st_size > 0
+
+
 @pytest.mark.parametrize("target", ["a.png", "folder"])
 def test_a_picture_never_replaces_a_recording(models_dir, tmp_path, capsys, target):
     (tmp_path / "folder").mkdir()

@@ -297,6 +297,20 @@ def test_a_voice_file_without_speech_is_refused(
     assert capfd.readouterr().err == ""
 
 
+def test_a_voice_after_a_long_silence_is_not_compared(
+    model: LiteModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the beginning of a recording is compared with the voice."""
+    monkeypatch.setattr(inference_voice, "MOST_S", 4.0)
+    calibrated = with_voice(model, learn_voice(of_speaker("03"), model))
+    late = np.concatenate([np.zeros(90 * RATE_HZ), syllables(3.0)])
+    path, name = write(tmp_path / "late.wav", late)
+    answer = Answer(
+        name=name, probabilities=np.ones(2) / 2, duration_s=8.0, bandwidth_hz=None
+    )
+    assert add_notes(answer, path, calibrated).notes == ()
+
+
 @pytest.mark.parametrize("words", [["--windows"], ["--windows", "--csv"], []])
 def test_another_voice_is_told_in_every_form(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str]

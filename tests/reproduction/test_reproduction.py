@@ -263,6 +263,8 @@ def test_a_run_replaces_its_older_copy(built: Path, tmp_path: Path) -> None:
     copy = copy_of(built, tmp_path / "project")
     source = write_source(tmp_path / "speaker-run")
     edit_record(source, 0, machine="another")
+    older = copy / "reproduction" / "speaker-run" / "folds" / "fold_01.json"
+    older.write_text("damaged")
     target = add_run(source, copy / "reproduction")
     assert load_run(target).records[0]["machine"] == "another"
 
@@ -327,8 +329,8 @@ def test_marks_in_a_record_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.md"
     first, last = (mark.format("results") for mark in MARKS)
     path.write_text(f"{first}\n{last}\n")
-    with pytest.raises(InputError, match=r"a\.md: a record holds <!-- "):
-        put_between(path, f"0.5 CPU-hours on {last}")
+    with pytest.raises(InputError, match=r"a\.md: a record holds the mark <!--"):
+        put_between(path, "0.5 CPU-hours on <!-- suspicions -->")
     assert path.read_text() == f"{first}\n{last}\n"
 
 

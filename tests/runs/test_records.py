@@ -96,6 +96,8 @@ DAMAGED = [
     ({"seconds": 10**400}, "'seconds' must be a finite number"),
     ({"cpu_seconds": "1"}, "'cpu_seconds' must be a finite number, got '1'"),
     ({"machine": ["a"]}, "'machine' must be text"),
+    ({"trained_by": ["abc"]}, "'trained_by' must be a list, each entry an object"),
+    ({"trained_by": [{"commit": 1}]}, "'trained_by' must be a list"),
     ({"versions": {"python": 3}}, "'versions' must be an object, each value text"),
     ({"command": "\x1b[2J"}, r"texts must be printable, got '\\x1b\[2J'"),
     ({"command": "\ud800"}, r"texts must be printable, got '\\ud800'"),

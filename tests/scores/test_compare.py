@@ -164,6 +164,7 @@ def test_the_table_is_printed_and_written(
         assert "\n3. third: dropout 0.5, seed 7; epoch chosen on: none;" in text
         assert "delete-one-speaker jackknife, logit scale, t(9)" in text
         assert "Sign flips over 10 speakers cannot give a p below 0.002." in text
+        assert text.endswith("\nTEST\nProtocol speaker: no audit recorded\n")
 
 
 def test_partial_runs_are_told(folders: list[Path]) -> None:

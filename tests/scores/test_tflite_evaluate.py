@@ -170,6 +170,7 @@ def test_files_are_scored_again_and_the_rest_is_recorded(
     text = (run.folder / f"{run.stem}_TFLite.md").read_text()
     for part in ("| int8 |", "12 test utterances of 2 of 2 folds", "Toys."):
         assert part in text
+    assert "\nToys.\n" in screen
     page = run.folder / f"{run.stem}_TFLite.html"
     assert screen.splitlines()[-1] == str(page)
     found = Reader(page.read_text())
@@ -312,6 +313,8 @@ def test_file_of_other_inputs_is_refused(
         ({"fold": 1}, "is a model of fold 1, not 0"),
         ({"fold": 0, "protocol": "all"}, "is a model of protocol all, not published"),
         ({"fold": 0, "seed": 43}, "is a model of seed 43, not 42"),
+        ({"num_folds": 5}, "is a model of num_folds 5, not 2"),
+        ({"started_from": {"sha256": "ab"}}, "is a model of start_from ab, not none"),
     ],
 )
 def test_a_model_that_learnt_what_is_tested_is_refused(

@@ -22,6 +22,7 @@ from training_runs import (
 import train
 from hyperparameters import InputError, from_flat
 from models import build_light_sernet
+from utils.cli import UNPRINTABLE
 from utils.corpora import emo_db
 from utils.corpora.manifest import Manifest, Utterance
 from utils.files import LFS_START, PROJECT, sha256
@@ -280,6 +281,18 @@ def test_starting_models_that_cannot_be_used_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         settings_and_start(train.parse_args(words))
+
+
+@pytest.mark.parametrize("name", [b"a\x1b]0;x\x07.tflite", b"\xff.tflite"])
+def test_any_name_of_a_starting_model_can_be_printed(
+    tmp_path: Path, name: bytes
+) -> None:
+    """Records hold it."""
+    path = tmp_path / os.fsdecode(name)
+    shutil.copy(FLOAT32, path)
+    start = read_starting_model(path)
+    assert not UNPRINTABLE.search(start.describe()["file"])
+    assert all(line.isprintable() for line in start.lines(start.classes))
 
 
 def test_weights_outside_a_run_have_no_description(

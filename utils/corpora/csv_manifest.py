@@ -192,8 +192,8 @@ def _check_fields(
     for column in REQUIRED:
         if not fields[column]:
             raise InputError(f"{place}: {column} is empty")
-    for column in OPTIONAL:  # a label has a narrower rule
-        text = fields.get(column, "")
+    for column in filter(fields.get, OPTIONAL):  # a label has a narrower rule
+        text = fields[column] = " ".join(fields[column].split())  # of several lines
         if UNPRINTABLE.search(text):
             raise InputError(f"{place}: {column} must be printable, got {text!a:.60}")
     parts = [part for part in AUDIO_TYPES if part != "all"]

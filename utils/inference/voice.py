@@ -62,8 +62,9 @@ def learn_voice(
     found: list[Moments] = []
     of_functionals: list[Moments] = []
     for path, name in recordings:
-        samples, notes = _read(path, name, front_end)
-        for note in notes:
+        samples, stats = _read(path, name, front_end)
+        stats.check(name, front_end)
+        for note in stats.notes:
             warn(f"{name}: {note}")
         parts = _parts(samples, model)
         found += [_moments_of(part, model) for part in parts]
@@ -163,11 +164,11 @@ class LiveVoice:
 
 def _read(
     path: Path, name: str, front_end: FrontEnd
-) -> tuple[npt.NDArray[np.float64], list[str]]:
-    """The samples of a recording, and the decoder's notes.
+) -> tuple[npt.NDArray[np.float64], RecordingStats]:
+    """The first ten minutes of a recording, and what was measured of them.
 
     Raises:
-        InputError: It cannot be read or is silent.
+        InputError: It cannot be read.
     """
     rate_hz = front_end.sample_rate_hz
     stats = RecordingStats(rate_hz)
@@ -180,8 +181,7 @@ def _read(
                 break
     except OSError as error:
         raise InputError(f"{name}: {one_line(error)}") from error
-    stats.check(name, front_end)
-    return np.concatenate(kept, dtype=np.float64), stats.notes
+    return np.concatenate(kept, dtype=np.float64), stats
 
 
 def _parts(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperparameters import FrontEnd, InputError, Settings, to_flat
+from utils.cli import printable
 from utils.corpora import MODULES, corpus_by_name, have_same_recordings
 from utils.corpora.class_map import common_names
 from utils.corpora.manifest import Manifest
@@ -72,7 +73,7 @@ class StartingModel:
         )
         run = "" if folder is None else f"{folder.name}/"
         return {
-            "file": run + self.path.name,
+            "file": printable(run + self.path.name),
             "sha256": self.digest,
             "corpus": self.corpus,
         }

@@ -40,6 +40,7 @@ OPTIONAL: dict[str, Kind] = {
     "versions": {str: str},
     "history": {str: [float]},
     "voices": {str: [float]},
+    "trained_by": [{"commit": str, "backend": str, "device": str, "from_epoch": int}],
     "start": {str: str},
     "functionals": {str: [[float]]},
     "known_voice": {"all": {str: [[float]]}, "draws": {str: {str: [[int]]}}},

@@ -270,9 +270,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         texts = [f"{n}. {_short_text(line)}" for n, line in enumerate(lines, 1)]
         recalls = [recalls_of(run, arguments.source) for run in runs]
         save_comparison(arguments.plot, heading_of(runs), texts, scores, recalls)
+    heading = heading_of(runs)
     if arguments.markdown:
-        write_atomic(arguments.markdown, to_text(lines, markdown=True))
-    print(to_text(lines), end="")
+        text = to_text(lines, markdown=True)
+        write_atomic(arguments.markdown, "\n".join([text, *heading, ""]))
+    print(to_text(lines), *heading, sep="\n")
     return 0
 
 

@@ -1,6 +1,6 @@
 """Scores of exported models: every precision on the test set of every fold."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,13 @@ import numpy.typing as npt
 
 from hyperparameters import InputError
 from utils.model_files.footprint import footprint
-from utils.model_files.tflite import NAMES, file_name, load_model, predict_recordings
+from utils.model_files.tflite import (
+    NAMES,
+    LiteModel,
+    file_name,
+    load_model,
+    predict_recordings,
+)
 from utils.processes import capture_stderr
 from utils.runs.folder import fold_folder, machine, settings_of, versions
 from utils.runs.records import Rows, Run
@@ -70,9 +76,28 @@ def _predictions(
     run: Run, record: dict[str, Any], read: ReadUtterance
 ) -> dict[str, list[list[float]]]:
     """Probabilities of a fold's test utterances, for each of its model files."""
-    paths = fold_files(run, record["fold"])
-    if not paths:
-        return {}
+    models = fold_models(run, record)
+    mode = int(run.settings["segment_mode"])
+    tables = predict_recordings(models, map(read, record["test"]), mode)
+    return {name: rows.tolist() for name, rows in tables.items()}
+
+
+def fold_models(
+    run: Run, record: Mapping[str, Any], names: Sequence[str] = NAMES
+) -> dict[str, LiteModel]:
+    """The models of a fold that have a file, by name.
+
+    Args:
+        run: The run.
+        record: Of the fold.
+        names: The models wanted.
+
+    Raises:
+        InputError: A file cannot be used, or is not a model of this fold and may have
+            learnt what the fold tests.
+    """
+    found = fold_files(run, record["fold"])
+    paths = {name: path for name, path in found.items() if name in names}
     with capture_stderr():
         models = {name: load_model(path) for name, path in paths.items()}
     settings = settings_of(run.config)
@@ -88,19 +113,33 @@ def _predictions(
                 f"{paths[name]}: its classes are {', '.join(model.classes)}, the "
                 f"run's are {', '.join(run.classes)}"
             )
-        origin = {name: run.settings[name] for name in ORIGIN} | {
-            "fold": record["fold"]
-        }
-        for key, value in origin.items():
-            found = (model.metadata or {}).get(key, value)
-            if found != value:
-                raise InputError(
-                    f"{paths[name]}: is a model of {key} {found}, not {value}: it may "
-                    "have learnt what is tested here; export the fold again"
-                )
-    mode = int(run.settings["segment_mode"])
-    tables = predict_recordings(models, map(read, record["test"]), mode)
-    return {name: rows.tolist() for name, rows in tables.items()}
+        _check_origin(paths[name], run, record, model.metadata or {})
+    return models
+
+
+def _check_origin(
+    path: Path, run: Run, record: Mapping[str, Any], metadata: Mapping[str, Any]
+) -> None:
+    """Check what a model file says of its training.
+
+    Raises:
+        InputError: It is of another fold or run.
+    """
+    expected = {key: run.settings[key] for key in ORIGIN} | {
+        "fold": record["fold"],
+        "num_folds": run.num_folds,
+    }
+    found = {key: metadata.get(key, value) for key, value in expected.items()}
+    if metadata:
+        expected["start_from"] = run.settings["start_from"]
+        start = metadata.get("started_from") or {"sha256": "none"}
+        found["start_from"] = start["sha256"]
+    for key, value in expected.items():
+        if found[key] != value:
+            raise InputError(
+                f"{path}: is a model of {key} {found[key]}, not {value}: it may have "
+                "learnt what is tested here; export the fold again"
+            )
 
 
 def evaluate(run: Run, folds: Folds, gate_points: float) -> dict[str, Any]:

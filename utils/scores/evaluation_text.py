@@ -33,9 +33,10 @@ LEGEND = (
 
 
 def screen_table(content: Mapping[str, Any]) -> str:
-    """The table for a terminal, with the judgement below."""
+    """The table for a terminal; below it judgement, verdict and the corpus's note."""
     table = text_table(*table_cells(content["models"]))
-    return "\n".join([*table, judgement(content)])
+    verdict, note = content["verdict"], content["corpus"].get("note")
+    return "\n".join([*table, judgement(content), *filter(None, (verdict, note))])
 
 
 def markdown(content: Mapping[str, Any]) -> str:

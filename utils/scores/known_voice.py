@@ -207,6 +207,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "Square brackets: 95 % intervals over speakers.\n"
     )
     print("\n".join(known_voice_table(run)))
+    print("", *filter(None, (run.verdict, run.note)), sep="\n")
     return 0
 
 

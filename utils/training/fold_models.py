@@ -182,6 +182,7 @@ def _origin(job: FoldJob) -> dict[str, Any]:
         "epochs": job.settings.training.epochs,
         "seed": job.settings.training.seed,
         "fold": job.fold.number,
+        "num_folds": job.num_folds,
         "run": job.folder.name,
         "scores": None,
     }

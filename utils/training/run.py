@@ -87,7 +87,11 @@ def commit_warning(finished: Sequence[FoldJob]) -> list[str]:
     records = [
         read_record(job.folder, job.fold.number, job.run_hash) for job in finished
     ]
-    made_by = {record.get("commit") for record in records if record}
+    made_by = {
+        part.get("commit")
+        for record in filter(None, records)
+        for part in (record, *record.get("trained_by", ()))
+    }
     if others := sorted(filter(None, made_by - {commit()})):
         return [
             f"warning: finished folds were made with commit {', '.join(others)}, now "

@@ -201,7 +201,9 @@ describe("texts", () => {
   });
 
   test("a name in a CSV neither ends its cell nor becomes a formula", () => {
-    const recording = { name: '=1,"2"', spans: [{ startS: 0, endS: 1, levelDb: -20, isSpeech: false, probabilities: [1] }] };
-    assert.equal(timelineCsv(recording, ["calm"]).split("\n")[1], `"'=1,""2""",0,1,-20,no speech,`);
+    const spans = [{ startS: 0, endS: 1, levelDb: -20, isSpeech: false, probabilities: [1] }];
+    const recording = { name: '=1,"2"', spans, notes: ["noise", "echoes"] };
+    const row = timelineCsv(recording, ["calm"]).split("\n")[1];
+    assert.equal(row, `"'=1,""2""",0,1,-20,no speech,,noise; echoes`);
   });
 });

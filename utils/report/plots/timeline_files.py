@@ -54,13 +54,23 @@ def picture_paths(sources: Sequence[Source], target: Path) -> list[Path]:
 
 def _checked(pictures: list[Path], sources: Sequence[Source]) -> list[Path]:
     """The same pictures; none of them is one of the recordings."""
-    for picture in filter(Path.exists, pictures):
-        if any(s.path.exists() and picture.samefile(s.path) for s in sources):
+    recordings = {_identity(source.path) for source in sources} - {None}
+    for picture in pictures:
+        if _identity(picture) in recordings:
             raise InputError(
                 f"--plot: the picture {printable(picture)} would replace a recording; "
                 "name another file or folder"
             )
     return pictures
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What two names of one file share; None without a file."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):  # \0 in the name
+        return None
+    return found.st_dev, found.st_ino
 
 
 def draw_timelines(
