@@ -315,6 +315,8 @@ def test_file_of_other_inputs_is_refused(
         ({"fold": 0, "seed": 43}, "is a model of seed 43, not 42"),
         ({"num_folds": 5}, "is a model of num_folds 5, not 2"),
         ({"started_from": {"sha256": "ab"}}, "is a model of start_from ab, not none"),
+        ({"started_from": "ab"}, "is a model of start_from ab, not none"),
+        ({"started_from": {}}, "is a model of start_from None, not none"),
     ],
 )
 def test_a_model_that_learnt_what_is_tested_is_refused(

@@ -77,6 +77,8 @@ def _predictions(
 ) -> dict[str, list[list[float]]]:
     """Probabilities of a fold's test utterances, for each of its model files."""
     models = fold_models(run, record)
+    if not models:
+        return {}
     mode = int(run.settings["segment_mode"])
     tables = predict_recordings(models, map(read, record["test"]), mode)
     return {name: rows.tolist() for name, rows in tables.items()}
@@ -132,8 +134,8 @@ def _check_origin(
     found = {key: metadata.get(key, value) for key, value in expected.items()}
     if metadata:
         expected["start_from"] = run.settings["start_from"]
-        start = metadata.get("started_from") or {"sha256": "none"}
-        found["start_from"] = start["sha256"]
+        start = metadata.get("started_from", {"sha256": "none"})
+        found["start_from"] = start.get("sha256") if isinstance(start, dict) else start
     for key, value in expected.items():
         if found[key] != value:
             raise InputError(
