@@ -1,11 +1,9 @@
 """The Keras backend: its threads, its device, and the batch norm that suits it."""
 
 import math
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from utils.runs.folder import commit
@@ -94,50 +92,6 @@ def note_environment(state: State, now: dict[str, Any]) -> list[str]:
         f"resumed after epoch {state.epochs_done} with {'; '.join(changes)}: results "
         "may differ from those of an uninterrupted run"
     ]
-
-
-def join_steps(model: keras.Model, steps: int) -> None:
-    """On a GPU with JAX, let `fit` compute all steps of an epoch in one call.
-
-    The step is Keras's own; only Python's share of it, milliseconds, is saved.
-    On a CPU, JAX computes such a loop more slowly, so nothing is changed there.
-
-    Args:
-        model: Compiled.
-        steps: Of an epoch.
-    """
-    if keras.config.backend() == "jax" and device_name() != "cpu":
-        model.steps_per_execution = steps
-        model.train_function = joined_steps(model, steps)
-
-
-def joined_steps(model: keras.Model, steps: int) -> Callable[[Any, Any], Any]:
-    """Keras's training function on JAX, for several steps at once.
-
-    Args:
-        model: Compiled.
-        steps: Batches to take from the iterator at each call.
-
-    Returns:
-        Function from state and iterator to metrics and next state.
-    """
-    import jax
-
-    def one_step(state: Any, batch: Any) -> Any:
-        logs, state = model.train_step(state, batch)
-        return state, logs
-
-    def all_steps(state: Any, batches: Any) -> Any:
-        state, logs = jax.lax.scan(one_step, state, batches)
-        return jax.tree.map(lambda values: values[-1], logs), state
-
-    compiled = jax.jit(all_steps, donate_argnums=0)
-
-    def train_function(state: Any, iterator: Iterator[Any]) -> Any:
-        batches = [next(iterator) for _ in range(steps)]
-        return compiled(state, jax.tree.map(lambda *rows: np.stack(rows), *batches))
-
-    return train_function
 
 
 def batch_norm() -> type[keras.layers.Layer]:

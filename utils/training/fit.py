@@ -17,7 +17,6 @@ from utils.training import checkpoint
 from utils.training.backend import (
     batch_norm,
     environment_of_training,
-    join_steps,
     note_environment,
 )
 from utils.training.checkpoint import TEST_CURVE, State
@@ -53,11 +52,9 @@ def fit_fold(job: FoldJob, report: Report = print) -> tuple[keras.Model, State]:
         report({"fold": job.fold.number, "warning": line})
     if epochs:
         count = len(job.dataset.training_numbers(job.fold.train))
-        steps = steps_per_epoch(count, training.batch_size)
-        join_steps(model, steps)
         model.fit(
             _batches(job, epochs),
-            steps_per_epoch=steps,
+            steps_per_epoch=steps_per_epoch(count, training.batch_size),
             initial_epoch=epochs.start,
             epochs=epochs.stop,
             shuffle=False,
