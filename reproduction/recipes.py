@@ -7,7 +7,7 @@ with a score that did not.
 from collections.abc import Sequence
 
 from hyperparameters import recipe_of
-from reproduction.tables import EXPECTED, made_with
+from reproduction.tables import EXPECTED, made_with, seeds_of
 from utils.runs.records import Rows, Run
 from utils.scores.compare import difference_text
 from utils.scores.intervals import headline_intervals, interval_text
@@ -20,7 +20,7 @@ from utils.scores.known_voice import (
 )
 from utils.scores.metrics import confusion, scores_of
 from utils.scores.paired import common_rows, sign_flip, unit_differences
-from utils.scores.seeds import pool_seeds
+from utils.scores.seeds import pool_seeds, split_seeds
 from utils.tables import markdown_table
 
 UNKNOWN = "Recipes, speakers held out, nothing known of the voice"
@@ -43,14 +43,14 @@ def recipe_tables(runs: Sequence[Run], *, is_short: bool = False) -> str:
     """
     held_out = [run for run in runs if run.protocol in ("speaker", "session")]
     followed = [run for run in held_out if recipe_of(run.settings) is not None]
-    published = [run for run in held_out if _is_published(run)]
+    published = pool_seeds([run for run in held_out if _is_published(run)])
     baseline = published[0].rows() if published else None
     unknown: list[tuple[str, ...]] = []
     known: list[tuple[str, ...]] = []
     for run in pool_seeds(followed):
         systems = scored_systems(run)
         linear = {what: rows for what, system, rows in systems if system == LINEAR}
-        spread = _by_seed(run, followed)
+        spread = _by_seed(run)
         for recordings, system, rows in systems:
             if is_short and (recordings not in WHOLE or system not in SHORT):
                 continue
@@ -85,17 +85,14 @@ def _is_published(run: Run) -> bool:
 def _start(run: Run) -> tuple[str, str]:
     """Recipe with the part that is finished, and seeds."""
     part = "" if run.is_complete else f", **{run.progress}**"
-    seeds = run.config.get("seeds", run.settings["seed"])
-    return f"`{recipe_of(run.settings)}`{part}", str(seeds)
+    return f"`{recipe_of(run.settings)}`{part}", seeds_of(run)
 
 
-def _by_seed(pooled: Run, runs: Sequence[Run]) -> dict[tuple[str, str], str]:
+def _by_seed(run: Run) -> dict[tuple[str, str], str]:
     """The UA of each seed by recordings and system; a dash if there is one seed."""
-    settings = {**pooled.settings, "seed": None}
-    of_seeds = [run for run in runs if {**run.settings, "seed": None} == settings]
     found: dict[tuple[str, str], list[str]] = {}
-    for run in of_seeds:
-        for recordings, system, rows in scored_systems(run):
+    for each in split_seeds(run):
+        for recordings, system, rows in scored_systems(each):
             ua = scores_of(confusion(rows))[0]
             found.setdefault((recordings, system), []).append(f"{100 * ua:.1f}")
     return {

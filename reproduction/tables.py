@@ -13,6 +13,8 @@ from hyperparameters import Training
 from utils.report.plots.results import ConfusionPanel
 from utils.runs.records import Run
 from utils.scores.intervals import interval_text
+from utils.scores.metrics import confusion, rows_summary, scores_of
+from utils.scores.seeds import pool_seeds, split_seeds
 from utils.tables import markdown_table
 
 SHORT_NAMES = ("ua", "wa", "weighted_f1")
@@ -21,8 +23,9 @@ SHARED = "Speakers shared, the test set touched once"
 HELD_OUT = (
     "Speakers held out, the test set touched once (what to expect on a new speaker)"
 )
-HEADS = ("result", "protocol", "loss", "UA %", "WA %", "F1 %")
-AGAINST_HEADS = ("ours", "loss", "published by", "UA %", "WA %", "F1 %")
+SCORE_HEADS = ("UA %", "WA %", "F1 %")
+HEADS = ("result", "protocol", "loss", "seed", *SCORE_HEADS, "UA % by seed")
+AGAINST_HEADS = ("ours", "loss", "published by", *SCORE_HEADS)
 CLASS_HEADS = ("class", "utterances", "recall %", "precision %", "F1 %")
 SPEAKER_HEADS = ("speaker", "utterances", "UA %", "WA %")
 NOT_RUN = "not finished yet"
@@ -36,13 +39,27 @@ EXPECTED = {
 Row = tuple[Run, Mapping[str, Any]]  # a run and its metrics
 
 
+def pool_rows(rows: Sequence[Row]) -> list[Row]:
+    """Join runs that differ in the seed alone; their scores are of all rows."""
+    metrics_of = {run.folder: metrics for run, metrics in rows}
+    return [
+        (
+            run,
+            {"keras": rows_summary(run.rows(), run.classes)}
+            if "seeds" in run.config
+            else metrics_of[run.folder],
+        )
+        for run in pool_seeds([run for run, _ in rows])
+    ]
+
+
 def results_tables(
     rows: Sequence[Row], published: Mapping[str, Any], *, is_short: bool = False
 ) -> str:
     """One table per question; a question without scores has none.
 
     Args:
-        rows: Our runs.
+        rows: Our runs; those that differ in the seed alone are one row.
         published: The published figures.
         is_short: Leave out how each run was made.
     """
@@ -50,7 +67,8 @@ def results_tables(
     scored = [row for row in rows if row[0].protocol != "all"]
     for question in (AS_PUBLISHED, SHARED, HELD_OUT):
         lines = published_rows(published) if question == AS_PUBLISHED else []
-        lines += [our_row(*row) for row in scored if question_of(row[0]) == question]
+        ours = [row for row in pool_rows(scored) if question_of(row[0]) == question]
+        lines += [our_row(*row) for row in ours]
         if lines:
             parts += [f"**{question}**", "", *markdown_table(HEADS, lines), ""]
     parts.append(
@@ -75,17 +93,31 @@ def published_rows(published: Mapping[str, Any]) -> list[list[str]]:
     for loss, sources in published["scores_percent"].items():
         for source, scores in sources.items():
             cells = [f"{scores[name]:.2f}" for name in SHORT_NAMES]
-            lines.append([source, "published figure", loss, *cells])
+            lines.append([source, "published figure", loss, "–", *cells, "–"])
     return lines
 
 
 def our_row(run: Run, metrics: Mapping[str, Any]) -> list[str]:
-    """A run as a row of a results table."""
+    """A run, or several seeds of one, as a row of a results table."""
     settings, headline = run.settings, metrics["keras"].get("headline")
     cells = ["–"] * len(SHORT_NAMES)
     if headline:
         cells = [interval_text(headline[name]) for name in SHORT_NAMES]
-    return ["ours", protocol_of(run, "**"), settings["loss_name"], *cells]
+    start = ["ours", protocol_of(run, "**"), settings["loss_name"], seeds_of(run)]
+    return [*start, *cells, ua_by_seed(run)]
+
+
+def seeds_of(run: Run) -> str:
+    """The seed of a run, or all seeds of joined ones: `42, 43, 44`."""
+    return str(run.config.get("seeds", run.settings["seed"]))
+
+
+def ua_by_seed(run: Run) -> str:
+    """The UA of each seed of joined runs: `94.6, 93.9`; a dash for a single run."""
+    if "seeds" not in run.config:
+        return "–"
+    scores = [scores_of(confusion(each.rows()))[0] for each in split_seeds(run)]
+    return ", ".join(f"{100 * score:.1f}" for score in scores)
 
 
 def made_with(run: Run) -> str:
@@ -121,7 +153,7 @@ def protocol_of(run: Run, emphasis: str = "") -> str:
 def against_published(rows: Sequence[Row], published: Mapping[str, Any]) -> str:
     """Whether our intervals contain the published scores; empty without such a run."""
     lines = []
-    for run, metrics in rows:
+    for run, metrics in pool_rows(rows):
         loss, headline = run.settings["loss_name"], metrics["keras"].get("headline")
         if question_of(run) != AS_PUBLISHED or headline is None:
             continue
@@ -146,15 +178,16 @@ def position_text(percent: float, score: Mapping[str, Any]) -> str:
 def confusion_panels(
     rows: Sequence[Row], published: Mapping[str, Any]
 ) -> dict[str, list[ConfusionPanel]]:
-    """By loss: the published confusion counts, then ours."""
+    """By loss: the published confusion counts, then ours, those of all seeds added."""
     panels = {}
     for loss, counts in published["confusion"].items():
         title = "published (paper: 1070 rows)"
         panels[loss] = [ConfusionPanel(title, published["classes"], counts)]
-        for run, metrics in rows:
+        for run, metrics in pool_rows(rows):
             scores = metrics["keras"]
             if run.settings["loss_name"] == loss and "confusion" in scores:
-                title = f"ours: {protocol_of(run)} ({scores['n']} rows)"
+                seeds = f"seeds {seeds_of(run)}, " if "seeds" in run.config else ""
+                title = f"ours: {protocol_of(run)} ({seeds}{scores['n']} rows)"
                 panels[loss].append(ConfusionPanel(title, **scores["confusion"]))
     return panels
 
@@ -185,27 +218,26 @@ def picture_of(loss: str) -> str:
     return f"reproduction/{loss}_confusions"
 
 
-def _expected(rows: Sequence[Row]) -> Row | None:
-    """The run whose scores are to be expected of the shipped models, if it was run."""
-    for run, metrics in rows:
-        if {name: run.settings[name] for name in EXPECTED} == EXPECTED:
-            return run, metrics
-    return None
+def _expected(rows: Sequence[Row]) -> list[Row]:
+    """The runs whose scores are to be expected of the shipped models, by seed."""
+    return [row for row in rows if EXPECTED.items() <= row[0].settings.items()]
 
 
 def recall_picture(rows: Sequence[Row]) -> str:
     """The recalls to expect of the shipped models as a Markdown picture, or empty."""
-    if (row := _expected(rows)) is None:
+    if not (expected := _expected(rows)):
         return ""
-    path = f"reproduction/{row[0].folder.name}/{row[0].file_stem}_Recall.png"
+    run, _ = expected[0]
+    path = f"reproduction/{run.folder.name}/{run.file_stem}_Recall.png"
     return f"![Recall by class and UA by speaker, speakers held out]({path})"
 
 
 def expected_scores(rows: Sequence[Row]) -> str:
     """The scores to expect of the shipped models: pooled, by class and by speaker."""
-    if (row := _expected(rows)) is None:
+    if not (expected := _expected(rows)):
         return f"Protocol `speaker`, last epoch, cross-entropy: {NOT_RUN}."
-    scores = row[1]["keras"]
+    [pooled] = pool_rows(expected)
+    scores = pooled[1]["keras"]
     classes = []
     for entry in scores["per_class"]:
         recall = interval_text(entry["recall"]) if entry["recall"] else "not tested"
@@ -217,8 +249,8 @@ def expected_scores(rows: Sequence[Row]) -> str:
         for row in scores["per_speaker"]
     ]
     tables = [
-        markdown_table(HEADS, [our_row(*row)]),
-        [f"Made with: {made_with(row[0])}."],
+        markdown_table(HEADS, [our_row(*pooled)]),
+        ["Made with:", "", *[f"- {made_with(run)}" for run, _ in expected]],
         markdown_table(CLASS_HEADS, classes),
         markdown_table(SPEAKER_HEADS, speakers),
     ]

@@ -21,14 +21,17 @@ from reproduction.tables import (
     SHARED,
     SHORT_NAMES,
     against_published,
+    confusion_panels,
     expected_scores,
     made_with,
     question_of,
+    results_tables,
 )
 from utils.files import PROJECT
 from utils.protocols.folds import make_folds
 from utils.runs.checks import CHOSEN_ON
 from utils.runs.records import RECORD_NAME, Run, load_run
+from utils.scores.metrics import rows_summary
 from utils.training.known_voice import fit_functionals, functionals
 
 PUBLISHED = json.loads((PROJECT / "reproduction" / "published.json").read_text())
@@ -117,6 +120,11 @@ def test_recorded_linear_models_are_those_of_this_code(
             )
 
 
+def summary_of(run: Run) -> dict[str, Any]:
+    """Metrics of a run, as its report has them."""
+    return {"keras": rows_summary(run.rows(), run.classes)}
+
+
 def write_source(
     folder: Path, changes: dict[str, Any] | None = None, **chosen: Any
 ) -> Path:
@@ -178,6 +186,37 @@ def test_a_run_fills_every_text(built: Path) -> None:
         if recall := entry["recall"]:
             cell = f"{100 * recall['value']:.2f} [{100 * recall['low']:.2f}, "
         assert f"| {entry['class']} | {entry['support']} | {cell}" in card
+
+
+def test_seeds_are_one_row_with_the_score_of_each(tmp_path: Path) -> None:
+    """The pooled score is that of all rows; protocols are never mixed."""
+    runs = [load_run(write_source(tmp_path / str(n), seed=n)) for n in (42, 43)]
+    held_out = {"protocol": "published", "select": "last", "seed": 42}
+    runs.append(load_run(write_source(tmp_path / "shared", **held_out)))
+    edit_record(runs[1].folder, 0, labels=[0] * len(runs[1].records[0]["labels"]))
+    runs[1] = load_run(runs[1].folder)
+    rows = [(run, summary_of(run)) for run in runs]
+    *_, ours = results_tables(rows, {"scores_percent": {}}).split(f"**{HELD_OUT}**")
+    [line] = [line for line in ours.splitlines() if line.startswith("| ours")]
+    each = [run.rows() for run in runs[:2]]
+    recalls = [
+        [
+            sum(np.sum((part.true == k) & (part.predicted == k)) for part in parts)
+            / sum(np.sum(part.true == k) for part in parts)
+            for k in set(np.concatenate([part.true for part in parts]).tolist())
+        ]
+        for parts in (each, each[:1], each[1:])
+    ]
+    pooled, first, second = [100 * np.mean(values) for values in recalls]
+    assert f"{first:.1f}" != f"{second:.1f}"
+    assert line.startswith(
+        f"| ours | speaker, last epoch | cross_entropy | 42, 43 | {pooled:.2f} ["
+    )
+    assert line.endswith(f" | {first:.1f}, {second:.1f} |")
+    panels = confusion_panels(rows, {"confusion": {"cross_entropy": []}, "classes": []})
+    titles = [panel.title for panel in panels["cross_entropy"]]
+    assert "ours: speaker, last epoch (seeds 42, 43, 96 rows)" in titles
+    assert "ours: published, last epoch (48 rows)" in titles
 
 
 def test_an_accelerator_is_named(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import train
 from hyperparameters import InputError
 from utils.runs.records import load_run
 from utils.scores.metrics import confusion, scores_of
-from utils.scores.seeds import write_spread
+from utils.scores.seeds import pool_seeds, split_seeds, write_spread
 
 STEM = "TEST_3.0s_all_mfcc_cross_entropy_speaker"
 
@@ -84,3 +84,10 @@ def test_runs_that_differ_in_more_than_the_seed_are_refused(
         compared.append(write_run(tmp_path / "other", random_folds(1), **changes))
     with pytest.raises(InputError, match=message):
         write_spread(compared, tmp_path / "out")
+
+
+def test_joined_runs_split_again(runs: list[Path]) -> None:
+    loaded = [load_run(run) for run in runs]
+    [pooled] = pool_seeds(loaded)
+    assert [run.records for run in split_seeds(pooled)] == [r.records for r in loaded]
+    assert [run.records for run in split_seeds(loaded[0])] == [loaded[0].records]

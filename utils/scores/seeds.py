@@ -69,6 +69,16 @@ def _joined(group: Sequence[Run]) -> Run:
     )
 
 
+def split_seeds(run: Run) -> list[Run]:
+    """The runs that `pool_seeds` joined, one per seed; a single run is alone."""
+    groups: dict[int, list[dict[str, Any]]] = {}
+    for record in run.records:
+        groups.setdefault(record["settings"]["seed"], []).append(record)
+    return [
+        dataclasses.replace(run, records=tuple(records)) for records in groups.values()
+    ]
+
+
 def write_spread(folders: Sequence[Path], output_dir: Path) -> SeedSpread:
     """Write mean, standard deviation and range of the pooled scores over seeds.
 
