@@ -312,6 +312,9 @@ class Inputs(SettingsGroup):
     shift_frames: int = option(
         0, "shift each utterance by up to this many frames", low=0, high=1000
     )
+    masks: int = option(
+        0, "stretches of frames, and bands of features, to hide", low=0, high=100
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -397,6 +400,10 @@ RECIPES = {
     "any_room": Recipe(
         meaning="new_voice, in rooms with noise",
         values={**_NEW_VOICE, "rooms": 4},
+    ),
+    "any_device": Recipe(
+        meaning="any_room, for devices where the network answers alone",
+        values={**_NEW_VOICE, "rooms": 4, "masks": 2, "epochs": 100},
     ),
     "fine_tune": Recipe(
         meaning="for --start_from",

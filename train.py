@@ -160,6 +160,11 @@ def check_settings(settings: Settings, args: argparse.Namespace) -> None:
             "--weight_average needs --select last: the weights that are averaged are "
             "not those that the accuracy of an epoch is of"
         )
+    if settings.inputs.masks and settings.inputs.feature_scaling == "none":
+        raise InputError(
+            "--masks needs --feature_scaling corpus or voice: what is hidden is set to "
+            "the mean, which is 0 only then"
+        )
     fft_size = settings.front_end.fft_size
     if args.merge_tflite and fft_size & (fft_size - 1):
         raise InputError(

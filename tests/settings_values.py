@@ -29,6 +29,7 @@ OTHER: dict[str, Any] = {
     "speeds": "0.84,1.19",
     "rooms": 4,
     "shift_frames": 12,
+    "masks": 2,
 }
 
 

@@ -23,6 +23,7 @@ class Stream(enum.IntEnum):
     VARIATION = 7
     VOICES = 8
     KNOWN_VOICE = 9
+    MASKS = 10
 
 
 def random_state(

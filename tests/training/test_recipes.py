@@ -33,7 +33,7 @@ from utils.model_files.linear import (
 )
 from utils.runs.records import load_run
 from utils.scores.known_voice import known_voice_table
-from utils.training.examples import Examples
+from utils.training.examples import Examples, hide
 from utils.training.job import FoldJob
 from utils.training.linear_model import fit_linear, fit_linear_model
 from utils.training.teacher import soft_labels
@@ -42,6 +42,7 @@ VARIED = {"feature_scaling": "voice", "speeds": "0.84,1.19", "shift_frames": 2}
 EVERYTHING: dict[str, Any] = {
     **VARIED,
     "rooms": 2,
+    "masks": 2,
     "optimizer": "adamw",
     "weight_decay": 0.01,
     "schedule": "cosine",
@@ -112,6 +113,11 @@ def test_speakers_must_be_known(tmp_path: Path, words: list[str]) -> None:
 def test_averaged_weights_need_the_last_epoch() -> None:
     with pytest.raises(InputError, match="--weight_average needs --select last"):
         train.main(["--weight_average", "0.9"])
+
+
+def test_masks_need_standardised_features() -> None:
+    with pytest.raises(InputError, match="--masks needs --feature_scaling corpus or"):
+        train.main(["--masks", "2"])
 
 
 def test_an_interrupted_fold_is_bit_equal(
@@ -191,6 +197,42 @@ def test_examples_vary_as_the_settings_say(make: Make) -> None:
     np.testing.assert_array_equal(features, again[0])
     other = examples.batch(4, 0)
     assert not np.array_equal(features, other[0])
+
+
+def stretches(chosen: np.ndarray) -> int:
+    """How many runs of True there are."""
+    return int(np.sum(np.diff(chosen.astype(int), prepend=0) == 1))
+
+
+def test_masks_hide_stretches_of_frames_and_bands_of_features() -> None:
+    """Two of 0 to 20 frames and of 0 to 6 features; some overlap."""
+    random, counts = np.random.RandomState(0), []
+    for _ in range(500):
+        row = np.ones((186, 40, 1), np.float32)
+        hide(row, 2, random)
+        values = row[..., 0]
+        frames, bands = (values == 0).all(axis=1), (values == 0).all(axis=0)
+        np.testing.assert_array_equal(values == 0, frames[:, None] | bands)
+        assert stretches(frames) <= 2 >= stretches(bands)
+        counts.append((frames.sum(), bands.sum()))
+    assert (np.max(counts, axis=0) <= (40, 12)).all()
+    assert (np.max(counts, axis=0) > (35, 10)).all()
+    frames, bands = np.mean(counts, axis=0)
+    assert 18 < frames < 20
+    assert 5 < bands < 6
+
+
+def test_masks_change_nothing_else(make: Make) -> None:
+    plain, masked = (
+        [Examples(job.dataset, job.fold, voices=job.voices).batch(e, 0) for e in (0, 9)]
+        for job in (make(**VARIED), make(**VARIED, masks=1))
+    )
+    hidden = 0
+    for (rows, labels), (seen, same) in zip(plain, masked, strict=True):
+        np.testing.assert_array_equal(labels, same)
+        np.testing.assert_array_equal(seen, np.where(seen == 0, 0, rows))
+        hidden += np.sum(seen == 0)
+    assert 0.05 < hidden / sum(rows.size for rows, _ in plain) < 0.8
 
 
 def test_half_of_the_examples_are_heard_in_a_room(make: Make) -> None:

@@ -1,4 +1,4 @@
-"""Training batches whose examples vary: speed, room, position, scale, soft labels.
+"""Training batches whose examples vary: speed, room, scale, place, masks, soft labels.
 
 All draws depend on (seed, fold, epoch) alone, so a run can stop anywhere. Without such
 settings a run trains on `dataio.training_batches`, as published.
@@ -24,6 +24,7 @@ FloatBatch = npt.NDArray[np.float32]
 # must answer for voices that are not known, little known and well known.
 KNOWN_RECORDINGS = (0, 1, 3, 10, 1_000_000)
 KNOWN_SHARES = (0.25, 0.1, 0.15, 0.2, 0.3)
+MASKED_FRAMES, MASKED_FEATURES = 20, 6  # of one mask, at most
 
 
 def is_varied(settings: Settings) -> bool:
@@ -55,6 +56,26 @@ class Draws:
     copies: npt.NDArray[np.int64]
     shifts: npt.NDArray[np.int64]
     known: npt.NDArray[np.int64]
+
+
+def hide(row: FloatBatch, count: int, random: np.random.RandomState) -> None:
+    """Set stretches of frames and bands of neighbouring features to 0, their mean.
+
+    After SpecAugment (Park et al., Interspeech 2019), on whatever the features are.
+
+    Args:
+        row: (frames, features, 1), standardised; changed in place.
+        count: Of stretches, and of bands; each may be empty.
+        random: Gives their lengths and places.
+    """
+    for _ in range(count):
+        for values, most in (
+            (row, MASKED_FRAMES),
+            (row.swapaxes(0, 1), MASKED_FEATURES),
+        ):
+            length = random.randint(0, min(most, len(values)) + 1)
+            first = random.randint(0, len(values) - length + 1)
+            values[first : first + length] = 0.0
 
 
 class Examples:
@@ -132,6 +153,7 @@ class Examples:
         random = random_state(
             self.settings, Stream.VOICES, self.fold.number, epoch, step
         )
+        masks = random_state(self.settings, Stream.MASKS, self.fold.number, epoch, step)
         rows = []
         for number, copy, shift, known in zip(
             numbers, copies, draws.shifts[step], draws.known[step], strict=True
@@ -140,7 +162,9 @@ class Examples:
             if self.voices is not None:
                 scale = self._scale(number, copy, known, random)
                 row = scale.apply(row, self.settings.front_end)
-            rows.append(np.roll(row, shift, axis=0))
+            row = np.roll(row, shift, axis=0)
+            hide(row, self.settings.inputs.masks, masks)
+            rows.append(row)
         return np.stack(rows), self._labels(numbers, copies)
 
     def _scale(
