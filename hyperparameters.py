@@ -388,9 +388,9 @@ _NEW_VOICE = {
     "teacher_share": 0.8,
 }
 RECIPES = {
-    "published": Recipe(meaning="the released code's settings", values={}),
+    "published": Recipe(meaning="as released", values={}),
     "short": Recipe(
-        meaning="varied speed, 40 epochs",
+        meaning="varied speed",
         values={**_SHORT, "feature_scaling": "corpus"},
     ),
     "new_voice": Recipe(
@@ -402,7 +402,7 @@ RECIPES = {
         values={**_NEW_VOICE, "rooms": 4},
     ),
     "any_device": Recipe(
-        meaning="any_room, for devices where the network answers alone",
+        meaning="any_room, longer, masked",
         values={**_NEW_VOICE, "rooms": 4, "masks": 2, "epochs": 100},
     ),
     "fine_tune": Recipe(

@@ -164,15 +164,19 @@ def against_published(rows: Sequence[Row], published: Mapping[str, Any]) -> str:
             lines.append([protocol_of(run, "**"), loss, source, *cells])
     if not lines:
         return ""
-    title = "**Where the published figures lie against our intervals**"
+    title = "**The published figures, less ours, and where they lie in our intervals**"
     return "\n".join([title, "", *markdown_table(AGAINST_HEADS, lines)])
 
 
 def position_text(percent: float, score: Mapping[str, Any]) -> str:
-    """`94.15 inside`, `above` or `below` our interval, as printed to two places."""
+    """`94.15 (+0.02) inside`: the difference to ours, and the place in our interval.
+
+    All as printed, to two places; else `above` or `below` the interval.
+    """
+    ours = round(100 * score["value"], 2)
     low, high = (round(100 * score[name], 2) for name in ("low", "high"))
     place = "below" if percent < low else "above" if percent > high else "inside"
-    return f"{percent:.2f} {place}"
+    return f"{percent:.2f} ({percent - ours:+.2f}) {place}"
 
 
 def confusion_panels(

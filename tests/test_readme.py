@@ -36,6 +36,7 @@ SHIPPED = "inference_tests/EMO-DB_3.0s_Segmented_cross_entropy_float32.tflite"
 VOICE = "--voice anna.json"
 START_TEST = "clones and installs; tested in tests/test_requirements.py"
 INSTALL = "pip install -r requirements-inference.txt"
+MPS = "XLA_PYTHON_CLIENT_PREALLOCATE=false KERAS_BACKEND=jax python"
 EXEMPT = {
     "git clone ADDRESS light-sernet && cd light-sernet": START_TEST,
     f"python3 -m venv .venv && . .venv/bin/activate && {INSTALL}": START_TEST,
@@ -47,6 +48,8 @@ EXEMPT = {
     "python -m pytest -q tests/test_notebooks.py": "a part of the test command",
     "python -m utils.corpora.download EMO-DB --archive download.zip": "network",
     "KERAS_BACKEND=torch python train.py": "needs torch, for a GPU",
+    "nvidia-cuda-mps-control -d": "needs a GPU",
+    f"{MPS} train.py -dn EMO-DB --jobs 10": "needs a GPU",
     "python train.py -dn EMO-DB --recipe any_room --protocol speaker": RECIPES_TEST,
     "python -m benchmarks.functionals -dn EMO-DB": RECIPES_TEST,
     "python -m utils.scores.known_voice result/RUN": RECIPES_TEST,

@@ -420,7 +420,8 @@ def test_published_scores_are_placed_against_the_intervals(tmp_path: Path) -> No
     assert against_published([(held_out, {"keras": {}})], {}) == ""
     chosen = {"protocol": "published", "select": "best"}
     as_published = load_run(write_source(tmp_path / "published-run", **chosen))
-    interval = {"low": 0.931849, "high": 0.94151}  # printed as 93.18 and 94.15
+    # printed as 93.68, 93.18 and 94.15
+    interval = {"value": 0.936751, "low": 0.931849, "high": 0.94151}
     metrics = {"keras": {"headline": dict.fromkeys(SHORT_NAMES, interval)}}
     scores = {
         "paper": {"ua": 94.15, "wa": 94.16, "weighted_f1": 93.17},
@@ -429,8 +430,10 @@ def test_published_scores_are_placed_against_the_intervals(tmp_path: Path) -> No
     published = {"scores_percent": {"cross_entropy": scores}}
     rows = [(as_published, metrics)]
     paper, fork = against_published(rows, published).splitlines()[-2:]
-    assert paper.endswith("| paper | 94.15 inside | 94.16 above | 93.17 below |")
-    assert fork.endswith("| fork | 93.18 inside | 93.00 below | 95.00 above |")
+    cells = "94.15 (+0.47) inside | 94.16 (+0.48) above | 93.17 (-0.51) below"
+    assert paper.endswith(f"| paper | {cells} |")
+    cells = "93.18 (-0.50) inside | 93.00 (-0.68) below | 95.00 (+1.32) above"
+    assert fork.endswith(f"| fork | {cells} |")
 
 
 def test_a_text_without_marks_is_refused(tmp_path: Path) -> None:
