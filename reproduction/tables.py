@@ -233,7 +233,8 @@ def recall_picture(rows: Sequence[Row]) -> str:
         return ""
     run, _ = expected[0]
     path = f"reproduction/{run.folder.name}/{run.file_stem}_Recall.png"
-    return f"![Recall by class and UA by speaker, speakers held out]({path})"
+    title = "Recall by class and UA by speaker, speakers held out"
+    return f"![{title}, seed {run.settings['seed']}]({path})"
 
 
 def expected_scores(rows: Sequence[Row]) -> str:
