@@ -31,6 +31,7 @@ from utils.report.plots.results import confusion_figure
 from utils.report.render import render
 from utils.runs.folder import CONFIG_NAME, read_config, record_path
 from utils.runs.records import Run, load_run
+from utils.scores.seeds import pool_seeds
 
 # README has the complete runs, REPRODUCTION all runs with confusion matrices and
 # suspicions, and MODEL_CARD the scores to expect of the shipped models.
@@ -174,8 +175,10 @@ def add_run(source: Path, folder: Path) -> Path:
             f"{source}: rename it: the name must be made of {SAFE_NAME_RULE}, and be "
             f"that of no other run or file in {folder}"
         )
-    check_labels([*_committed(folder, published, but=target), run])
-    recipe_tables([run])  # refuses what would stop every later run of this command
+    runs = [*_committed(folder, published, but=target), run]
+    check_labels(runs)
+    pool_seeds(runs)  # these two refuse what would stop every later run of this command
+    recipe_tables([run])
     config = {key: value for key, value in run.config.items() if key != "paths"}
     with building(target, CONFIG_NAME) as copy:
         write_json(copy / CONFIG_NAME, config)

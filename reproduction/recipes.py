@@ -7,6 +7,7 @@ with a score that did not.
 from collections.abc import Sequence
 
 from hyperparameters import recipe_of
+from reproduction.suspicions import answers_another_question
 from reproduction.tables import EXPECTED, made_with, seeds_of
 from utils.runs.records import Rows, Run
 from utils.scores.compare import difference_text
@@ -78,6 +79,7 @@ def _is_published(run: Run) -> bool:
     return (
         recipe_of(run.settings) is None
         and run.is_complete
+        and not answers_another_question(run)
         and EXPECTED.items() <= (run.settings.items())
     )
 

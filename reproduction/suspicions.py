@@ -38,7 +38,8 @@ def suspicions(runs: Sequence[Run]) -> str:
         loss = base.settings["loss_name"]
         same_loss = [run for run in chosen_on_test if run.settings["loss_name"] == loss]
         rows = [change_row(base, run) for run in same_loss if run is not base]
-        parts += [f"### {loss} ({base.progress})", ""]
+        seed = base.settings["seed"]
+        parts += [f"### {loss}, seed {seed} ({base.progress})", ""]
         parts += [*markdown_table(CURVE_HEADS, curve_rows(base)), ""]
         if rows:
             parts += [*markdown_table(CHANGE_HEADS, rows), ""]

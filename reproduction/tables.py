@@ -26,8 +26,8 @@ HELD_OUT = (
 SCORE_HEADS = ("UA %", "WA %", "F1 %")
 HEADS = ("result", "protocol", "loss", "seed", *SCORE_HEADS, "UA % by seed")
 AGAINST_HEADS = ("ours", "loss", "published by", *SCORE_HEADS)
-CLASS_HEADS = ("class", "utterances", "recall %", "precision %", "F1 %")
-SPEAKER_HEADS = ("speaker", "utterances", "UA %", "WA %")
+CLASS_HEADS = ("class", "answers", "recall %", "precision %", "F1 %")
+SPEAKER_HEADS = ("speaker", "answers", "UA %", "WA %")
 NOT_RUN = "not finished yet"
 # settings of the run whose scores are to be expected of the shipped models
 EXPECTED = {

@@ -49,6 +49,7 @@ EXEMPT = {
     "python -m utils.corpora.download EMO-DB --archive download.zip": "network",
     "KERAS_BACKEND=torch python train.py": "needs torch, for a GPU",
     "nvidia-cuda-mps-control -d": "needs a GPU",
+    "echo quit | nvidia-cuda-mps-control": "needs a GPU",
     f"{MPS} train.py -dn EMO-DB --jobs 10": "needs a GPU",
     "python train.py -dn EMO-DB --recipe any_room --protocol speaker": RECIPES_TEST,
     "python -m benchmarks.functionals -dn EMO-DB": RECIPES_TEST,

@@ -213,6 +213,8 @@ def test_seeds_are_one_row_with_the_score_of_each(tmp_path: Path) -> None:
         f"| ours | speaker, last epoch | cross_entropy | 42, 43 | {pooled:.2f} ["
     )
     assert line.endswith(f" | {first:.1f}, {second:.1f} |")
+    card = expected_scores(rows)
+    assert card.count("| s00 | 24 |") == 1  # 12 utterances, one answer of each seed
     panels = confusion_panels(rows, {"confusion": {"cross_entropy": []}, "classes": []})
     titles = [panel.title for panel in panels["cross_entropy"]]
     assert "ours: speaker, last epoch (seeds 42, 43, 96 rows)" in titles
@@ -298,6 +300,16 @@ def test_a_run_never_replaces_what_is_not_its_copy(
     assert found == before
 
 
+def test_the_same_run_under_another_name_is_refused(
+    built: Path, tmp_path: Path
+) -> None:
+    """Two runs of one seed would stop every later run of this command."""
+    copy = copy_of(built, tmp_path / "project")
+    with pytest.raises(InputError, match="another run has the same settings and seed"):
+        add_run(write_source(tmp_path / "z-run"), copy / "reproduction")
+    assert differing(built, copy) == []
+
+
 def test_a_run_replaces_its_older_copy(built: Path, tmp_path: Path) -> None:
     copy = copy_of(built, tmp_path / "project")
     source = write_source(tmp_path / "speaker-run")
@@ -340,7 +352,7 @@ def test_a_run_without_a_report_leaves_no_copy(
     copy = copy_of(built, tmp_path / "project")
     monkeypatch.setattr(command, "render", lambda _: Path("/dev/full").write_text("x"))
     with pytest.raises(OSError, match="No space left"):
-        add_run(write_source(tmp_path / "z-run"), copy / "reproduction")
+        add_run(write_source(tmp_path / "z-run", seed=7), copy / "reproduction")
     assert differing(built, copy) == []
 
 

@@ -82,7 +82,7 @@ def test_chance_needs_several_folds_and_all_of_them(base: Run, tmp_path: Path) -
     part = load_run(base.folder)
     for run in (part, published_run(tmp_path / "one")):
         assert not any("initialisation" in line[0] for line in curve_rows(run))
-    assert suspicions([part]).startswith("### cross_entropy (1 of 2 folds)")
+    assert suspicions([part]).startswith("### cross_entropy, seed 42 (1 of 2 folds)")
 
 
 def test_folds_that_choose_one_epoch_together() -> None:
@@ -137,8 +137,8 @@ def test_each_loss_is_compared_with_its_own_base(base: Run, tmp_path: Path) -> N
     assert suspicions([bare, *others[1:]]) == "None measured yet."
     text = suspicions([base, *others])
     cross_entropy, focal = text.split("### focal")
-    assert cross_entropy.startswith("### cross_entropy (2 of 2 folds)")
+    assert cross_entropy.startswith("### cross_entropy, seed 42 (2 of 2 folds)")
     assert "`protocol` paper, not published" in cross_entropy
     assert "speaker" not in text  # its epochs are not chosen on the test set
     assert "`loss_name`" not in text
-    assert focal.startswith(" (1 of 1 folds)")
+    assert focal.startswith(", seed 42 (1 of 1 folds)")

@@ -86,6 +86,14 @@ def test_runs_that_differ_in_more_than_the_seed_are_refused(
         write_spread(compared, tmp_path / "out")
 
 
+def test_runs_of_different_folds_are_not_joined(runs: list[Path]) -> None:
+    """Their speakers differ: that would not be a spread over seeds."""
+    (runs[0] / "folds" / "fold_00.json").unlink()
+    (runs[1] / "folds" / "fold_02.json").unlink()
+    pooled = pool_seeds([load_run(run) for run in runs[:2]])
+    assert ["seeds" in run.config for run in pooled] == [False, False]
+
+
 def test_joined_runs_split_again(runs: list[Path]) -> None:
     loaded = [load_run(run) for run in runs]
     [pooled] = pool_seeds(loaded)

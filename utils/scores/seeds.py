@@ -46,7 +46,8 @@ def pool_seeds(runs: Sequence[Run]) -> list[Run]:
     groups: dict[str, list[Run]] = {}
     for run in runs:
         settings = {**run.settings, "seed": None}
-        key = json_sha256([settings, run.corpus_digest, run.classes, len(run.records)])
+        folds = [record["fold"] for record in run.records]
+        key = json_sha256([settings, run.corpus_digest, run.classes, folds])
         groups.setdefault(key, []).append(run)
     return [_joined(group) if len(group) > 1 else group[0] for group in groups.values()]
 
