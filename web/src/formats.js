@@ -179,6 +179,7 @@ function matroska(view) {
   if (view.getUint32(0) !== EBML) return null;
   const found = { codec: "", rateHz: null };
   matroskaElements(view, 0, view.byteLength, found);
+  if (!(found.rateHz >= 1 && found.rateHz < Infinity)) return null;
   const isOpus = found.codec.startsWith("A_OPUS");
   return isOpus ? { rateHz: OPUS_HZ, sourceHz: found.rateHz } : found.rateHz;
 }
@@ -190,10 +191,8 @@ function matroskaElements(view, start, end, found) {
     const id = number(view, at, idBytes);
     at += idBytes;
     const sizeBytes = Math.clz32(view.getUint8(at)) - 23;
-    const mask = 2 ** (7 * sizeBytes);
-    let size = number(view, at, sizeBytes) % mask;
+    const size = matroskaSize(view, at, sizeBytes) ?? end - at - sizeBytes; // unknown: to the end
     at += sizeBytes;
-    if (size === mask - 1) size = end - at; // unknown: up to the end
     if (id === CODEC) found.codec = text(view, at, Math.min(size, 32));
     if (id === SAMPLING_FREQUENCY) {
       found.rateHz = size === 4 ? view.getFloat32(at) : view.getFloat64(at);
@@ -201,6 +200,15 @@ function matroskaElements(view, start, end, found) {
     if (MATROSKA_FOLDERS.includes(id)) matroskaElements(view, at, Math.min(end, at + size), found);
     at += size;
   }
+}
+
+/** The first byte's highest 1 only tells how many bytes follow; null if all others are 1. */
+function matroskaSize(view, at, bytes) {
+  const mark = 2 ** (8 - bytes);
+  const isUnknown =
+    view.getUint8(at) === 2 * mark - 1 && number(view, at + 1, bytes - 1) === 256 ** (bytes - 1) - 1;
+  if (isUnknown) return null;
+  return (view.getUint8(at) % mark) * 256 ** (bytes - 1) + number(view, at + 1, bytes - 1);
 }
 
 function number(view, at, bytes) {

@@ -161,6 +161,20 @@ describe("headers", () => {
     });
   }
 
+  test("the rate of Matroska, however the sizes are written", () => {
+    for (let sizeBytes = 1; sizeBytes <= 8; sizeBytes++) {
+      for (let padding = 0; padding <= 40; padding++) {
+        assert.equal(readHeader(matroska(22_050, sizeBytes, padding)).rateHz, 22_050);
+      }
+    }
+  });
+
+  test("a rate that is none is not known", () => {
+    for (const rateHz of [0, -1, 1e-35, NaN, Infinity]) {
+      assert.equal(readHeader(matroska(rateHz, 4, 0)), null);
+    }
+  });
+
   test("a text has no rate", () => {
     assert.equal(readHeader(new TextEncoder().encode("no sound ".repeat(50))), null);
   });
@@ -207,3 +221,25 @@ describe("texts", () => {
     assert.equal(row, `"'=1,""2""",0,1,-20,no speech,,noise; echoes`);
   });
 });
+
+/** The start of a Matroska file: a segment of unknown length, padding, and one track. */
+function matroska(rateHz, sizeBytes, padding) {
+  const size = (value) => {
+    const bytes = new Uint8Array(sizeBytes);
+    new DataView(bytes.buffer).setUint8(sizeBytes - 1, value);
+    bytes[0] |= 1 << (8 - sizeBytes);
+    return [...bytes];
+  };
+  const element = (id, content) => [...id, ...size(content.length), ...content];
+  const rate = new DataView(new ArrayBuffer(8));
+  rate.setFloat64(0, rateHz);
+  const audio = element([0xe1], element([0xb5], [...new Uint8Array(rate.buffer)]));
+  const entry = element([0xae], [...element([0x86], [...Buffer.from("A_FLAC")]), ...audio]);
+  const unknown = [0x01, ...Array(7).fill(0xff)];
+  return Uint8Array.from([
+    ...element([0x1a, 0x45, 0xdf, 0xa3], []),
+    ...[0x18, 0x53, 0x80, 0x67, ...unknown],
+    ...element([0xec], Array(padding).fill(0)),
+    ...element([0x16, 0x54, 0xae, 0x6b], entry),
+  ]);
+}
