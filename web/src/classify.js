@@ -64,8 +64,8 @@ export async function classifyRecording(model, sound, onProgress, pause) {
     for (const window of sliding.push(block)) await ask(window);
   }
   for (const window of sliding.finish()) await ask(window);
-  if (envelope.isSilent) throw new Refusal("this recording is silent throughout");
   const judged = isSpeech(spans.map((span) => span.levelDb));
+  if (!judged.includes(true)) throw new Refusal("this recording is silent throughout");
   spans.forEach((span, i) => (span.isSpeech = judged[i]));
   const isHeard = levelDb(centre.samples) > SILENCE_DB;
   // A short recording has one window, which is its centre.
@@ -100,13 +100,30 @@ async function* resampled(sound, rateHz) {
   // What was coded from the model's own rate has nothing above that needs a gentle edge.
   const edge = sound.sourceHz === rateHz ? SHARP_EDGE : undefined;
   const resampler = sound.rateHz === rateHz ? null : new Resampler(sound.rateHz, rateHz, edge);
-  for await (const block of sound.blocks) {
+  for await (const block of constantAsZeros(sound.blocks)) {
     if (!block.every((sample) => Math.abs(sample) <= LARGEST_FLOAT32)) {
       throw new Refusal("this recording holds samples that are no numbers, or infinite");
     }
     yield resampler ? resampler.push(block) : Float32Array.from(block);
   }
   if (resampler) yield resampler.finish();
+}
+
+/** The same blocks; zeros if all samples are equal: an offset is no sound. */
+async function* constantAsZeros(blocks) {
+  let lead = []; // lengths of the blocks so far, while all samples are equal
+  let first = null;
+  for await (const block of blocks) {
+    first ??= block[0];
+    if (lead && block.every((sample) => sample === first)) {
+      lead.push(block.length);
+      continue;
+    }
+    if (lead) yield* lead.map((length) => new Float64Array(length).fill(first));
+    lead = null;
+    yield block;
+  }
+  if (lead) yield* lead.map((length) => new Float64Array(length));
 }
 
 /** A line if the upper band is empty. */
@@ -188,9 +205,5 @@ class Envelope {
       if (sample < this.extremes[at]) this.extremes[at] = sample;
       if (sample > this.extremes[at + 1]) this.extremes[at + 1] = sample;
     }
-  }
-
-  get isSilent() {
-    return this.extremes.every((sample) => Math.abs(sample) < 10 ** (SILENCE_DB / 20));
   }
 }

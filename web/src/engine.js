@@ -84,9 +84,15 @@ export class Engine {
     return this.#ask({ action: "stop" });
   }
 
+  /** Changes with each job, and when the engine ends. */
+  get newestJob() {
+    return this.#newest;
+  }
+
   /** Give up the worker and its memory. */
   end() {
     this.#worker.terminate();
+    this.#newest = null;
     this.#failAll(new Superseded());
   }
 
@@ -102,7 +108,7 @@ export class Engine {
   #receive({ id, progress, result, stopped, refused, message }) {
     if (progress) {
       // A listening job reports after its answer, too; only the newest job counts.
-      if (id === this.#newest.id) this.#newest.onProgress(progress);
+      if (id === this.#newest?.id) this.#newest.onProgress(progress);
       return;
     }
     const job = this.#waiting.get(id);

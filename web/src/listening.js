@@ -50,7 +50,7 @@ function listen() {
   openTimeline("Microphone", false);
   say(`Listening. The first answer comes after ${segmentS} s.`);
   const { port1, port2 } = new MessageChannel();
-  page.engine.listen(port1, page.microphone.rateHz, (progress) => {
+  const onProgress = (progress) => {
     if (page.recording !== own) return;
     if (progress.failed) {
       stopListening();
@@ -58,7 +58,8 @@ function listen() {
     }
     if (progress.span) showLive(own, progress);
     else showLevel(own, progress.level);
-  });
+  };
+  page.engine.listen(port1, page.microphone.rateHz, onProgress).catch(explain);
   page.microphone.sendTo(port2);
 }
 
@@ -92,7 +93,7 @@ export function stopListening() {
   if (!page.microphone) return;
   page.microphone.close();
   page.microphone = null;
-  page.engine.stop();
+  page.engine.stop().catch(explain);
   showListening(false);
   showMeter(0);
   const { recording } = page;

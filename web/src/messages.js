@@ -1,7 +1,7 @@
 /** The status line, the line for refusals, and the meter. */
 import { byId } from "./dom.js";
 import { Superseded } from "./engine.js";
-import { oneLine, Refusal } from "./refusal.js";
+import { forReader, oneLine, Refusal } from "./refusal.js";
 
 export function say(text) {
   // A screen reader would read the same text again.
@@ -17,8 +17,9 @@ export function refuse(text) {
 export function explain(error, name) {
   if (error instanceof Superseded) return;
   say("");
-  const text = oneLine(error.message);
-  if (error instanceof Refusal) return refuse(name ? `${oneLine(name)}: ${text}.` : text);
+  const told = forReader(error);
+  const text = oneLine(told.message);
+  if (told instanceof Refusal) return refuse(name ? `${oneLine(name)}: ${text}.` : text);
   console.error(error);
   refuse(`Something went wrong in this page (${text}). Load the page again.`);
 }

@@ -50,6 +50,7 @@ async function useModel(file, startedEngine) {
   const metadata = readMetadata(file);
   const next = startedEngine ?? startEngine();
   await next.load(page.runtime.module, file, metadata);
+  stopListening(); // it may have begun meanwhile, if permission came late
   page.engine?.end();
   page.engine = next;
   showClasses(metadata);

@@ -1,4 +1,5 @@
 /** Files to answers: WAV is read in the worker, the rest is decoded by the browser. */
+import { Superseded } from "./engine.js";
 import { readHeader } from "./formats.js";
 import { Refusal } from "./refusal.js";
 
@@ -13,17 +14,17 @@ const UNKNOWN = { rateHz: 48_000 }; // of a format whose header is not read here
  * @param {(share: number) => void} onProgress Called with the share that has been heard.
  * @returns {Promise<object>} As `classifyRecording`.
  * @throws {Refusal} One line for the user.
+ * @throws {Superseded} Something newer was given to the engine.
  */
 export async function classifyFile(engine, file, onProgress) {
   if (file.size === 0) throw new Refusal("this file is empty");
-  try {
-    const result = await engine.classifyWav(file, onProgress);
-    return result ?? (await engine.classifyDecoded(await decode(file), onProgress));
-  } catch (error) {
-    // The file was changed, moved or unplugged after it was chosen.
-    if (error instanceof DOMException) throw new Refusal("this file can no longer be read");
-    throw error;
-  }
+  const read = engine.classifyWav(file, onProgress);
+  const job = engine.newestJob;
+  const result = await read;
+  if (result) return result;
+  const sound = await decode(file);
+  if (engine.newestJob !== job) throw new Superseded(); // something newer came meanwhile
+  return engine.classifyDecoded(sound, onProgress);
 }
 
 async function decode(file) {

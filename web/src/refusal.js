@@ -3,6 +3,11 @@ export class Refusal extends Error {
   name = "Refusal";
 }
 
+/** A file that was changed, moved or unplugged after it was chosen, as a refusal. */
+export function forReader(error) {
+  return error instanceof DOMException ? new Refusal("this file can no longer be read") : error;
+}
+
 /** A text from a file, fit for one line: control characters become spaces. */
 export function oneLine(text, longest = 200) {
   const line = String(text)

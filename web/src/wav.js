@@ -9,6 +9,7 @@ const FLOAT = 3;
 const EXTENSIBLE = 0xfffe; // the true format stands further on
 const MAX_CHANNELS = 64;
 const RATES_HZ = [2_000, 768_000]; // beyond these a header is damaged, not audio
+const MAX_CHUNKS = 10_000; // a header full of zeros would hold millions of empty ones
 const BLOCK_FRAMES = 65_536;
 // What programs that write to a pipe state as length; the file's end tells instead.
 const STREAMED_BYTES = 0x7ffff000;
@@ -35,7 +36,7 @@ export async function openWav(file) {
   const head = await viewOf(file, 0, 12);
   if (head.byteLength < 12 || tag(head, 0) !== "RIFF" || tag(head, 8) !== "WAVE") return null;
   let format = null;
-  for (let at = 12; at + 8 <= file.size; ) {
+  for (let at = 12, chunks = 0; at + 8 <= file.size && chunks < MAX_CHUNKS; chunks++) {
     const chunk = await viewOf(file, at, 8);
     const bytes = chunk.getUint32(4, true);
     if (tag(chunk, 0) === "fmt ") format = await readFormat(file, at + 8, bytes);
@@ -73,20 +74,18 @@ function describe(file, format, start, bytes) {
   return { ...format, start, frames: Math.floor(present / format.frameBytes) };
 }
 
-/** The samples, mono, as blocks of at most 65,536. */
+/** The samples: blocks of at most 65,536 frames, each a list of channels. */
 export async function* wavBlocks(file, wav) {
   const { channels, frameBytes, frames, read, start } = wav;
   const sampleBytes = frameBytes / channels;
   for (let first = 0; first < frames; first += BLOCK_FRAMES) {
     const count = Math.min(BLOCK_FRAMES, frames - first);
     const view = await viewOf(file, start + first * frameBytes, count * frameBytes);
-    const mono = new Float64Array(count);
-    for (let i = 0; i < count; i++) {
-      let sum = 0;
-      for (let c = 0; c < channels; c++) sum += read(view, i * frameBytes + c * sampleBytes);
-      mono[i] = sum / channels;
-    }
-    yield mono;
+    yield Array.from({ length: channels }, (_, c) => {
+      const samples = new Float64Array(count);
+      for (let i = 0; i < count; i++) samples[i] = read(view, i * frameBytes + c * sampleBytes);
+      return samples;
+    });
   }
 }
 

@@ -3,10 +3,11 @@
  *
  * It is a classic script, because the runtime's loader needs `importScripts`.
  */
+import { chooseChannel, monoBlocks } from "./channels.js";
 import { classifyRecording } from "./classify.js";
 import { Live } from "./live.js";
 import { Model, startRuntime } from "./model.js";
-import { Refusal } from "./refusal.js";
+import { forReader, Refusal } from "./refusal.js";
 import { openWav, wavBlocks } from "./wav.js";
 
 const PROGRESS_STEP = 0.02;
@@ -33,13 +34,13 @@ const ACTIONS = {
   /** A WAV file is read here; `null` says that it is none. */
   async wav({ id, file }, send) {
     const wav = await openWav(file);
-    return wav && classify(id, { ...wav, blocks: wavBlocks(file, wav) }, send);
+    return wav && classify(id, wav, () => wavBlocks(file, wav), send);
   },
 
   /** What the browser has decoded. */
   async decoded({ id, rateHz, sourceHz, channels }, send) {
-    const blocks = monoBlocks(channels);
-    return classify(id, { rateHz, sourceHz, frames: channels[0].length, blocks }, send);
+    const sound = { rateHz, sourceHz, frames: channels[0].length, channels: channels.length };
+    return classify(id, sound, () => blocksOf(channels), send);
   },
 
   async listen({ id, port, rateHz }, send) {
@@ -57,7 +58,7 @@ const ACTIONS = {
   async stop() {},
 };
 
-function classify(id, sound, send) {
+async function classify(id, sound, blocks, send) {
   const pause = async () => {
     await nextTask(); // lets a message in that makes this job an old one
     if (id !== job) throw new Stopped();
@@ -68,19 +69,20 @@ function classify(id, sound, send) {
     shown = share + PROGRESS_STEP; // drawing each window would cost more than it tells
     send({ share });
   };
-  return classifyRecording(model, sound, onProgress, pause);
+  const { channel, notes } =
+    sound.channels === 1
+      ? { channel: null, notes: [] }
+      : await chooseChannel(blocks(), sound.rateHz, pause);
+  const mono = { ...sound, blocks: monoBlocks(blocks(), channel) };
+  const result = await classifyRecording(model, mono, onProgress, pause);
+  return { ...result, notes: [...notes, ...result.notes] };
 }
 
 const BLOCK_FRAMES = 65_536;
 
-function* monoBlocks(channels) {
-  const frames = channels[0].length;
-  for (let start = 0; start < frames; start += BLOCK_FRAMES) {
-    const mono = new Float64Array(Math.min(BLOCK_FRAMES, frames - start));
-    for (const channel of channels) {
-      for (let i = 0; i < mono.length; i++) mono[i] += channel[start + i] / channels.length;
-    }
-    yield mono;
+function* blocksOf(channels) {
+  for (let start = 0; start < channels[0].length; start += BLOCK_FRAMES) {
+    yield channels.map((samples) => Float64Array.from(samples.subarray(start, start + BLOCK_FRAMES)));
   }
 }
 
@@ -103,7 +105,8 @@ self.onmessage = async ({ data }) => {
     const result = await ACTIONS[action](data, (progress) => self.postMessage({ id, progress }));
     self.postMessage({ id, result });
   } catch (error) {
-    if (error instanceof Stopped) self.postMessage({ id, stopped: true });
-    else self.postMessage({ id, refused: error instanceof Refusal, message: error.message });
+    if (error instanceof Stopped) return self.postMessage({ id, stopped: true });
+    const told = forReader(error);
+    self.postMessage({ id, refused: told instanceof Refusal, message: told.message });
   }
 };

@@ -58,6 +58,35 @@ describe("a fake microphone that plays a file", () => {
     assert.deepEqual(visit.complaints, []);
   });
 
+  test("a model that is changed while permission is awaited", async () => {
+    const late = await Visit.start(site, {
+      before: (page) =>
+        page.addInitScript(() => {
+          const { mediaDevices } = navigator;
+          const ask = mediaDevices.getUserMedia.bind(mediaDevices);
+          const permission = new Promise((resolve) => (window.permit = resolve));
+          mediaDevices.getUserMedia = async (wish) => (await permission, ask(wish));
+        }),
+    });
+    const { page } = late;
+    const another = await page.$eval("#model", (list) => list.options[1].value);
+    let arrive;
+    const isWanted = new Promise((resolve) => (arrive = resolve));
+    await page.route(`**/${another}*`, async (route) => (await isWanted, route.continue()));
+    await page.click("#listen");
+    await page.selectOption("#model", another);
+    await page.evaluate(() => window.permit());
+    await late.says(/^Listening/);
+    arrive();
+    await late.says(/^The model is now/);
+    assert.equal(await page.getAttribute("#listen", "aria-pressed"), "false");
+    await page.click("#listen");
+    await late.says(/^Listening: /);
+    await page.click("#listen");
+    assert.deepEqual(late.complaints, []);
+    await late.close();
+  });
+
   test("nothing changes the microphone's sound on its way", async () => {
     const asked = await Visit.start(site, {
       before: (page) =>

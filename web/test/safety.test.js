@@ -1,11 +1,11 @@
 /** What is given to the page can do no harm, and is refused in one plain line. */
 import assert from "node:assert/strict";
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { copyFile, readdir, readFile, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { exampleClips, SHIPPED, temporaryFolder } from "./clips.js";
 import { parts, writeModel } from "./models.js";
-import { ffmpeg } from "./python.js";
+import { ffmpeg, reference } from "./python.js";
 import { difference, openSite, Visit } from "./site.js";
 
 let site, visit, folder, fused;
@@ -86,6 +86,34 @@ describe("bad recordings", () => {
     await isRefused(path("nan.wav"), /no numbers/);
   });
 
+  for (const rateHz of [16_000, 44_100]) {
+    test(`a constant offset at ${rateHz} Hz is silence`, async () => {
+      const source = `aevalsrc=0.01:s=${rateHz}:d=2`;
+      await ffmpeg(["-f", "lavfi", "-i", source, path("offset.wav")]);
+      await isRefused(path("offset.wav"), /silent throughout/);
+    });
+  }
+
+  test("a header of zeros", async () => {
+    const head = Buffer.alloc(4 * 2 ** 20);
+    head.write("RIFF\xff\xff\xff\x7fWAVE", "latin1");
+    await writeFile(path("zeros.wav"), head);
+    await isRefused(path("zeros.wav"), /holds no samples/);
+  });
+
+  test("a file that was deleted after it was chosen", async () => {
+    const { page } = visit;
+    const [clip] = await exampleClips();
+    await copyFile(clip, path("gone.wav"));
+    await visit.hear(path("gone.wav"));
+    await unlink(path("gone.wav"));
+    const before = await page.inputValue("#model");
+    await page.selectOption("#model", fused); // the page hears the file again
+    assert.match(await visit.refusal(), /^gone\.wav: this file can no longer be read/);
+    await visit.hear(clip);
+    await visit.useModel(before);
+  });
+
   for (const codec of ["truehd", "ac3"]) {
     test(`a codec that the browser lacks: ${codec}`, async () => {
       const [clip] = await exampleClips();
@@ -109,6 +137,34 @@ test("a note tells of an empty upper band, and of a middle that is silent", asyn
   await visit.hear(path("hole.wav"));
   assert.match(await visit.page.textContent("#notes"), /middle 3 s .* silent/);
   assert.equal(await visit.page.isDisabled("#part-middle"), true);
+});
+
+describe("channels that cancel each other", () => {
+  for (const ending of ["wav", "flac"]) {
+    test(`in all of a .${ending}: one is used, and a note tells`, async () => {
+      const [clip] = await exampleClips();
+      const whole = await visit.hear(clip);
+      const file = path(`inverse.${ending}`);
+      await ffmpeg(["-i", clip, "-af", "pan=stereo|c0=c0|c1=-1*c0", "-sample_fmt", "s16", file]);
+      assert.ok(difference(await visit.hear(file), whole) < 1e-4);
+      const notes = await visit.page.textContent("#notes");
+      assert.match(notes, /The channels cancel each other: only channel 1 is used\./);
+    });
+  }
+
+  test("in its second half: the page and the command line say the same", async () => {
+    const clips = (await exampleClips()).slice(0, 2);
+    const file = path("half.wav");
+    const filter =
+      "[0:a]pan=stereo|c0=c0|c1=0.8*c0[a];[1:a]pan=stereo|c0=c0|c1=-1*c0[b];[a][b]concat=v=0:a=1";
+    await ffmpeg(["-i", clips[0], "-i", clips[1], "-filter_complex", filter, file]);
+    const shown = await visit.hear(file);
+    const model = await visit.page.inputValue("#model");
+    const wanted = (await reference([file], { model })).get("half.wav");
+    assert.ok(difference(shown, wanted.probabilities) < 1e-4);
+    const [, part] = wanted.notes.join(" ").match(/cancel each other( from [\d.]+ to [\d.]+ s: [^.]*)/);
+    assert.ok((await visit.page.textContent("#notes")).includes(`cancel each other${part}.`), part);
+  });
 });
 
 describe("bad models", () => {

@@ -190,11 +190,13 @@ describe("headers", () => {
       const wav = await openWav(file);
       assert.equal(wav.frames, wanted.length / 16);
       let at = 0;
-      for await (const block of wavBlocks(file, wav)) {
-        for (const sample of block) {
-          const mean = (wanted.readDoubleLE(at) + wanted.readDoubleLE(at + 8)) / 2;
-          assert.ok(Math.abs(sample - mean) < 1e-6, `${sample} is not ${mean}`);
-          at += 16;
+      for await (const channels of wavBlocks(file, wav)) {
+        assert.equal(channels.length, 2);
+        for (let i = 0; i < channels[0].length; i++, at += 16) {
+          for (const [c, samples] of channels.entries()) {
+            const sample = wanted.readDoubleLE(at + 8 * c);
+            assert.ok(Math.abs(samples[i] - sample) < 1e-6, `${samples[i]} is not ${sample}`);
+          }
         }
       }
       assert.equal(at, wanted.length);

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { corpusClips, exampleClips, joined, NO_CORPUS, temporaryFolder } from "./clips.js";
+import { corpusClips, encoded, exampleClips, joined, NO_CORPUS, temporaryFolder } from "./clips.js";
 import { commandLine, reference } from "./python.js";
 import { difference, openSite, Visit } from "./site.js";
 
@@ -120,6 +120,28 @@ test("a newer file takes over from one that is still read", async () => {
   await page.setInputFiles("#file", newer);
   await visit.says(/^anxiety_fear_emodb\.wav: /);
   assert.equal(await page.textContent("#timeline-name"), "anxiety_fear_emodb.wav");
+});
+
+test("a newer file takes over from one that is still decoded", async () => {
+  const { page } = visit;
+  const [first, newer] = await exampleClips();
+  await page.evaluate(() => {
+    const decode = OfflineAudioContext.prototype.decodeAudioData;
+    window.decoded = false;
+    OfflineAudioContext.prototype.decodeAudioData = async function (bytes) {
+      const sound = await decode.call(this, bytes);
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      window.decoded = true;
+      return sound;
+    };
+  });
+  await page.setInputFiles("#file", await encoded(first, "mp3", folder.path));
+  await page.setInputFiles("#file", await joined(Array(40).fill(newer), join(folder.path, "new.wav")));
+  await visit.says(/^new\.wav: /);
+  assert.ok(await page.evaluate(() => window.decoded), "it was decoded meanwhile");
+  assert.equal(await page.textContent("#timeline-name"), "new.wav");
+  await page.reload(); // decodes as before
+  await visit.says(/^Ready/);
 });
 
 test("first answer after load, measured (in the log)", async () => {
