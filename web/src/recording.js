@@ -3,7 +3,9 @@ import { Superseded } from "./engine.js";
 import { readHeader } from "./formats.js";
 import { Refusal } from "./refusal.js";
 
-const MAX_DECODED_FILE_BYTES = 256 * 2 ** 20; // the browser keeps all samples in memory
+// The browser keeps all samples in memory.
+const MAX_DECODED_FILE_BYTES = 256 * 2 ** 20;
+const MAX_DECODED_H = 2;
 const UNKNOWN = { rateHz: 48_000 }; // of a format whose header is not read here
 
 /**
@@ -31,6 +33,12 @@ async function decode(file) {
   if (file.size > MAX_DECODED_FILE_BYTES) {
     throw new Refusal("this file is too large for the browser to decode; save it as WAV");
   }
+  const durationH = (await durationS(file)) / 3600;
+  if (durationH > MAX_DECODED_H) {
+    throw new Refusal(
+      `this recording lasts ${durationH.toFixed(1)} h; the browser can decode ${MAX_DECODED_H} h. Save it as WAV`,
+    );
+  }
   const bytes = await file.arrayBuffer();
   const { rateHz, sourceHz, isInt16 } = readHeader(new Uint8Array(bytes)) ?? UNKNOWN;
   let context;
@@ -53,6 +61,16 @@ async function decode(file) {
     sound.getChannelData(c).map((sample) => (sample > 0 ? sample * scale : sample)),
   );
   return { rateHz, sourceHz, channels };
+}
+
+/** What the header tells of the duration; 0 if it does not. */
+async function durationS(file) {
+  const player = new Audio();
+  player.preload = "metadata";
+  player.src = URL.createObjectURL(file);
+  await new Promise((resolve) => (player.onloadedmetadata = player.onerror = resolve));
+  URL.revokeObjectURL(player.src);
+  return Number.isFinite(player.duration) ? player.duration : 0;
 }
 
 /**

@@ -1,12 +1,12 @@
 /** The page answers as the command line does, whatever the format. */
 import assert from "node:assert/strict";
 import { readdir } from "node:fs/promises";
-import { basename } from "node:path";
+import { basename, join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import {
   corpusClips, encoded, exampleClips, FORMATS, NO_CORPUS, SHIPPED, temporaryFolder, toleranceOf,
 } from "./clips.js";
-import { reference } from "./python.js";
+import { ffmpeg, reference } from "./python.js";
 import { bestClass, difference, openSite, Visit } from "./site.js";
 
 const CORPUS_FILES = 24;
@@ -59,6 +59,21 @@ test("each example is a class, and is answered with it", async () => {
 
 describe("float32", () => {
   before(() => visit.useModel(modelOf("float32")));
+
+  test("16 bits in other containers, and as telephone codes", async () => {
+    const clips = await exampleClips();
+    const ways = [
+      ["mka", ["-c:a", "flac", "-sample_fmt", "s16"], 1e-5],
+      ["mp4", ["-c:a", "flac", "-sample_fmt", "s16"], 1e-5],
+      ["mulaw.wav", ["-c:a", "pcm_mulaw", "-ar", "8000"], 5e-3], // an empty band is sensitive
+      ["alaw.wav", ["-c:a", "pcm_alaw", "-ar", "8000"], 5e-3],
+    ];
+    for (const [ending, options, tolerance] of ways) {
+      const files = clips.slice(0, 3).map((clip) => join(folder.path, `${basename(clip)}.${ending}`));
+      for (const [i, file] of files.entries()) await ffmpeg(["-i", clips[i], ...options, file]);
+      await compare(files, modelOf("float32"), tolerance, ending);
+    }
+  });
 
   for (const format of Object.keys(FORMATS)) {
     test(`the seven examples as ${format}`, async () => {

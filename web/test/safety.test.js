@@ -94,6 +94,12 @@ describe("bad recordings", () => {
     });
   }
 
+  test("hours that the browser would have to keep in memory", async () => {
+    const silence = ["-f", "lavfi", "-i", "anullsrc=r=8000:cl=mono", "-t", "7400"];
+    await ffmpeg([...silence, "-c:a", "flac", path("hours.flac")]);
+    await isRefused(path("hours.flac"), /lasts 2\.1 h; the browser can decode 2 h\. Save it as WAV/);
+  });
+
   test("a header of zeros", async () => {
     const head = Buffer.alloc(4 * 2 ** 20);
     head.write("RIFF\xff\xff\xff\x7fWAVE", "latin1");

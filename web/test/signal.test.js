@@ -136,20 +136,72 @@ describe("headers", () => {
   before(async () => (folder = await temporaryFolder()));
   after(() => folder.remove());
 
-  const more = {
-    webm: [["-c:a", "libopus"], 48_000],
-    mka: [["-c:a", "flac", "-ar", "32000"], 32_000],
-    aac: [["-c:a", "aac", "-ar", "22050"], 22_050],
-    mp4: [["-c:a", "aac", "-ar", "32000"], 32_000],
-  };
-  for (const [ending, [options, rateHz]] of Object.entries(more)) {
-    test(`the rate of a .${ending}`, async () => {
+  const flac16 = ["-c:a", "flac", "-sample_fmt", "s16"];
+  const more = [
+    ["webm", ["-c:a", "libopus"], { rateHz: 48_000, sourceHz: 16_000 }],
+    ["mka", [...flac16, "-ar", "32000"], { rateHz: 32_000, isInt16: true }],
+    ["mp4", [...flac16, "-ar", "96000", "-strict", "-2"], { rateHz: 96_000, isInt16: true }],
+    ["aac", ["-c:a", "aac", "-ar", "22050"], { rateHz: 22_050 }],
+    ["mp4", ["-c:a", "aac", "-ar", "32000"], { rateHz: 32_000 }],
+    ["mov", ["-c:a", "aac", "-ar", "24000"], { rateHz: 24_000 }],
+    ["wav", ["-c:a", "pcm_mulaw", "-ar", "8000"], { rateHz: 8000, isInt16: true }],
+    ["wav", ["-c:a", "pcm_s16le", "-rf64", "always"], { rateHz: 16_000, isInt16: true }],
+  ];
+  for (const [ending, options, wanted] of more) {
+    test(`a .${ending} with ${options.join(" ")}, and no error when it is cut anywhere`, async () => {
       const [clip] = await exampleClips();
       const path = join(folder.path, `clip.${ending}`);
       await ffmpeg(["-i", clip, ...options, path]);
-      assert.equal(readHeader(await readFile(path)).rateHz, rateHz);
+      const bytes = await readFile(path);
+      assert.deepEqual(readHeader(bytes), wanted);
+      for (let end = 0; end < 1000; end++) readHeader(bytes.subarray(0, end));
     });
   }
+
+  for (const format of ["flac", "mp3", "ogg"]) {
+    test(`an ID3 tag before ${format}`, async () => {
+      const [clip] = await exampleClips();
+      const bytes = await readFile(await encoded(clip, format, folder.path));
+      const tag = Buffer.alloc(10 + 300, "x");
+      tag.write("ID3\x04\0\0\0\0\x02\x2c", "latin1"); // 2 * 128 + 44 bytes follow
+      assert.deepEqual(readHeader(Buffer.concat([tag, bytes])), readHeader(bytes));
+    });
+  }
+
+  test("a picture's stream before that of the sound, in Ogg", async () => {
+    const [clip] = await exampleClips();
+    const bytes = await readFile(await encoded(clip, "ogg", folder.path));
+    const page = Buffer.alloc(28 + 64);
+    page.write("OggS\0\x02", "latin1");
+    page[26] = 1; // one segment of 64 bytes
+    page[27] = 64;
+    page.write("fishead\0", 28, "latin1");
+    assert.deepEqual(readHeader(Buffer.concat([page, bytes])), readHeader(bytes));
+  });
+
+  test("the rate of AAC, whatever its kind", () => {
+    const [kind5, kind6] = [5, 6];
+    const cases = [
+      [22_050, [2, kind5], [7, 4], [1, 4], [0, 3]],
+      [44_100, [31, kind5], [39 - 32, kind6], [4, 4], [1, 4]], // low delay
+      [48_000, [31, kind5], [42 - 32, kind6], [3, 4], [1, 4]], // USAC
+      [32_000, [5, kind5], [8, 4], [1, 4], [5, 4], [2, kind5]], // doubled
+      [32_000, [2, kind5], [8, 4], [1, 4], [0, 3], [0x2b7, 11], [5, kind5], [1, 1], [5, 4]],
+      [11_999, [2, kind5], [15, 4], [11_999, 24], [1, 4], [0, 3]],
+    ];
+    for (const [rateHz, ...fields] of cases) {
+      const bits = fields.map(([value, count]) => value.toString(2).padStart(count, "0")).join("");
+      const bytes = bits.match(/.{1,8}/g).map((byte) => parseInt(byte.padEnd(8, "0"), 2));
+      assert.deepEqual(readHeader(mp4(bytes)), { rateHz });
+    }
+  });
+
+  test("version 2 of QuickTime's sound description", () => {
+    const entry = Buffer.alloc(64);
+    entry.writeUInt16BE(2, 8);
+    entry.writeDoubleBE(44_100, 32);
+    assert.deepEqual(readHeader(mp4Entry(entry)), { rateHz: 44_100 });
+  });
 
   const rates = { flac: 16_000, "flac-22k": 22_050, mp3: 44_100, ogg: 44_100, m4a: 48_000, opus: 48_000 };
   for (const [format, rateHz] of Object.entries(rates)) {
@@ -166,6 +218,37 @@ describe("headers", () => {
       for (let padding = 0; padding <= 40; padding++) {
         assert.equal(readHeader(matroska(22_050, sizeBytes, padding)).rateHz, 22_050);
       }
+    }
+  });
+
+  test("Matroska, whatever the order of what it says", () => {
+    const [opus, flac] = ["A_OPUS", "A_FLAC"].map((name) => [...Buffer.from(name)]);
+    const codecLast = matroska(16_000, 1, 0, { codec: opus, isCodecLast: true });
+    assert.deepEqual(readHeader(codecLast), { rateHz: 48_000, sourceHz: 16_000 });
+    const doubled = matroska(16_000, 1, 0, { audio: [0x78, 0xb5, 0x84, ...float32(32_000)] });
+    assert.deepEqual(readHeader(doubled), { rateHz: 32_000 });
+    assert.deepEqual(readHeader(matroska(null, 1, 0, { codec: flac })), { rateHz: 8000 });
+  });
+
+  test("millions of empty elements end soon", () => {
+    const size = 8 * 2 ** 20;
+    const voids = Buffer.alloc(size, Uint8Array.of(0xec, 0x80));
+    voids.writeUInt32BE(0x1a45dfa3);
+    voids[4] = 0x80;
+    voids[5] = 0xec;
+    const boxes = Buffer.alloc(size, Uint8Array.of(0, 0, 0, 8, 0x66, 0x72, 0x65, 0x65));
+    const chunks = Buffer.alloc(size);
+    chunks.write("RIFF\0\0\0\0WAVE", "latin1");
+    const noDecoder = Buffer.alloc(size);
+    noDecoder.writeUInt32BE(size);
+    noDecoder.write("moov", 4);
+    noDecoder.writeUInt32BE(size - 8, 8);
+    noDecoder.write("mp4a", 12);
+    for (const bytes of [voids, boxes, chunks, noDecoder]) {
+      const start = process.cpuUsage();
+      assert.equal(readHeader(bytes), null);
+      const { user } = process.cpuUsage(start);
+      assert.ok(user < 150_000, `${user} µs of CPU time`);
     }
   });
 
@@ -225,23 +308,54 @@ describe("texts", () => {
 });
 
 /** The start of a Matroska file: a segment of unknown length, padding, and one track. */
-function matroska(rateHz, sizeBytes, padding) {
+function matroska(rateHz, sizeBytes, padding, { codec, isCodecLast, audio = [] } = {}) {
   const size = (value) => {
     const bytes = new Uint8Array(sizeBytes);
-    new DataView(bytes.buffer).setUint8(sizeBytes - 1, value);
+    bytes[sizeBytes - 1] = value;
     bytes[0] |= 1 << (8 - sizeBytes);
     return [...bytes];
   };
   const element = (id, content) => [...id, ...size(content.length), ...content];
-  const rate = new DataView(new ArrayBuffer(8));
-  rate.setFloat64(0, rateHz);
-  const audio = element([0xe1], element([0xb5], [...new Uint8Array(rate.buffer)]));
-  const entry = element([0xae], [...element([0x86], [...Buffer.from("A_FLAC")]), ...audio]);
+  const rate = Buffer.alloc(8);
+  rate.writeDoubleBE(rateHz ?? 0);
+  const stated = rateHz === null ? [] : element([0xb5], [...rate]);
+  const parts = [element([0x86], codec ?? [...Buffer.from("A_AAC")])];
+  parts.push(element([0xe1], [...stated, ...audio]));
+  if (isCodecLast) parts.reverse();
   const unknown = [0x01, ...Array(7).fill(0xff)];
   return Uint8Array.from([
     ...element([0x1a, 0x45, 0xdf, 0xa3], []),
     ...[0x18, 0x53, 0x80, 0x67, ...unknown],
     ...element([0xec], Array(padding).fill(0)),
-    ...element([0x16, 0x54, 0xae, 0x6b], entry),
+    ...element([0x16, 0x54, 0xae, 0x6b], element([0xae], parts.flat())),
   ]);
+}
+
+function float32(value) {
+  const bytes = Buffer.alloc(4);
+  bytes.writeFloatBE(value);
+  return [...bytes];
+}
+
+/** An MPEG-4 file of one sound description, whose decoder is described by bytes. */
+function mp4(config) {
+  const descriptor = (kind, content) => Buffer.from([kind, 0x80, content.length, ...content]);
+  const decoder = descriptor(4, [...Array(13).fill(0), ...descriptor(5, config)]);
+  const whole = descriptor(3, [0, 0, 0, ...decoder]);
+  const entry = Buffer.alloc(28);
+  entry.writeUInt16BE(48_000, 24); // stated, and not believed
+  return mp4Entry(Buffer.concat([entry, box("esds", Buffer.alloc(4), whole)]));
+}
+
+function mp4Entry(entry) {
+  const table = box("stsd", Buffer.alloc(8), box("mp4a", entry));
+  const track = ["stbl", "minf", "mdia", "trak", "moov"].reduce((inner, name) => box(name, inner), table);
+  return Buffer.concat([box("ftyp", Buffer.from("isom\0\0\0\0", "latin1")), track]);
+}
+
+function box(name, ...content) {
+  const head = Buffer.alloc(8);
+  head.writeUInt32BE(8 + content.reduce((sum, part) => sum + part.length, 0));
+  head.write(name, 4, "latin1");
+  return Buffer.concat([head, ...content]);
 }
