@@ -49,8 +49,10 @@ addEventListener("drop", (event) => {
 for (const { path, file, name } of catalog.examples) {
   const button = element("button", { type: "button", textContent: spoken(name), disabled: true });
   button.addEventListener("click", async () => {
+    const own = ++page.requests;
     try {
-      await hear(new Blob([await fetchFile(path)], { type: "audio/wav" }), file);
+      const clip = new Blob([await fetchFile(path)], { type: "audio/wav" });
+      if (own === page.requests) await hear(clip, file);
     } catch (error) {
       explain(error);
     }

@@ -1,5 +1,7 @@
 /** From channels to one, as the command line does it. */
 
+/** Values in a block, of all channels: as on the command line, since parts lie within blocks. */
+export const BLOCK_VALUES = 262_144;
 const PART_S = 0.5; // in which channels are compared
 const CANCELLED_SHARE = 0.1;
 const QUIET_SHARE = 0.01; // parts with less than this share of the mean energy do not count
@@ -68,8 +70,12 @@ function measured(channels, rateHz) {
 }
 
 function energy(samples) {
-  const mean = sum(samples) / samples.length;
-  return samples.reduce((power, sample) => power + (sample - mean) ** 2, 0);
+  let mean = 0;
+  for (const sample of samples) mean += sample;
+  mean /= samples.length;
+  let power = 0;
+  for (const sample of samples) power += (sample - mean) ** 2;
+  return power;
 }
 
 function whichPart(parts, loud, cancelled, rateHz) {

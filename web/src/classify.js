@@ -29,7 +29,7 @@ export function hopSeconds(frontEnd) {
  *   blocks: AsyncIterable<Float64Array>}} sound Mono blocks at the file's own rate, and
  *   the rate before it was coded.
  * @param {(share: number) => void} onProgress Called with the share that has been heard.
- * @param {() => Promise<void>} pause Awaited after each window; may throw to stop.
+ * @param {() => Promise<void>} pause Awaited now and then; may throw to stop.
  * @returns {Promise<object>} `centre` (probabilities; null if the middle is silent),
  *   `mean` of the windows with speech, `spans`, `durationS`, `bandwidthHz`, `notes`,
  *   `envelope` (lowest and highest sample of each step).
@@ -57,7 +57,7 @@ export async function classifyRecording(model, sound, onProgress, pause) {
     onProgress(span.endS / (total / rateHz));
     await pause();
   };
-  for await (const block of resampled(sound, rateHz)) {
+  for await (const block of resampled(sound, rateHz, pause)) {
     centre.add(block);
     envelope.add(block);
     bandwidth.add(block);
@@ -96,11 +96,11 @@ function checkLength(frames, total, frontEnd) {
 }
 
 /** The blocks at the model's rate; what float32 cannot hold is refused. */
-async function* resampled(sound, rateHz) {
+async function* resampled(sound, rateHz, pause) {
   // What was coded from the model's own rate has nothing above that needs a gentle edge.
   const edge = sound.sourceHz === rateHz ? SHARP_EDGE : undefined;
   const resampler = sound.rateHz === rateHz ? null : new Resampler(sound.rateHz, rateHz, edge);
-  for await (const block of constantAsZeros(sound.blocks)) {
+  for await (const block of constantAsZeros(sound.blocks, pause)) {
     if (!block.every((sample) => Math.abs(sample) <= LARGEST_FLOAT32)) {
       throw new Refusal("this recording holds samples that are no numbers, or infinite");
     }
@@ -110,20 +110,21 @@ async function* resampled(sound, rateHz) {
 }
 
 /** The same blocks; zeros if all samples are equal: an offset is no sound. */
-async function* constantAsZeros(blocks) {
+async function* constantAsZeros(blocks, pause) {
   let lead = []; // lengths of the blocks so far, while all samples are equal
   let first = null;
   for await (const block of blocks) {
     first ??= block[0];
     if (lead && block.every((sample) => sample === first)) {
       lead.push(block.length);
+      await pause();
       continue;
     }
-    if (lead) yield* lead.map((length) => new Float64Array(length).fill(first));
+    for (const length of lead ?? []) yield new Float64Array(length).fill(first);
     lead = null;
     yield block;
   }
-  if (lead) yield* lead.map((length) => new Float64Array(length));
+  for (const length of lead ?? []) yield new Float64Array(length);
 }
 
 /** A line if the upper band is empty. */

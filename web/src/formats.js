@@ -10,9 +10,10 @@ const MP3_RATES_HZ = [44_100, 48_000, 32_000]; // of MPEG 1; halves and quarters
 
 /**
  * @param {Uint8Array} bytes The whole file.
- * @returns {{rateHz: number, sourceHz?: number, isInt16?: boolean}|null} The rate to
+ * @returns {{rateHz: number, sourceHz?: number, isInt16?: boolean, durationS?: number}|null} The rate to
  *   decode at; the rate before coding, if it was another; whether samples are of 16
- *   bits. Null if the format is not known here.
+ *   bits; the duration, of formats whose duration browsers guess. Null if the format is
+ *   not known here.
  */
 export function readHeader(bytes) {
   const view = afterTags(new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength));
@@ -30,7 +31,10 @@ export function readHeader(bytes) {
 /** What follows ID3 tags, which may stand before any format. */
 function afterTags(view) {
   let at = 0;
-  while (at + 10 <= view.byteLength && text(view, at, 3) === "ID3") at += 10 + syncSafe(view, at + 6);
+  for (let tags = 0; tags < MAX_ELEMENTS; tags++) {
+    if (at + 10 > view.byteLength || text(view, at, 3) !== "ID3") break;
+    at += 10 + syncSafe(view, at + 6);
+  }
   const start = Math.min(at, view.byteLength);
   return new DataView(view.buffer, view.byteOffset + start, view.byteLength - start);
 }
@@ -45,7 +49,9 @@ function flac(view) {
 
 /** The first packet of each stream names its codec; pictures may come before the sound. */
 function ogg(view) {
-  for (let at = 0; text(view, at, 4) === "OggS" && view.getUint8(at + 5) & 2; ) {
+  for (let at = 0, pages = 0; pages < MAX_ELEMENTS; pages++) {
+    const isFirst = text(view, at, 4) === "OggS" && view.getUint8(at + 5) & 2;
+    if (!isFirst) return null;
     const segments = view.getUint8(at + 26);
     const packet = at + 27 + segments;
     const found = oggPacket(view, packet);
@@ -66,13 +72,15 @@ function oggPacket(view, at) {
 
 const PCM = 1;
 const FLOAT = 3;
+const EXTENSIBLE = 0xfffe; // the true format stands further on
 
 /** The WAV files that are left to the browser: telephone codes, and files above 4 GiB. */
 function wav(view) {
   if (!["RIFF", "RF64"].includes(text(view, 0, 4)) || text(view, 8, 4) !== "WAVE") return null;
   for (let at = 12, chunks = 0; chunks < MAX_ELEMENTS; chunks++) {
     if (text(view, at, 4) === "fmt ") {
-      const code = view.getUint16(at + 8, true);
+      const stated = view.getUint16(at + 8, true);
+      const code = stated === EXTENSIBLE ? view.getUint16(at + 32, true) : stated;
       const isInt16 = code === PCM ? view.getUint16(at + 22, true) === 16 : code !== FLOAT;
       return { rateHz: view.getUint32(at + 12, true), isInt16 };
     }
@@ -87,7 +95,7 @@ function mp3(view) {
   for (let at = 0, end = Math.min(view.byteLength - 4, 65_536); at < end; at++) {
     const frame = mp3Frame(view, at);
     if (frame && mp3Frame(view, at + frame.bytes)?.rateHz === frame.rateHz) {
-      return { rateHz: frame.rateHz };
+      return { rateHz: frame.rateHz, durationS: durationOf(view, at, mp3Frame) };
     }
   }
   return null;
@@ -111,11 +119,30 @@ function mp3Frame(view, at) {
   const kbits = MP3_KBITS[isFirst ? "first" : "later"][bitrate];
   const padding = (header >>> 9) & 1;
   const bytes = Math.floor(((isFirst ? 144_000 : 72_000) * kbits) / rateHz) + padding;
-  return { rateHz, bytes };
+  return { rateHz, bytes, samples: isFirst ? 1152 : 576 };
+}
+
+/** What all frames in a row last: these formats state no duration, or one that is guessed. */
+function durationOf(view, at, readFrame) {
+  let seconds = 0;
+  while (at + 8 <= view.byteLength) {
+    const frame = readFrame(view, at);
+    if (!frame) break;
+    seconds += frame.samples / frame.rateHz;
+    at += frame.bytes;
+  }
+  return seconds;
 }
 
 /** Bare AAC. */
 function adts(view) {
-  const isSync = (view.getUint16(0) & 0xfff6) === 0xfff0; // layer bits are 0, unlike MP3's
-  return isSync ? { rateHz: AAC_RATES_HZ[(view.getUint8(2) >>> 2) & 15] } : null;
+  const frame = adtsFrame(view, 0);
+  return frame && { rateHz: frame.rateHz, durationS: durationOf(view, 0, adtsFrame) };
+}
+
+function adtsFrame(view, at) {
+  const isSync = (view.getUint16(at) & 0xfff6) === 0xfff0; // layer bits are 0, unlike MP3's
+  const bytes = (view.getUint32(at + 3) >>> 13) & 0x1fff;
+  const rateHz = AAC_RATES_HZ[(view.getUint8(at + 2) >>> 2) & 15];
+  return isSync && rateHz && bytes > 0 ? { rateHz, bytes, samples: 1024 } : null;
 }

@@ -13,6 +13,7 @@ import { bestOf, percent, spoken } from "./words.js";
  * @param {string} name For the reader; the page also saves under it.
  */
 export async function hear(file, name) {
+  page.requests++;
   stopListening();
   refuse("");
   say(`Listening to ${oneLine(name)} …`);

@@ -14,14 +14,17 @@ const QUIETEST_DB = -60; // left end of the level meter
 
 byId("listen").addEventListener("click", async () => {
   if (page.microphone) return stopListening();
+  page.requests++;
   refuse("");
   say("Waiting for the microphone …");
   byId("listen").disabled = true;
   try {
-    page.microphone = await Microphone.open(address("recorder.js"), () => {
+    const opened = await Microphone.open(address("recorder.js"), () => {
       stopListening();
       refuse("The microphone is gone. Connect it, then press Listen again.");
     });
+    stopListening(); // if it was asked for twice
+    page.microphone = opened;
     listen();
   } catch (error) {
     explain(error);

@@ -7,4 +7,5 @@ export const page = {
   colours: new Map(), // from class name to colour
   recording: null, // what the timeline shows
   microphone: null, // while it listens
+  requests: 0, // how often something was to be heard: an older one gives way
 };

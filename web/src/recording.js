@@ -6,6 +6,7 @@ import { Refusal } from "./refusal.js";
 // The browser keeps all samples in memory.
 const MAX_DECODED_FILE_BYTES = 256 * 2 ** 20;
 const MAX_DECODED_H = 2;
+const DURATION_LIMIT_MS = 3000;
 const UNKNOWN = { rateHz: 48_000 }; // of a format whose header is not read here
 
 /**
@@ -33,14 +34,15 @@ async function decode(file) {
   if (file.size > MAX_DECODED_FILE_BYTES) {
     throw new Refusal("this file is too large for the browser to decode; save it as WAV");
   }
-  const durationH = (await durationS(file)) / 3600;
+  const bytes = await file.arrayBuffer();
+  const header = readHeader(new Uint8Array(bytes)) ?? UNKNOWN;
+  const { rateHz, sourceHz, isInt16 } = header;
+  const durationH = (header.durationS ?? (await statedDurationS(file))) / 3600;
   if (durationH > MAX_DECODED_H) {
     throw new Refusal(
       `this recording lasts ${durationH.toFixed(1)} h; the browser can decode ${MAX_DECODED_H} h. Save it as WAV`,
     );
   }
-  const bytes = await file.arrayBuffer();
-  const { rateHz, sourceHz, isInt16 } = readHeader(new Uint8Array(bytes)) ?? UNKNOWN;
   let context;
   try {
     context = new OfflineAudioContext(1, 1, rateHz);
@@ -63,14 +65,20 @@ async function decode(file) {
   return { rateHz, sourceHz, channels };
 }
 
-/** What the header tells of the duration; 0 if it does not. */
-async function durationS(file) {
+/** What the browser reads of the duration; 0 if it does not tell soon. */
+async function statedDurationS(file) {
   const player = new Audio();
   player.preload = "metadata";
   player.src = URL.createObjectURL(file);
-  await new Promise((resolve) => (player.onloadedmetadata = player.onerror = resolve));
-  URL.revokeObjectURL(player.src);
-  return Number.isFinite(player.duration) ? player.duration : 0;
+  await new Promise((resolve) => {
+    player.onloadedmetadata = player.onerror = resolve;
+    setTimeout(resolve, DURATION_LIMIT_MS); // a page in the background may get no answer
+    player.load();
+  });
+  const { duration, src } = player;
+  player.removeAttribute("src");
+  URL.revokeObjectURL(src);
+  return Number.isFinite(duration) ? duration : 0;
 }
 
 /**
@@ -78,11 +86,11 @@ async function durationS(file) {
  * 32,767 and negative ones by 32,768: a distortion that the network hears in quiet parts.
  */
 async function positiveScale() {
-  positiveScale.known ??= (async () => {
+  if (!positiveScale.known) {
     const context = new OfflineAudioContext(1, 1, 16_000);
     const sound = await context.decodeAudioData(oneSampleWav(2 ** 14));
-    return 0.5 / sound.getChannelData(0)[0];
-  })();
+    positiveScale.known = 0.5 / sound.getChannelData(0)[0];
+  }
   return positiveScale.known;
 }
 

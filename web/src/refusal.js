@@ -3,9 +3,12 @@ export class Refusal extends Error {
   name = "Refusal";
 }
 
+const LOST = ["NotReadableError", "NotFoundError"]; // a browser's names of such errors
+
 /** A file that was changed, moved or unplugged after it was chosen, as a refusal. */
 export function forReader(error) {
-  return error instanceof DOMException ? new Refusal("this file can no longer be read") : error;
+  const isLost = error instanceof DOMException && LOST.includes(error.name);
+  return isLost ? new Refusal("this file can no longer be read") : error;
 }
 
 /** A text from a file, fit for one line: control characters become spaces. */

@@ -2,6 +2,7 @@
  * WAV files, read block by block, so that hours of sound need little memory.
  * A browser would read them whole, and scale positive 16-bit samples by 1/32767.
  */
+import { BLOCK_VALUES } from "./channels.js";
 import { Refusal } from "./refusal.js";
 
 const PCM = 1;
@@ -10,7 +11,6 @@ const EXTENSIBLE = 0xfffe; // the true format stands further on
 const MAX_CHANNELS = 64;
 const RATES_HZ = [2_000, 768_000]; // beyond these a header is damaged, not audio
 const MAX_CHUNKS = 10_000; // a header full of zeros would hold millions of empty ones
-const BLOCK_FRAMES = 65_536;
 // What programs that write to a pipe state as length; the file's end tells instead.
 const STREAMED_BYTES = 0x7ffff000;
 
@@ -74,12 +74,13 @@ function describe(file, format, start, bytes) {
   return { ...format, start, frames: Math.floor(present / format.frameBytes) };
 }
 
-/** The samples: blocks of at most 65,536 frames, each a list of channels. */
+/** The samples: blocks of at most 262,144 values, each a list of channels. */
 export async function* wavBlocks(file, wav) {
   const { channels, frameBytes, frames, read, start } = wav;
   const sampleBytes = frameBytes / channels;
-  for (let first = 0; first < frames; first += BLOCK_FRAMES) {
-    const count = Math.min(BLOCK_FRAMES, frames - first);
+  const blockFrames = Math.floor(BLOCK_VALUES / channels);
+  for (let first = 0; first < frames; first += blockFrames) {
+    const count = Math.min(blockFrames, frames - first);
     const view = await viewOf(file, start + first * frameBytes, count * frameBytes);
     yield Array.from({ length: channels }, (_, c) => {
       const samples = new Float64Array(count);

@@ -3,7 +3,7 @@
  *
  * It is a classic script, because the runtime's loader needs `importScripts`.
  */
-import { chooseChannel, monoBlocks } from "./channels.js";
+import { BLOCK_VALUES, chooseChannel, monoBlocks } from "./channels.js";
 import { classifyRecording } from "./classify.js";
 import { Live } from "./live.js";
 import { Model, startRuntime } from "./model.js";
@@ -78,11 +78,10 @@ async function classify(id, sound, blocks, send) {
   return { ...result, notes: [...notes, ...result.notes] };
 }
 
-const BLOCK_FRAMES = 65_536;
-
 function* blocksOf(channels) {
-  for (let start = 0; start < channels[0].length; start += BLOCK_FRAMES) {
-    yield channels.map((samples) => Float64Array.from(samples.subarray(start, start + BLOCK_FRAMES)));
+  const frames = Math.floor(BLOCK_VALUES / channels.length);
+  for (let start = 0; start < channels[0].length; start += frames) {
+    yield channels.map((samples) => Float64Array.from(samples.subarray(start, start + frames)));
   }
 }
 
