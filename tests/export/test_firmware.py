@@ -1,5 +1,6 @@
 """The folder for a device: it compiles, its functions answer, its figures are true."""
 
+import dataclasses
 import subprocess
 from pathlib import Path
 
@@ -29,7 +30,7 @@ SHIPPED = PROJECT / "inference_tests"
 INT8 = SHIPPED / "EMO-DB_3.0s_Segmented_cross_entropy_int8.tflite"
 STAND_IN = C_SOURCES / "firmware_project"  # in place of TensorFlow Lite Micro
 LARGEST_RAM_BYTES, LARGEST_FLASH_BYTES = 2**18, 640 * 2**10
-CLASSES = ("joy", 'qu"ote', *"abcde")
+CLASSES = ("joy", 'qu"ote', "what??/", *"abcd")
 FRONT_END = FrontEnd()
 
 
@@ -198,10 +199,20 @@ def macros(folder: Path) -> dict[str, int]:
     return {line[1]: int(line[2]) for line in lines if line[2].isdigit()}
 
 
+@pytest.mark.parametrize("is_there", [False, True])
 def test_readme_says_what_was_not_measured(
-    model: CModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    is_there: bool, model: CModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
+    """Without a cross-compiler, and with one that lacks the C library."""
+    for name in ("gcc", "size") if is_there else ():
+        compiler = tmp_path / f"arm-none-eabi-{name}"
+        compiler.write_text("#!/bin/sh\necho 'no math.h' >&2\nexit 1\n")
+        compiler.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin" if is_there else str(tmp_path))
     write_firmware(model, tmp_path / "firmware")
     text = (tmp_path / "firmware" / "README.md").read_text()
     assert "| not measured | needs `arm-none-eabi-gcc` and" in text
+    assert "overlapping" not in text
+    other = dataclasses.replace(model, hears_overlapping=True)
+    write_firmware(other, tmp_path / "firmware")
+    assert "hears overlapping" in (tmp_path / "firmware" / "README.md").read_text()

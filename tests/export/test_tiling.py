@@ -5,6 +5,7 @@ import math
 from functools import cache
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import test_export
@@ -102,6 +103,44 @@ def test_answers_are_equal_bit_for_bit(content: bytes, num_tiles: int | None) ->
     assert len(np.unique(expected[0])) > 20  # otherwise equality would mean little
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("rows", "stride"), [(60, 3), (61, 3), (62, 3), (61, 4), (63, 4)]
+)
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.filterwarnings("ignore:Statistics for quantized inputs")
+def test_network_of_another_project(rows: int, stride: int, channels: int) -> None:
+    """Tiled, with the same answers, or refused: padding may stand before the rows."""
+    source = keras.Input((rows, 12, channels))
+    layer = keras.layers.Conv2D(8, 3, padding="same", activation="relu")(source)
+    layer = keras.layers.AveragePooling2D(stride, padding="same")(layer)
+    layer = keras.layers.Conv2D(4, 3, padding="same", activation="relu")(layer)
+    layer = keras.layers.GlobalAveragePooling2D()(layer)
+    network = keras.Model(source, keras.layers.Dense(3, activation="softmax")(layer))
+    random = np.random.RandomState(1)
+    values = random.normal(0, 3, (8, rows, 12, channels)).astype(np.float32)
+    content = quantised(network, values)
+    if -rows % stride >= 2:
+        with pytest.raises(InputError):
+            tile(content, 4)
+        return
+    inputs = random.randint(-128, 128, (3, 1, rows, 12, channels)).astype(np.int8)
+    expected, found = (layer_values(c, inputs) for c in (content, tile(content, 4)))
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def quantised(network: keras.Model, values: np.ndarray) -> bytes:
+    """Full int8, by TensorFlow's own converter."""
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_keras_model(network)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([value[None]] for value in values)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tf.int8
+    return bytes(converter.convert())
 
 
 def test_memory_plan_is_sound_and_tight(content: bytes) -> None:

@@ -19,6 +19,12 @@ from utils.export.flatbuffer import multiply_accumulates, operators_of
 
 CORTEX_M4F = ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16")
 ARM = "arm-none-eabi-"
+OVERLAPPING_NOTE = """
+`light_sernet_classify_recording` hears the middle segment of a recording. On a
+computer, this model hears overlapping segments of a longer one, and the mean of their
+probabilities is the answer. For the same on the device, push the recording as a stream,
+and take the mean of the probabilities.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +41,8 @@ class CModel:
         comparison: One line for the README: how its answers were compared.
         scale: Standardises the features; None if they are not scaled.
         voice: Name of the voice that `scale` belongs to, for the README.
+        hears_overlapping: On a computer, the answer for a long recording is the mean
+            over overlapping segments.
     """
 
     content: bytes
@@ -46,6 +54,7 @@ class CModel:
     comparison: str
     scale: Scale | None = None
     voice: str = "a typical voice of the training corpus"
+    hears_overlapping: bool = False
 
 
 def write_firmware(model: CModel, folder: Path) -> list[Path]:
@@ -72,7 +81,8 @@ def _network_values(model: CModel) -> dict[str, Any]:
     """The placeholders of the C files that hold and run the network."""
     operators = sorted(set(operators_of(model.content)))
     methods = (f"resolver.{resolver_method(name)}()" for name in operators)
-    names = (json.dumps(name, ensure_ascii=False) for name in model.classes)
+    quoted = (json.dumps(name, ensure_ascii=False) for name in model.classes)
+    names = (name.replace("?", r"\?") for name in quoted)  # `??` may begin a trigraph
     return {
         "model_bytes": len(model.content),
         "arena_bytes": model.arena_bytes,
@@ -102,7 +112,7 @@ def _figures(model: CModel, front_end: dict[str, Any], folder: Path) -> dict[str
     amounts["macs"] = multiply_accumulates(model.content)
     return {f"{name}_text": f"{amount:,}" for name, amount in amounts.items()} | {
         "code_text": "not measured" if code_bytes is None else f"{code_bytes:,} bytes",
-        "code_source": f"needs `{ARM}gcc` and `{ARM}size`"
+        "code_source": f"needs `{ARM}gcc` and `{ARM}size`, with newlib"
         if code_bytes is None
         else f"`{ARM}size`, after `{ARM}gcc -std=c99 -O2` for a Cortex-M4F",
         "comparison": model.comparison,
@@ -110,14 +120,19 @@ def _figures(model: CModel, front_end: dict[str, Any], folder: Path) -> dict[str
         if model.scale is None
         else f"\nFeatures are standardised by the scale of {model.voice}; "
         "`ls_set_scale` takes that of another voice.\n",
+        "hearing": OVERLAPPING_NOTE if model.hears_overlapping else "",
     }
 
 
 def _code_bytes(folder: Path, table_bytes: int) -> int | None:
-    """Machine code of the front-end on a Cortex-M4F; None without a cross-compiler."""
+    """Machine code of the front-end on a Cortex-M4F; None if it cannot be compiled."""
     if not (shutil.which(f"{ARM}gcc") and shutil.which(f"{ARM}size")):
         return None
-    flash_bytes, _ = object_bytes(folder / "light_sernet_front_end.c", "-std=c99")
+    try:
+        source = folder / "light_sernet_front_end.c"
+        flash_bytes, _ = object_bytes(source, "-std=c99")
+    except subprocess.CalledProcessError:  # it lacks the C library
+        return None
     return flash_bytes - table_bytes
 
 
@@ -135,7 +150,8 @@ def object_bytes(source: Path, *options: str) -> tuple[int, int]:
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "object.o"
         flags = [*CORTEX_M4F, *options, "-c", "-o", str(target)]
-        subprocess.run([f"{ARM}gcc", "-O2", *flags, str(source)], check=True)
+        compile_it = [f"{ARM}gcc", "-O2", *flags, str(source)]
+        subprocess.run(compile_it, stderr=subprocess.PIPE, check=True)
         size = [f"{ARM}size", str(target)]
         done = subprocess.run(size, capture_output=True, text=True, check=True)
     text, data, bss = map(int, done.stdout.splitlines()[1].split()[:3])

@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hyperparameters import InputError
-from utils.audio.wav import read_wav
+from utils.audio.prepare import OVERLAPPING
+from utils.audio.wav import read_any
 from utils.cli import Parser, printable, run_main
 from utils.export.firmware import CModel, write_firmware
 from utils.export.tiling import tile
@@ -172,6 +173,7 @@ def describe(
         arena_bytes=arena_bytes,
         comparison=comparison,
         scale=model.scale,
+        hears_overlapping=model.segment_mode == OVERLAPPING,
     )
 
 
@@ -185,7 +187,7 @@ def compare(
     """
     rate_hz = model.front_end.sample_rate_hz
     batch = np.concatenate(
-        [model_inputs(model, read_wav(path, rate_hz)) for path in recordings]
+        [model_inputs(model, read_any(path, rate_hz)) for path in recordings]
     )
     inputs = quantise(batch, model.interpreter.get_input_details()[0])
     micro = micro_answers(content, inputs, arena_bytes).astype(int)
@@ -210,7 +212,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         nargs="*",
         type=Path,
         default=sorted((PROJECT / "inference_tests").glob("*.wav")),
-        help="WAV files to compare answers on [those in inference_tests/]",
+        help="to compare answers on, audio or video [those in inference_tests/]",
     )
     parser.add_argument(
         "--output_dir",
@@ -227,6 +229,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--calibrate` [a typical voice of the training corpus]",
     )
     args: argparse.Namespace = parser.parse_args(argv)
+    if not args.recordings:
+        raise InputError("name recordings to compare answers on")
     model = load_int8(args.file)
     if args.voice:
         model = with_voice(model, load_voice(args.voice, model))

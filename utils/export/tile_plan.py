@@ -170,7 +170,7 @@ class _Tile:
         for (first, last), (before, after), (most, _) in zip(ends, *pads, strict=True):
             begin.append(first + most - before)
             size.append(last - first + before + after)
-        output = Value(self.head.source, (*size, 1))
+        output = Value(self.head.source, (*size, self.head.shape(self.head.source)[-1]))
         step = Step(Builtin.SLICE, (self.padded,), output, begin=(*begin, 0))
         self.steps.append(step)
         return output
@@ -225,4 +225,6 @@ def _is_tileable(head: Head, operator: Any) -> bool:
     if kind != Builtin.AVERAGE_POOL_2D:
         return False
     is_same = options.padding == schema.Padding.SAME
-    return bool(is_same and options.strideH == options.filterHeight)
+    rows, stride = head.shape(int(operator.inputs[0]))[TIME], int(options.strideH)
+    starts_with_padding = -rows % stride >= 2  # half of it stands before the rows
+    return bool(is_same and stride == options.filterHeight and not starts_with_padding)

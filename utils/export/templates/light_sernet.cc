@@ -42,6 +42,7 @@ bool light_sernet_set_up(size_t every) {
 }
 
 size_t light_sernet_push(const int16_t *samples, size_t num_samples) {
+  if (interpreter == nullptr) return num_samples;  // lost: nothing is set up
   return ls_stream_push(&stream, samples, num_samples);
 }
 

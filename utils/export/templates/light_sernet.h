@@ -37,7 +37,8 @@ extern "C" {
  * Returns false if an operator or memory is missing. */
 bool light_sernet_set_up(size_t every);
 
-/* Takes samples of the stream until an answer is due; returns how many it took. */
+/* Takes samples of the stream until an answer is due; returns how many it took. Before
+ * `light_sernet_set_up`, it takes all of them, and they are lost. */
 size_t light_sernet_push(const int16_t *samples, size_t num_samples);
 
 /* Classifies the latest LS_SEGMENT_SAMPLES samples of the stream, if an answer is due.

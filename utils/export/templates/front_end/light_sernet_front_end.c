@@ -128,6 +128,10 @@ static void fill_frame(const view *segment, float gain, size_t before, size_t st
 #ifdef LIGHT_SERNET_USE_CMSIS_DSP
 #include "arm_math.h"
 
+#if LS_FFT_SIZE < 32 || LS_FFT_SIZE > 4096
+#error "CMSIS-DSP transforms 32 to 4096 points"
+#endif
+
 static void real_fft(void) {
   static arm_rfft_fast_instance_f32 transform;
   if (transform.fftLenRFFT != LS_FFT_SIZE) {
