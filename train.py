@@ -245,8 +245,8 @@ def duration_warning(dataset: Dataset) -> list[str]:
 
 
 def batch_warning(dataset: Dataset, folds: Sequence[Fold]) -> list[str]:
-    """A line if a fold trains on fewer segments than a batch has."""
-    count = min(len(dataset.numbers_of(fold.train)) for fold in folds)
+    """A line if a fold trains on fewer segments in an epoch than a batch has."""
+    count = min(len(dataset.training_numbers(fold.train)) for fold in folds)
     batch_size = dataset.settings.training.batch_size
     if count >= batch_size:
         return []

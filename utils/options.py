@@ -134,6 +134,12 @@ def settings_from(
     recipe = RECIPES[getattr(args, "recipe", None) or usual].values
     if start is not None:
         given["start_from"] = start["start_from"]
+    is_unscaled = start is not None and start["feature_scaling"] == "none"
+    if is_unscaled and recipe.get("feature_scaling") == "voice":
+        raise InputError(
+            f"--recipe {args.recipe} scales features to the voice, but the starting "
+            "model does not; choose --recipe fine_tune or short"
+        )
     values = {**defaults, **recipe, **(start or {}), **given, "dataset_name": name}
     return [from_flat({**values, "seed": seed}) for seed in seeds]
 

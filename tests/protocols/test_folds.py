@@ -254,6 +254,10 @@ REFUSALS = [
     ),
     (("session", corpus(5, session="1")), "protocol session needs at least 2 sessions"),
     (
+        ("session", [*corpus(5), dataclasses.replace(RARE, session="s2")]),
+        "needs each speaker in one session; speaker 1 is in 2: use --protocol speaker",
+    ),
+    (
         ("session", alone_in_sessions()),
         "protocol session finds no utterance to choose the epoch on",
     ),

@@ -105,13 +105,17 @@ class StartingModel:
     def heard(self, manifest: Manifest) -> frozenset[str] | None:
         """The utterances of a corpus that trained this model; None if not recorded.
 
+        If it was trained on other recordings of a corpus of this name, such as another
+        part, nothing is recorded of their speakers.
+
         Files of a published corpus are recognised by their content under any name.
         """
         if not self.is_on_all and self.trained is None:
             return None
         if self.corpus == manifest.corpus:
             ids = {u.id for u in manifest.utterances}
-            return frozenset(ids if self.trained is None else ids & self.trained)
+            common = ids if self.trained is None else ids & self.trained
+            return frozenset(common) or None
         archive = (
             corpus_by_name(self.corpus).archive if self.corpus in MODULES else None
         )

@@ -3,7 +3,7 @@
 Folds do not depend on the order in which files are listed.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -248,6 +248,13 @@ def _session_speakers(utterances: Utterances, settings: Settings) -> list[set[st
     pairs = sorted({(str(u.session), str(u.speaker)) for u in utterances})
     if len({session for session, _ in pairs}) < 2:
         raise InputError("protocol session needs at least 2 sessions")
+    counts = Counter(speaker for _, speaker in pairs)
+    [(speaker, count)] = counts.most_common(1)
+    if count > 1:
+        raise InputError(
+            f"protocol session needs each speaker in one session; speaker {speaker} is "
+            f"in {count}: use --protocol speaker"
+        )
     return [
         {u.id for u in utterances if (u.session, u.speaker) == pair} for pair in pairs
     ]

@@ -134,9 +134,9 @@ def known_voice_systems(
                 drawn = [of_fold[name][system] for of_fold in draws]
                 yield label, SYSTEMS[system], _drawn(rows, drawn)
     tables = [of_fold["all"] for of_fold in found]
-    of_all = {
-        system: _with(rows, [table[system] for table in tables]) for system in tables[0]
-    }
+    # Folds that were not exported have no int8.
+    systems = [s for s in tables[0] if s != "int8" or all(s in t for t in tables)]
+    of_all = {s: _with(rows, [table[s] for table in tables]) for s in systems}
     for system, of_system in of_all.items():
         yield "all", SYSTEMS[system], of_system
     if "keras" in of_all and "functionals" in of_all:

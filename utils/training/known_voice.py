@@ -123,16 +123,16 @@ def network(job: FoldJob, predict: Callable[[Any], Any]) -> Predict:
     rows = [position[name] for name in job.fold.test]
 
     def predict_plans(plans: Sequence[Chosen]) -> list[Probabilities]:
-        data = [
-            job.data_of(names, scale_of(job, chosen[speaker]))
-            for chosen in plans
-            for speaker, names in speakers.items()
-        ]
-        values = predict(np.concatenate([pair[0] for pair in data if pair is not None]))
-        return [
-            job.dataset.mean_over_segments(part, order)[rows]
-            for part in np.split(values, len(plans))
-        ]
+        answers = []
+        for chosen in plans:  # one after another: each has a copy of the features
+            data = [
+                job.data_of(names, scale_of(job, chosen[speaker]))
+                for speaker, names in speakers.items()
+            ]
+            features = np.concatenate([pair[0] for pair in data if pair is not None])
+            values = job.dataset.mean_over_segments(predict(features), order)
+            answers.append(values[rows])
+        return answers
 
     return predict_plans
 
