@@ -363,6 +363,19 @@ def test_a_download_that_was_not_completed_is_truncated(tmp_path, name):
         read_any(path, RATE_HZ)
 
 
+def test_an_avi_that_states_gigabytes_is_refused_at_once(tmp_path):
+    path = tmp_path / "a.avi"
+    content = bytearray(write_form(path))
+    at = content.index(b"movi") - 4
+    for start in (4, at):  # of the file, and of the list of packets
+        content[start : start + 4] = (2**31 - 2).to_bytes(4, "little")
+    path.write_bytes(content[: at + 4_000])
+    began = time.process_time()
+    with pytest.raises(InputError, match="is truncated"):
+        read_any(path, RATE_HZ)
+    assert time.process_time() - began < 2.0
+
+
 STARTS = {
     "riff": b"RIFF\0\0\0\4WAVE",
     "avi": b"RIFF\0\0\0\4AVI ",

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ from utils.audio.native import BLOCK_VALUES
 from utils.audio.wav import read_any, read_wav
 from utils.cli import printable
 from utils.files import PROJECT
+
+QUARTER_HOUR = 900 * RATE_HZ
 
 
 @pytest.mark.parametrize(
@@ -304,3 +307,17 @@ def test_no_permission_as_another_user(nobody: int) -> None:
 def test_shown_escapes_what_would_break_a_line():
     assert printable("a\nb\tü'\"") == "a\\nb\\tü'\""
     assert printable("\udcff") == "\\udcff"
+
+
+@pytest.mark.parametrize("value", [0, 1])
+def test_silence_before_the_sound_takes_no_memory(tmp_path: Path, value: int) -> None:
+    path = tmp_path / "muted.wav"
+    samples = np.full(QUARTER_HOUR, value, np.int16)
+    samples[-RATE_HZ:] += (1000 * tone(1.0)).astype(np.int16)
+    soundfile.write(path, samples, RATE_HZ)
+    tracemalloc.start()
+    count = sum(len(block) for block in blocks(path, RATE_HZ))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert count == len(samples)
+    assert peak < 2**25

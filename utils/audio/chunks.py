@@ -180,7 +180,9 @@ def _has_whole_packets(file: BinaryIO, chunk: Chunk) -> bool:
         return True
     while position + 8 <= end:
         head = read_at(file, position, 8)
-        if len(head) == 8 and not AVI_PACKET.fullmatch(head[:4]):
+        if len(head) < 8:
+            return True  # the file is truncated; its outer list tells
+        if not AVI_PACKET.fullmatch(head[:4]):
             return False
         length = number(head[4:], "little")
         position += 12 if head[:4] == b"LIST" else 8 + length + length % 2

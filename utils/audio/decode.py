@@ -193,7 +193,8 @@ def _constant_as_zeros(mono: Iterator[FloatArray]) -> Iterator[FloatArray]:
             yield block
             yield from mono
             return
-        lead.append(np.broadcast_to(block[:1], block.shape))  # takes no memory
+        # A copy of one sample, so that the block is not kept.
+        lead.append(np.broadcast_to(block[:1].copy(), block.shape))
     yield from (np.broadcast_to(0.0, block.shape) for block in lead)
 
 
