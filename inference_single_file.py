@@ -20,7 +20,7 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from hyperparameters import AUDIO_TYPES, INPUT_TYPES, LOSS_NAMES, InputError
-from utils.audio.windows import Sliding
+from utils.audio.windows import HOP_S, Sliding
 from utils.cli import Parser, find_spelled, one_line, printable, run_main, terminal_bar
 from utils.inference.answers import as_csv, as_json, as_text, many_as_text
 from utils.inference.classify import (
@@ -38,7 +38,6 @@ from utils.processes import capture_stderr, usable_cores
 
 EXIT_SOME_REFUSED = 1
 NOT_FOUND = f"no such file, here or in {catalog.MODELS_DIR.name}/"
-HOP_S = 1.0
 PLOT_FORMATS = ("png", "pdf", "svg")
 EXAMPLES = """examples:
   inference_single_file.py clip.wav                 or a name in inference_tests/
@@ -106,7 +105,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--length", type=float, metavar="S", help="window length in s [model's segment]"
     )
-    add("--hop", type=float, metavar="S", help=f"step between windows in s [{HOP_S:g}]")
+    hop_help = f"step between windows in s [{HOP_S:g}, or the window if that is shorter]"
+    add("--hop", type=float, metavar="S", help=hop_help)
     add(
         "--plot",
         type=Path,
@@ -445,9 +445,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     models = ModelPerThread(calibrated_loader(load, voice))
     sliding = None
     if arguments.windows or arguments.mic:
-        hop_s = HOP_S if arguments.hop is None else arguments.hop
         sliding = Sliding.build(
-            models.front_end, length_s=arguments.length, hop_s=hop_s
+            models.front_end, length_s=arguments.length, hop_s=arguments.hop
         )
     # our threads suffice; those of the matrix library would spin while they wait
     with threadpool_limits(1):

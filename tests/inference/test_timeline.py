@@ -39,6 +39,12 @@ def test_a_timeline_tells_speech_from_silence(models_dir, talk, capsys):
     )
 
 
+def test_short_windows_leave_no_gaps(models_dir, talk, capsys):
+    [answer] = classify_json(capsys, "-fn", talk, "--windows", "--length", "0.25")
+    starts = [window["start_s"] for window in answer["windows"]]
+    np.testing.assert_allclose(starts, np.arange(0, 10.5, 0.25))
+
+
 @pytest.mark.parametrize("offset", [0.002, -0.02, 0.4])
 def test_an_offset_is_no_speech(plain, talk, offset):
     samples, _ = soundfile.read(talk)

@@ -25,6 +25,7 @@ SILENCE_DB = -200.0  # stands for digital silence, whose logarithm is not finite
 EVEN_RANGE_DB = 5.0
 EVEN_PERCENTILE = 10.0
 LEAST_FRAMES = 8  # fewer (half a second) do not tell
+HOP_S = 1.0
 LONGEST_HOP_S = 86_400.0
 # Of streams that never end:
 ROOM_DB = -60.0  # before anyone speaks, room noise must not set the speech level
@@ -47,14 +48,15 @@ class Sliding:
 
     @classmethod
     def build(
-        cls, front_end: FrontEnd, *, length_s: float | None, hop_s: float
+        cls, front_end: FrontEnd, *, length_s: float | None, hop_s: float | None
     ) -> "Sliding":
         """Window and hop for a model.
 
         Args:
             front_end: The model's; its duration is the longest and default window.
             length_s: Window in seconds; shorter ones are padded as in training.
-            hop_s: Seconds from one window to the next.
+            hop_s: Seconds from one window to the next; by default a second, or the
+                window if it is shorter, so that all is heard.
 
         Raises:
             InputError: The window is longer than the model's segment or shorter than
@@ -73,6 +75,7 @@ class Sliding:
                 f"--length must be at least one frame, {front_end.frame_length_samples}"
                 f" samples at {front_end.sample_rate_hz} Hz, got {length_s:g} s"
             )
+        hop_s = min(HOP_S, length_s) if hop_s is None else hop_s
         shortest_hop_s = 1.0 / front_end.sample_rate_hz
         if not shortest_hop_s <= hop_s <= LONGEST_HOP_S:
             raise InputError(
