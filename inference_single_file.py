@@ -105,7 +105,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--length", type=float, metavar="S", help="window length in s [model's segment]"
     )
-    hop_help = f"step between windows in s [{HOP_S:g}, or the window if that is shorter]"
+    hop_help = f"step between windows in s [{HOP_S:g}, or the length if shorter]"
     add("--hop", type=float, metavar="S", help=hop_help)
     add(
         "--plot",
