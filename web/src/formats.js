@@ -2,7 +2,7 @@
  * What the header of a compressed file says of its sound. The browser must decode at the
  * file's own rate: at any other it resamples, and badly.
  */
-import { AAC_RATES_HZ, MAX_ELEMENTS, OPUS_HZ, streamInfo, text } from "./bytes.js";
+import { AAC_RATES_HZ, EXTENSIBLE, FLOAT, MAX_ELEMENTS, OPUS_HZ, PCM, streamInfo, text } from "./bytes.js";
 import { matroska } from "./matroska.js";
 import { mp4 } from "./mp4.js";
 
@@ -69,10 +69,6 @@ function oggPacket(view, at) {
   if (text(view, at, 7) === "\x01vorbis") return { rateHz: view.getUint32(at + 12, true) };
   return text(view, at, 5) === "\x7fFLAC" ? streamInfo(view, at + 13) : null;
 }
-
-const PCM = 1;
-const FLOAT = 3;
-const EXTENSIBLE = 0xfffe; // the true format stands further on
 
 /** The WAV files that are left to the browser: telephone codes, and files above 4 GiB. */
 function wav(view) {

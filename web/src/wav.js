@@ -2,12 +2,10 @@
  * WAV files, read block by block, so that hours of sound need little memory.
  * A browser would read them whole, and scale positive 16-bit samples by 1/32767.
  */
+import { EXTENSIBLE, FLOAT, PCM } from "./bytes.js";
 import { BLOCK_VALUES } from "./channels.js";
 import { Refusal } from "./refusal.js";
 
-const PCM = 1;
-const FLOAT = 3;
-const EXTENSIBLE = 0xfffe; // the true format stands further on
 const MAX_CHANNELS = 64;
 const RATES_HZ = [2_000, 768_000]; // beyond these a header is damaged, not audio
 const MAX_CHUNKS = 10_000; // a header full of zeros would hold millions of empty ones
