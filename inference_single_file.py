@@ -9,6 +9,7 @@ if __name__ == "__main__":  # Ctrl-C and missing packages end without a tracebac
     name_missing_packages(INFERENCE_REQUIREMENTS)
 
 import argparse
+import contextlib
 import functools
 import io
 import os
@@ -136,6 +137,10 @@ def _check_combination(arguments: argparse.Namespace) -> None:
         raise InputError("--calibrate writes a voice: name its file with --voice FILE")
     if "" in (*(arguments.file_name or ()), arguments.model):
         raise InputError("-fn and --model need a name, got an empty one")
+    names = ("windows", "length", "hop", "plot", "json", "csv", "jobs")
+    unused = [name for name in names if getattr(arguments, name) not in (None, False)]
+    if arguments.calibrate and unused:
+        raise InputError(f"--calibrate classifies nothing: omit --{unused[0]}")
     if arguments.mic and arguments.jobs is not None:
         raise InputError("--mic classifies one window at a time: omit --jobs")
     if arguments.mic and (arguments.json or arguments.csv or arguments.plot):
@@ -355,15 +360,23 @@ def listen(
 
     model = models.get()
     learnt = None if new_voice is None else LiveVoice(model)
+
+    def keep_voice() -> None:
+        voice = learnt and learnt.finish()
+        if voice and new_voice:
+            save_voice(new_voice, voice)
+            print(f"{printable(new_voice)}: {voice.speech_s:.1f} s of speech")
+
     stream = microphone_blocks(models.front_end.sample_rate_hz, device)
     try:
         live(stream, model, sliding, Screen().show, learnt)
     except KeyboardInterrupt:
         print(file=sys.stderr)
-    voice = learnt and learnt.finish()
-    if voice and new_voice:
-        save_voice(new_voice, voice)
-        print(f"{printable(new_voice)}: {voice.speech_s:.1f} s of speech")
+    except InputError:  # the microphone is gone; what it taught is not
+        with contextlib.suppress(InputError):
+            keep_voice()
+        raise
+    keep_voice()
     return 0
 
 

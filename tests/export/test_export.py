@@ -193,7 +193,9 @@ def test_audio_model_takes_the_scale_of_a_voice(
         (tmp_path / name).write_bytes(model)
     audio = load_model(tmp_path / "fuse_float32")
     assert "`scale`, shape (2, 40)" in (audio.metadata or {})["caller_must"]
-    voice = Voice(front_end=FrontEnd(), moments=Moments(5, 9, 90 * ones, 990 * ones))
+    voice = Voice(
+        front_end=FrontEnd(), speech_s=9.0, moments=Moments(5, 9, 90 * ones, 990 * ones)
+    )
     plain = load_model(tmp_path / "float32")
     samples, answers = UTTERANCES["long"], []
     for one, other in (

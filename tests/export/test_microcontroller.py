@@ -157,7 +157,7 @@ def test_command_scales_features_to_a_voice(
     path, folder, voice = tmp_path / INT8.name, tmp_path / "out", tmp_path / "anna.json"
     path.write_bytes(attach_metadata(tiled, described))
     moments = Moments(1, 1, np.full(40, 8.5), np.full(40, 8.5**2))
-    save_voice(voice, Voice(front_end=FrontEnd(), moments=moments))
+    save_voice(voice, Voice(front_end=FrontEnd(), speech_s=9.0, moments=moments))
     command = [str(path), str(tone_wav), "--output_dir", str(folder)]
     tables = folder / "light_sernet_front_end_tables.h"
     for options, mean, text in (

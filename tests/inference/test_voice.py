@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import inference_single_file
 from hyperparameters import FrontEnd, InputError
 from utils.audio.features import compute_features
 from utils.audio.prepare import from_pcm16, prepare
-from utils.audio.scale import Moments, Voices, add, learn_voices, measure
+from utils.audio.scale import Moments, Voices, add, distance, learn_voices, measure
 from utils.audio.wav import read_any, to_pcm16, write_wav
 from utils.audio.windows import Window
 from utils.corpora.demo import FOLDER
@@ -44,6 +44,15 @@ RATE_HZ = FRONT_END.sample_rate_hz
 def of_speaker(speaker: str) -> list[tuple[Path, str]]:
     """The recordings of one of DEMO's speakers."""
     return [(path, path.name) for path in sorted(FOLDER.glob(f"{speaker}*.flac"))]
+
+
+def short_ones(speaker: str) -> list[tuple[Path, str]]:
+    """Those of them that are no longer than a segment."""
+    return [
+        (path, name)
+        for path, name in of_speaker(speaker)
+        if len(read_any(path, RATE_HZ)) <= FRONT_END.duration_samples
+    ]
 
 
 def syllables(seconds: float) -> np.ndarray:
@@ -89,19 +98,20 @@ def write(path: Path, samples: np.ndarray) -> tuple[Path, str]:
 
 def test_a_voice_is_what_training_would_measure(model: LiteModel) -> None:
     """Recordings no longer than a segment count once each."""
-    recordings = of_speaker("03")
+    recordings = short_ones("03")
+    assert len(recordings) == 5
     voice = learn_voice(recordings, model)
     expected = add([moments_of(path) for path, _ in recordings])
     assert voice.moments.recordings == len(recordings)
     np.testing.assert_allclose(voice.moments.total, expected.total, rtol=1e-6)
-    seconds = expected.frames * FRONT_END.hop_samples / RATE_HZ
-    assert voice.speech_s == pytest.approx(seconds)
+    seconds = sum(len(read_any(path, RATE_HZ)) for path, _ in recordings) / RATE_HZ
+    assert 0.5 * seconds < voice.speech_s < seconds
 
 
 def test_a_voice_survives_its_file_and_scales_the_features(
     model: LiteModel, voices: Voices, tmp_path: Path
 ) -> None:
-    recordings = of_speaker("03")
+    recordings = short_ones("03")
     save_voice(tmp_path / "v.json", learn_voice(recordings, model))
     calibrated = with_voice(model, load_voice(tmp_path / "v.json", model))
     samples = read_any(recordings[0][0], RATE_HZ)
@@ -129,6 +139,12 @@ def chord(seconds: float) -> np.ndarray:
     return 0.05 * np.sum([np.sin(2 * np.pi * f * time) for f in notes], axis=0)
 
 
+def melody(seconds: float) -> np.ndarray:
+    """Music that rises and falls: the chord, struck three times a second."""
+    times_s = np.arange(int(seconds * RATE_HZ)) / RATE_HZ
+    return chord(seconds) * np.exp(-6.0 * (3.0 * times_s % 1.0))
+
+
 def noise(seconds: float) -> np.ndarray:
     """A steady hiss."""
     return np.random.default_rng(0).normal(0.0, 0.05, int(seconds * RATE_HZ))
@@ -138,8 +154,9 @@ def noise(seconds: float) -> np.ndarray:
     ("sound", "seconds", "text"),
     [
         (silence, 5.0, "is silent throughout"),
-        (chord, 6.0, "do not sound like speech"),
-        (noise, 6.0, "do not sound like speech"),
+        (chord, 6.0, "there is no speech in these recordings"),
+        (melody, 6.0, "do not sound like speech"),
+        (noise, 6.0, "there is no speech in these recordings"),
         (noise, 0.3, r"at least 2 s of speech, got 0\.[34] s"),
     ],
 )
@@ -163,7 +180,7 @@ def test_a_recording_unlike_the_voice_gets_a_note(
     answer = Answer(
         name="x", probabilities=np.ones(2) / 2, duration_s=1.0, bandwidth_hz=None
     )
-    path, _ = write(tmp_path / "music.wav", chord(2.0))
+    path, _ = write(tmp_path / "music.wav", melody(2.0))
     assert (
         "does not sound like the voice" in add_notes(answer, path, calibrated).notes[0]
     )
@@ -204,6 +221,8 @@ DAMAGE: list[tuple[Any, str]] = [
     ({"squares": [float("inf")] * 40}, NO_VOICE),
     ({"squares": [-1.0] * 40}, NO_VOICE),
     ({"squares": [1e300] * 40}, NO_VOICE),
+    ({"speech_s": "2"}, NO_VOICE),
+    ({"speech_s": float("nan")}, NO_VOICE),
     ({"frames": 0}, NO_VOICE),
     ({"frames": 9.5}, NO_VOICE),
     ({"frames": True}, NO_VOICE),
@@ -223,7 +242,8 @@ def test_a_damaged_voice_file_is_one_line(
         path.write_bytes(damage if isinstance(damage, bytes) else damage.encode())
     elif damage is not None:
         ones = np.ones(40)
-        save_voice(path, Voice(front_end=FRONT_END, moments=Moments(1, 9, ones, ones)))
+        moments = Moments(1, 9, ones, ones)
+        save_voice(path, Voice(front_end=FRONT_END, speech_s=2.0, moments=moments))
         path.write_text(json.dumps(json.loads(path.read_text()) | damage))
     with pytest.raises(InputError, match=text) as caught:
         load_voice(path, model)
@@ -267,6 +287,61 @@ def test_what_calibration_leaves_out_is_told(
     lines = capfd.readouterr().err.splitlines()
     assert any(".txt" in line for line in lines)
     assert sum("its channels cancel each other" in line for line in lines) == 4
+
+
+def test_pauses_and_noise_teach_nothing(model: LiteModel, tmp_path: Path) -> None:
+    """A minute of a quiet room between two halves of a recording counts as nothing."""
+    speech = np.concatenate([read_any(p, RATE_HZ) for p, _ in of_speaker("03")[:6]])
+    spoken = learn_voice([write(tmp_path / "a.wav", speech)], model)
+    assert spoken.moments.recordings == -(-len(speech) // FRONT_END.duration_samples)
+    room = 0.02 * noise(60.0)  # 60 dB below full scale
+    half = len(speech) // 2
+    paused = np.concatenate([speech[:half], room, speech[half:]])
+    path, name = write(tmp_path / "b.wav", paused)
+    lines: list[str] = []
+    hiss = write(tmp_path / "c.wav", noise(3.0))
+    voice = learn_voice([(path, name), hiss], model, lines.append)
+    assert lines == ["c.wav: is not used: no part of it is speech"]
+    assert voice.moments.recordings <= spoken.moments.recordings + 1
+    assert spoken.speech_s <= voice.speech_s < len(speech) / RATE_HZ
+    scale, expected = voice.moments.scale, spoken.moments.scale
+    assert distance(scale, expected) < 0.15
+
+
+def test_every_second_of_speech_counts_once(tmp_path: Path) -> None:
+    """Segments overlap, and the same recording may be named twice."""
+    model = load_model(
+        MODELS_DIR / "EMO-DB_3.0s_Segmented_mode2_cross_entropy_int8.tflite"
+    )
+    clips = [read_any(path, RATE_HZ) for path in sorted(MODELS_DIR.glob("*.wav"))]
+    speech = np.concatenate(clips)
+    path = tmp_path / "talk.wav"
+    write_wav(path, to_pcm16(speech), RATE_HZ)
+    copy = tmp_path / "copy.flac"
+    soundfile.write(copy, soundfile.read(path, dtype="int16")[0], RATE_HZ)
+    voice = learn_voice([(path, "talk")], model)
+    assert 0.5 * len(speech) < voice.speech_s * RATE_HZ < len(speech)
+    lines: list[str] = []
+    names = [(path, "talk"), (path, "again"), (copy, "copy")]
+    twice = learn_voice(names, model, lines.append)
+    assert lines == [
+        "again: is not used: it is the same sound as talk",
+        "copy: is not used: it is the same sound as talk",
+    ]
+    np.testing.assert_array_equal(twice.moments.total, voice.moments.total)
+
+
+def test_an_older_voice_file_has_no_seconds_of_speech(
+    model: LiteModel, tmp_path: Path
+) -> None:
+    path = tmp_path / "v.json"
+    voice = learn_voice(of_speaker("03"), model)
+    save_voice(path, voice)
+    content = json.loads(path.read_text())
+    del content["speech_s"]
+    path.write_text(json.dumps(content))
+    sounding_s = voice.moments.frames * FRONT_END.hop_samples / RATE_HZ
+    assert load_voice(path, model).speech_s == pytest.approx(sounding_s)
 
 
 def test_of_a_very_long_recording_the_beginning_teaches(
@@ -346,6 +421,9 @@ def test_models_without_scale_say_so(capsys: pytest.CaptureFixture[str]) -> None
             "give recordings: files, --mic",
         ),
         (["--voice", "v"], "give recordings: files, --mic"),
+        (["--calibrate", "x", "--voice", "v", "--json"], "nothing: omit --json"),
+        (["--calibrate", "x", "--voice", "v", "--hop", "1"], "nothing: omit --hop"),
+        (["--calibrate", "x", "--voice", "v", "--jobs", "2"], "nothing: omit --jobs"),
     ],
 )
 def test_options_that_do_not_fit(words: list[str], text: str) -> None:
@@ -401,8 +479,19 @@ def test_the_microphone_learns_a_new_voice_and_keeps_it(
     model, voice = tmp_path / "scaled.tflite", tmp_path / "anna.json"
     model.write_bytes(attach_metadata(content, described))
     blocks = [read_any(path, RATE_HZ) for path in (*paths, *paths)]
-    monkeypatch.setattr(microphone, "microphone_blocks", lambda *_: iter(blocks))
+
+    def unplugged(*_: object) -> Iterator[np.ndarray]:
+        yield from blocks
+        raise InputError("the microphone is gone")
+
+    monkeypatch.setattr(microphone, "microphone_blocks", unplugged)
     words = ["--mic", "--model", str(model), "--voice", str(voice)]
+    with pytest.raises(InputError, match="the microphone is gone"):
+        inference_single_file.main(words)
+    assert json.loads(voice.read_bytes())["recordings"] >= 10  # were kept
+    voice.unlink()
+    capsys.readouterr()
+    monkeypatch.setattr(microphone, "microphone_blocks", lambda *_: iter(blocks))
     assert inference_single_file.main(words) == 0
     shown = capsys.readouterr().out.splitlines()
     assert "learning the voice: 1 of 10" in shown[0]
@@ -424,7 +513,7 @@ def test_a_long_recording_counts_as_several(tmp_path: Path) -> None:
     joined = np.tile(np.concatenate(clips), 4)
     write_wav(path, to_pcm16(joined), RATE_HZ)
     voice = learn_voice([(path, "talk")], model)
-    count = len(joined) // (10 * RATE_HZ)
+    count = -(-len(joined) // (10 * RATE_HZ))
     assert count > 4
     assert voice.functionals is not None
     assert (voice.moments.recordings, voice.functionals.recordings) == (count, count)

@@ -34,6 +34,7 @@ Result = TypeVar("Result")
 
 MAX_KEPT_S = 120.0  # longer recordings are decoded twice instead of kept in memory
 LEAST_UNHEARD_S = 0.25  # a note follows from here: about a syllable
+TELLING_S = 0.6  # shorter windows hold too few frames to tell whether they are even
 EVEN = "the sound is as even as noise"
 WINDOWS = "--windows classifies all of it"
 
@@ -154,7 +155,7 @@ def classify_centre(path: Path, name: str, models: ModelPerThread) -> Answer:
     centre = cut(kept, heard)[0]
     if level_db(centre) <= SILENCE_DB:
         raise InputError(f"{name}: its centre {heard_s:.3g} s are silent; {WINDOWS}")
-    if _is_even(centre, front_end):
+    if sounds_even(centre, front_end):
         raise InputError(
             f"{name}: no speech in its centre {heard_s:.3g} s: {EVEN}; {WINDOWS}"
         )
@@ -229,7 +230,7 @@ def classify_windows(
 
     scored = list(ordered_map(classify, slide(stream, sliding), jobs))
     stats.check(name, front_end)
-    spans = mark_speech(scored)
+    spans = mark_speech([_with_surroundings(span, stats) for span in scored])
     speech = [span.probabilities for span in spans if span.is_speech]
     if not speech:
         if any(span.is_even for span in spans):
@@ -253,12 +254,19 @@ def classify_window(model: Classifier, window: Window) -> Span:
         end_s=(window.start + len(window.samples)) / rate_hz,
         level_db=level_db(window.samples),
         probabilities=predict_utterance(model, window.samples),
-        is_even=_is_even(window.samples, model.front_end),
+        is_even=sounds_even(window.samples, model.front_end),
     )
 
 
-def _is_even(samples: FloatArray, front_end: FrontEnd) -> bool:
-    """Whether samples are as even as noise."""
+def _with_surroundings(span: Span, stats: RecordingStats) -> Span:
+    """Set `is_even` of a window that is too short to tell by the sound around it."""
+    if span.end_s - span.start_s >= TELLING_S:
+        return span
+    return replace(span, is_even=stats.is_even_around((span.start_s + span.end_s) / 2))
+
+
+def sounds_even(samples: FloatArray, front_end: FrontEnd) -> bool:
+    """Whether samples are as even as noise; half a second is too short to tell."""
     bandwidth = Bandwidth(front_end.sample_rate_hz)
     bandwidth.add(samples)
     return is_even(bandwidth.levels_db)

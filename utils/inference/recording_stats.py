@@ -8,8 +8,10 @@ import numpy.typing as npt
 from hyperparameters import FrontEnd, InputError
 from utils.audio.bandwidth import FRAME_SAMPLES, Bandwidth, needed_hz
 from utils.audio.windows import (
+    LEAST_FRAMES,
     SILENCE_DB,
     SPEECH_LEVEL_PERCENTILE,
+    is_even,
     is_speech,
     level_db,
 )
@@ -40,10 +42,14 @@ class RecordingStats:
     def measure(self, stream: Iterable[FloatArray]) -> Iterator[FloatArray]:
         """Yield the same blocks, and measure them as they pass."""
         for block in stream:
-            self.samples += len(block)
-            self.has_sound = self.has_sound or level_db(block) > SILENCE_DB
-            self._bandwidth.add(block)
+            self.add(block)
             yield block
+
+    def add(self, block: FloatArray) -> None:
+        """Measure the next samples, (samples,)."""
+        self.samples += len(block)
+        self.has_sound = self.has_sound or level_db(block) > SILENCE_DB
+        self._bandwidth.add(block)
 
     @property
     def duration_s(self) -> float:
@@ -67,6 +73,12 @@ class RecordingStats:
             return 0.0
         count = int(is_speech(self.levels_db)[frames].sum())
         return count * FRAME_SAMPLES / self._rate_hz
+
+    def is_even_around(self, time_s: float) -> bool:
+        """Whether the second around a time, in seconds, is as even as noise."""
+        first = int(time_s * self._rate_hz) // FRAME_SAMPLES - LEAST_FRAMES
+        first = max(0, min(first, len(self.levels_db) - 2 * LEAST_FRAMES))
+        return is_even(self.levels_db[first:][: 2 * LEAST_FRAMES])
 
     @property
     def background_db(self) -> float | None:

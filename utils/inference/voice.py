@@ -4,8 +4,12 @@ The recordings need no labels.
 """
 
 import dataclasses
+import functools
+import hashlib
+import itertools
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,17 +17,18 @@ import numpy.typing as npt
 from hyperparameters import FrontEnd, InputError
 from utils.audio.decode import blocks
 from utils.audio.features import compute_features
-from utils.audio.prepare import cut, from_pcm16, prepare
+from utils.audio.prepare import from_pcm16, prepare
 from utils.audio.scale import COMPARED, Moments, Voices, add, distance, measure
-from utils.audio.windows import SILENCE_DB, Window, level_db
+from utils.audio.windows import Window
 from utils.cli import one_line
-from utils.inference.classify import Answer
+from utils.inference.classify import Answer, sounds_even
 from utils.inference.recording_stats import RecordingStats
 from utils.model_files.linear import moments_of, recording_functionals
 from utils.model_files.tflite import Classifier, samples_heard
 from utils.model_files.voice_file import Voice, calibrated_by
 
 MIN_SPEECH_S = 2.0
+LEAST_SPEECH_SHARE = 0.1  # of a part of a long recording; less is a pause
 MOST_S = 600.0  # of each recording; more would need much memory and teach little
 # Distance from the typical training voice (`utils.audio.scale.distance`): three
 # recordings of EMO-DB's speakers have 0.2 to 0.5, music more than 1.
@@ -50,32 +55,34 @@ def learn_voice(
         warn: Called with a line about what was not used of a recording.
 
     Returns:
-        The voice; each part of a recording that is as long as the model hears at once
-        counts as one recording.
+        The voice. A recording that is longer than the model hears at once is cut into
+        equal parts; each part with speech counts as one recording.
 
     Raises:
-        InputError: The model cannot be calibrated; a recording cannot be read; there
-            is less than two seconds of speech, or what sounds is no speech.
+        InputError: The model cannot be calibrated; a recording cannot be read or is
+            silent; there is less than two seconds of speech, or what sounds is no
+            speech.
     """
-    voices = calibrated_by(model)
-    front_end, rate_hz = model.front_end, model.front_end.sample_rate_hz
-    found: list[Moments] = []
-    of_functionals: list[Moments] = []
+    voices, front_end = calibrated_by(model), model.front_end
+    found: list[Voice] = []
+    heard: dict[bytes, str] = {}  # name by digest of the samples
     for path, name in recordings:
         samples, stats = _read(path, name, front_end)
         stats.check(name, front_end)
         for note in stats.notes:
             warn(f"{name}: {note}")
-        parts = _parts(samples, model)
-        found += [_moments_of(part, model) for part in parts]
-        of_functionals += [
-            moments_of(recording_functionals(part, rate_hz)) for part in parts
-        ]
+        digest = hashlib.sha256(samples.tobytes()).digest()
+        if digest in heard:
+            warn(f"{name}: is not used: it is the same sound as {heard[digest]}")
+            continue
+        heard[digest] = name
+        parts = _parts(samples, stats, model)
+        if not parts:
+            warn(f"{name}: is not used: no part of it is speech")
+        found += [_voice_of(part, model) for part in parts]
     if not found:
-        raise InputError("--calibrate: there is no recording")
-    voice = Voice(
-        front_end=front_end, moments=add(found), functionals=add(of_functionals)
-    )
+        raise InputError("--calibrate: there is no speech in these recordings")
+    voice = functools.reduce(Voice.joined, found)
     check_speech(voice, voices)
     return voice
 
@@ -117,25 +124,13 @@ class LiveVoice:
 
     def __init__(self, model: Classifier) -> None:
         self._model, self._voices = model, calibrated_by(model)
-        self.front_end = model.front_end
-        self._found: list[Moments] = []
-        self._functionals: list[Moments] = []
+        self.voice: Voice | None = None  # what was learnt so far
         self._end = 0  # of the last window learnt from: windows overlap
-
-    @property
-    def voice(self) -> Voice | None:
-        """What was learnt so far; None before any speech."""
-        if not self._found:
-            return None
-        functionals = add(self._functionals)
-        return Voice(
-            front_end=self.front_end, moments=add(self._found), functionals=functionals
-        )
 
     @property
     def progress(self) -> str:
         """How much has been learnt, for the screen."""
-        count = len(self._found)
+        count = 0 if self.voice is None else self.voice.moments.recordings
         if count >= ENOUGH_SEGMENTS:
             return "voice learnt"
         return f"learning the voice: {count} of {ENOUGH_SEGMENTS}"
@@ -155,10 +150,10 @@ class LiveVoice:
         if window.start < self._end:
             return False
         self._end = window.start + len(window.samples)
-        self._found.append(_moments_of(window.samples, self._model))
-        rate_hz = self.front_end.sample_rate_hz
-        row = recording_functionals(window.samples, rate_hz)
-        self._functionals.append(moments_of(row))
+        stats = RecordingStats(self._model.front_end.sample_rate_hz)
+        stats.add(window.samples)
+        found = _voice_of(_Part(window.samples, stats.speech_s()), self._model)
+        self.voice = found if self.voice is None else self.voice.joined(found)
         return True
 
 
@@ -184,12 +179,45 @@ def _read(
     return np.concatenate(kept, dtype=np.float64), stats
 
 
+class _Part(NamedTuple):
+    """Part of a recording: samples, (samples,), and the seconds of speech in it."""
+
+    samples: npt.NDArray[np.floating]
+    speech_s: float
+
+
 def _parts(
-    samples: npt.NDArray[np.floating], model: Classifier
-) -> list[npt.NDArray[np.floating]]:
-    """The parts of a recording that are as long as an utterance, and not silent."""
-    parts = cut(samples, samples_heard(model), mode=0)
-    return [part for part in parts if level_db(part) > SILENCE_DB]
+    samples: npt.NDArray[np.floating], stats: RecordingStats, model: Classifier
+) -> list[_Part]:
+    """The parts of a recording that hold speech.
+
+    They are equally long, and at most as long as the model hears at once: of a longer
+    one, the ends would be lost. A short recording is one part, whatever its level.
+    """
+    count = -(-len(samples) // samples_heard(model))
+    edges = np.linspace(0, len(samples), count + 1).astype(int).tolist()
+    rate_hz = model.front_end.sample_rate_hz
+    least_s = LEAST_SPEECH_SHARE * len(samples) / count / rate_hz if count > 1 else 0.0
+    parts = [
+        _Part(samples[start:end], stats.speech_s(start, end))
+        for start, end in itertools.pairwise(edges)
+    ]
+    return [
+        part
+        for part in parts
+        if part.speech_s >= least_s and not sounds_even(part.samples, model.front_end)
+    ]
+
+
+def _voice_of(part: _Part, model: Classifier) -> Voice:
+    """What one part teaches; it counts as one recording."""
+    rate_hz = model.front_end.sample_rate_hz
+    return Voice(
+        front_end=model.front_end,
+        speech_s=part.speech_s,
+        moments=_moments_of(part.samples, model),
+        functionals=moments_of(recording_functionals(part.samples, rate_hz)),
+    )
 
 
 def _moments_of(part: npt.NDArray[np.floating], model: Classifier) -> Moments:
@@ -211,8 +239,8 @@ def add_notes(answer: Answer, path: Path, model: Classifier) -> Answer:
     """
     if model.voice is None or model.scale is None:
         return answer
-    samples, _ = _read(path, answer.name, model.front_end)
-    found = [_moments_of(part, model) for part in _parts(samples, model)]
+    samples, stats = _read(path, answer.name, model.front_end)
+    found = [_moments_of(part.samples, model) for part in _parts(samples, stats, model)]
     if not found or distance(add(found).scale, model.scale) <= UNLIKE_ITS_VOICE:
         return answer
     note = "does not sound like the voice given with --voice: the answer is unreliable"

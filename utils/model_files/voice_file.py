@@ -11,7 +11,7 @@ import numpy as np
 
 from hyperparameters import FrontEnd, InputError
 from utils.audio.functionals import NUM_FUNCTIONALS
-from utils.audio.scale import Moments, Voices
+from utils.audio.scale import Moments, Voices, add
 from utils.cli import printable
 from utils.files import read_regular, write_json
 from utils.model_files.tflite import Classifier, ModelT
@@ -21,7 +21,7 @@ FORMAT, KIND = 1, "voice"
 MOST_BYTES = 2**20
 SUMS = {"recordings": int, "frames": int, "total": [float], "squares": [float]}
 KEYS = {"format": int, "kind": str, "front_end": {str: VALUE}, **SUMS}
-OPTIONAL = {"functionals": SUMS}
+OPTIONAL = {"functionals": SUMS, "speech_s": float}
 OTHER_FUNCTIONALS = 2501  # their number before two descriptors were removed
 MOST_FEATURE = 1e4  # of a feature, which is a logarithm
 MOST_FUNCTIONAL = 1e6  # of a functional; some are in Hz
@@ -33,20 +33,28 @@ class Voice:
 
     Attributes:
         front_end: Front-end of the model that it was learnt for.
+        speech_s: Duration of the speech, s.
         moments: Sums over the sounding frames.
         functionals: Sums over the recordings, for a linear model beside the network;
             None if the file has none.
     """
 
     front_end: FrontEnd
+    speech_s: float
     moments: Moments
     functionals: Moments | None = None
 
-    @property
-    def speech_s(self) -> float:
-        """Duration of the sounding frames, s."""
-        hop_s = self.front_end.hop_samples / self.front_end.sample_rate_hz
-        return self.moments.frames * hop_s
+    def joined(self, other: "Voice") -> "Voice":
+        """What both teach together; functionals only if both have them."""
+        functionals = None
+        if self.functionals is not None and other.functionals is not None:
+            functionals = add([self.functionals, other.functionals])
+        return Voice(
+            front_end=self.front_end,
+            speech_s=self.speech_s + other.speech_s,
+            moments=add([self.moments, other.moments]),
+            functionals=functionals,
+        )
 
 
 def calibrated_by(model: Classifier) -> Voices:
@@ -72,6 +80,7 @@ def save_voice(path: Path, voice: Voice) -> None:
         "format": FORMAT,
         "kind": KIND,
         "front_end": asdict(voice.front_end),
+        "speech_s": round(voice.speech_s, 3),
         **_to_dict(voice.moments),
     }
     if voice.functionals is not None:
@@ -161,11 +170,14 @@ def load_voice(path: Path, model: Classifier) -> Voice:
         if content["kind"] != KIND or content["format"] != FORMAT:
             raise ValueError
         front_end = FrontEnd(**content["front_end"])
+        hop_s = front_end.hop_samples / front_end.sample_rate_hz
+        sounding_s = content["frames"] * hop_s  # what older files have instead
         linear = content.get("functionals")
         if linear and len(linear["total"]) == OTHER_FUNCTIONALS:
             linear = None  # of no use any more; the rest is
         voice = Voice(
             front_end=front_end,
+            speech_s=float(content.get("speech_s", sounding_s)),
             moments=_from_dict(content, front_end.num_features, MOST_FEATURE),
             functionals=linear and _from_dict(linear, NUM_FUNCTIONALS, MOST_FUNCTIONAL),
         )
