@@ -35,6 +35,7 @@ from utils.audio.windows import (
     slide,
 )
 from utils.export.c_front_end import write_front_end
+from utils.export.firmware import object_bytes
 
 FRONT_END = FrontEnd()
 SHORT = FrontEnd(duration_s=0.2, frame_length_samples=200, hop_samples=96, fft_size=256)
@@ -103,6 +104,21 @@ def test_features_scaled_to_a_voice(
     expected = expected_rows(front_end, recordings, other if flags else written)
     assert expected.std() > 20
     assert_near(got.rows, expected)
+
+
+@pytest.mark.parametrize("input_type", ["mfcc", "mel_spectrogram", "spectrogram"])
+@pytest.mark.parametrize("is_scaled", [False, True])
+def test_static_memory_is_as_stated(
+    input_type: str, is_scaled: bool, tmp_path: Path
+) -> None:
+    tool("arm-none-eabi-gcc")
+    front_end = dataclasses.replace(SHORT, input_type=input_type)
+    zeros = np.zeros(front_end.num_features)
+    scale = Scale(zeros, zeros + 1.0) if is_scaled else None
+    write_front_end(front_end, QUANTISATION, tmp_path, scale)
+    _, ram_bytes = object_bytes(tmp_path / "light_sernet_front_end.c", "-std=c99")
+    header = (tmp_path / "light_sernet_front_end.h").read_text()
+    assert f"#define LS_SCRATCH_BYTES {ram_bytes}\n" in header
 
 
 STREAMS = {  # samples of each push, samples from one window to the next

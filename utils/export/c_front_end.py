@@ -22,7 +22,7 @@ from utils.audio.windows import (
 from utils.export.c_source import TEMPLATES, array, fill_templates, numbers
 
 FRONT_END_TEMPLATES = TEMPLATES / "front_end"
-FLOAT_BYTES, INDEX_BYTES, SAMPLE_BYTES = 4, 2, 2
+FLOAT_BYTES, POINTER_BYTES, INDEX_BYTES, SAMPLE_BYTES = 4, 4, 2, 2
 STREAM_FIELDS_BYTES = 24  # of an ls_stream besides its two arrays, on a 32-bit device
 HISTOGRAM_BYTES = 4 * 256
 
@@ -67,6 +67,7 @@ def front_end_values(
     return {
         **_settings(front_end, input_quantisation),
         "is_scaled": int(scale is not None),
+        "scratch_bytes": _scratch_bytes(front_end, is_scaled=scale is not None),
         **_tables(front_end, scale),
     }
 
@@ -95,8 +96,6 @@ def _settings(
         "input_zero_point": zero_point,
         "levels_kept": LEVELS_KEPT,
         "stream_bytes": _stream_bytes(front_end),
-        "scratch_bytes": HISTOGRAM_BYTES
-        + FLOAT_BYTES * (2 * front_end.fft_size + front_end.num_mel_bins),
         "room_db": f"{ROOM_DB:g}",
         "room_power": np.float32(10.0 ** (ROOM_DB / 10.0)),
         "speech_range_db": f"{SPEECH_RANGE_DB:g}",
@@ -104,6 +103,14 @@ def _settings(
         "speech_percentile": f"{SPEECH_LEVEL_PERCENTILE:g}",
         "window_name": front_end.window.capitalize(),
     }
+
+
+def _scratch_bytes(front_end: FrontEnd, *, is_scaled: bool) -> int:
+    """Bytes of static memory on a 32-bit device."""
+    is_mel = front_end.input_type != "spectrogram"
+    values = 2 * front_end.fft_size + is_mel * front_end.num_mel_bins
+    pointers = 2 * is_scaled
+    return HISTOGRAM_BYTES + FLOAT_BYTES * values + POINTER_BYTES * pointers
 
 
 def _stream_bytes(front_end: FrontEnd) -> int:
