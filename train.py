@@ -160,6 +160,8 @@ def check_settings(settings: Settings, args: argparse.Namespace) -> None:
             "--weight_average needs --select last: the weights that are averaged are "
             "not those that the accuracy of an epoch is of"
         )
+    if settings.training.weight_decay and settings.training.optimizer != "adamw":
+        raise InputError("--weight_decay needs --optimizer adamw")
     if settings.inputs.masks and settings.inputs.feature_scaling == "none":
         raise InputError(
             "--masks needs --feature_scaling corpus or voice: what is hidden is set to "

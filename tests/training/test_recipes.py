@@ -115,6 +115,22 @@ def test_averaged_weights_need_the_last_epoch() -> None:
         train.main(["--weight_average", "0.9"])
 
 
+def test_weight_decay_needs_adamw() -> None:
+    with pytest.raises(InputError, match="--weight_decay needs --optimizer adamw"):
+        train.main(["--weight_decay", "0.01"])
+
+
+def test_the_test_curve_is_that_of_the_averaged_weights(
+    make: Make, fold_worker: ProcessPoolExecutor
+) -> None:
+    job = make(epochs=3, learning_rate=1e-3, weight_average=0.99)
+    assert fold_worker.submit(run_here, job).result()[0] is None
+    record = read_record(job.folder, 0)
+    predicted = np.argmax(record["probabilities"]["keras"], axis=1)
+    accuracy = np.mean(predicted == record["labels"])
+    assert record["history"]["test_accuracy"][-1] == pytest.approx(accuracy)
+
+
 def test_masks_need_standardised_features() -> None:
     with pytest.raises(InputError, match="--masks needs --feature_scaling corpus or"):
         train.main(["--masks", "2"])

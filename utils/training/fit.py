@@ -191,12 +191,20 @@ class EpochEnd(keras.callbacks.Callback):
         }
         self._check(epoch, values)
         if self.test_data is not None:
-            features, labels = self.test_data
-            predicted = self.model.predict(features, verbose=0).argmax(axis=1)
-            values[TEST_CURVE] = float(np.mean(predicted == labels))
+            values[TEST_CURVE] = self._test_accuracy(*self.test_data)
         self._update_state(epoch, values)
         checkpoint.save(self.job.fold_folder, self.state, self.model)
         self.report({"fold": self.job.fold.number, "epoch": epoch, **values})
+
+    def _test_accuracy(self, features: Any, labels: Any) -> float:
+        """Of the weights that would be kept: their average, if they are averaged."""
+        variables = self.model.trainable_variables
+        weights = checkpoint.values_of(variables)
+        if self.job.settings.training.weight_average:
+            self.model.optimizer.finalize_variable_values(variables)
+        predicted = self.model.predict(features, verbose=0).argmax(axis=1)
+        checkpoint.assign(variables, weights)
+        return float(np.mean(predicted == labels))
 
     def _update_state(self, epoch: int, values: dict[str, float]) -> None:
         """Add the epoch to the state; keep its weights if it is the best so far."""
