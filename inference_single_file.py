@@ -330,7 +330,7 @@ def report(
     if arguments.json:
         print(as_json(results, classes, model_name))
     elif arguments.csv:
-        print(as_csv(results, classes), end="")
+        print(as_csv(results, classes, timelines=arguments.windows), end="")
     elif len(results) == 1 and isinstance(results[0], Answer):
         print("\n".join(as_text(results[0], classes)))
     else:

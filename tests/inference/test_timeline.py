@@ -103,6 +103,15 @@ def test_notes_stand_beside_each_window_in_csv(models_dir, tmp_path, capsys):
     assert "s of speech: the answer is unreliable" in row["notes"]
 
 
+def test_a_table_has_the_same_columns_if_all_are_refused(
+    models_dir, talk, tmp_path, capsys
+):
+    first = classify(capsys, talk, "--windows", "--csv").splitlines()[0]
+    missing = [str(tmp_path / name) for name in ("a.wav", "b.wav")]
+    assert inference_single_file.main([*missing, "--windows", "--csv"]) == 1
+    assert capsys.readouterr().out.splitlines() == [first]
+
+
 def test_a_name_too_long_for_the_disk_is_one_refusal(models_dir, talk, tmp_path):
     """Also when pictures of an earlier command are there."""
     folder = tmp_path / "pictures"

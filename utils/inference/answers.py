@@ -256,10 +256,12 @@ def _by_class(probabilities: Probabilities, classes: Sequence[str]) -> dict[str,
     return dict(zip(classes, map(float, probabilities), strict=True))
 
 
-def as_csv(results: Sequence[Answer | Refusal], classes: Sequence[str]) -> str:
-    """One row per recording, or per window if there are timelines."""
+def as_csv(
+    results: Sequence[Answer | Refusal], classes: Sequence[str], *, timelines: bool
+) -> str:
+    """One row per recording, or per window of `timelines`."""
     answers = [result for result in results if isinstance(result, Answer)]
-    if any(answer.spans for answer in answers):
+    if timelines:
         heads = ["file", "start_s", "end_s", "level_db", "class", *classes, "notes"]
         spans = [_span_row(a, span, classes) for a in answers for span in a.spans]
         return csv_text([heads, *spans])
