@@ -14,7 +14,7 @@ from utils.audio.wav import write_wav
 from utils.files import PROJECT
 
 SHORT = "--epochs 1 --folds 0"  # of each training
-TIMEOUT_S = 1800  # the copies of `any_room` take minutes on two busy cores
+TIMEOUT_S = 1800  # the copies of `any_device` take minutes on two busy cores
 NOT_COPIED = (
     *(".git", ".venv", "result", "features", "*_Segmented", "EMO-DB"),
     *("node_modules", "dist", ".*_cache", ".hypothesis", "__pycache__"),

@@ -31,7 +31,7 @@ from utils.training.linear_model import fit_linear_model
 pytest_plugins = ["inference_fixtures"]
 RECORDS = PROJECT / "reproduction"
 [SPEAKER_RUN] = RECORDS.glob("EMO-DB_*_cross_entropy_speaker-last_seed42_ed003e86")
-[VOICE_RUN] = RECORDS.glob("EMO-DB_*_mode2_*_speaker-last_seed42_391ff8d8")
+[VOICE_RUN] = RECORDS.glob("EMO-DB_*_mode2_*_speaker-last_seed42_86bf4ca5")
 
 
 @pytest.mark.parametrize(

@@ -108,11 +108,11 @@ for (const precision of ["float16", "int8"]) {
   });
 }
 
-test("the whole utterance with the recipe any_room, whose scale is the second input", async () => {
+test("the whole utterance with the recipe any_device, whose scale is the second input", async () => {
   const model = models.find((name) => name.includes("_mode2_") && name.includes("fuse_float32"));
   await visit.useModel(model);
   const clips = await corpusClips(CORPUS_FILES);
-  await compare([...(await exampleClips()), ...clips], model, 1e-4, "any_room");
+  await compare([...(await exampleClips()), ...clips], model, 1e-4, "any_device");
 });
 
 async function copies(clips, format) {
