@@ -9,7 +9,6 @@ if __name__ == "__main__":  # Ctrl-C and missing packages end without a tracebac
     name_missing_packages(INFERENCE_REQUIREMENTS)
 
 import argparse
-import contextlib
 import functools
 import io
 import os
@@ -32,6 +31,7 @@ from utils.inference.classify import (
     classify_windows,
     ordered_map,
 )
+from utils.inference.recording_stats import RecordingStats
 from utils.inference.sources import Source, open_sources
 from utils.model_files import catalog
 from utils.model_files.tflite import Classifier, load_model, with_linear
@@ -135,10 +135,12 @@ def _check_combination(arguments: argparse.Namespace) -> None:
         raise InputError("give recordings: files, --mic or --calibrate, one of them")
     if arguments.calibrate and arguments.voice is None:
         raise InputError("--calibrate writes a voice: name its file with --voice FILE")
-    if "" in (*(arguments.file_name or ()), arguments.model):
-        raise InputError("-fn and --model need a name, got an empty one")
+    recordings = (*(arguments.file_name or ()), *(arguments.calibrate or ()))
+    if "" in (*recordings, arguments.model):
+        raise InputError("-fn, --calibrate and --model need a name, got an empty one")
     names = ("windows", "length", "hop", "plot", "json", "csv", "jobs")
-    unused = [name for name in names if getattr(arguments, name) not in (None, False)]
+    given = {name: getattr(arguments, name) for name in names}
+    unused = [name for name, v in given.items() if v is not None and v is not False]
     if arguments.calibrate and unused:
         raise InputError(f"--calibrate classifies nothing: omit --{unused[0]}")
     if arguments.mic and arguments.jobs is not None:
@@ -226,8 +228,8 @@ def calibrate(arguments: argparse.Namespace, load: Callable[[], Classifier]) -> 
         voice = learn_voice([(s.path, s.name) for s in sources], model, warn)
     save_voice(arguments.voice, voice)
     print(
-        f"{printable(arguments.voice)}: the voice of {len(sources)} recordings, "
-        f"{voice.speech_s:.1f} s of speech"
+        f"{printable(arguments.voice)}: {voice.speech_s:.1f} s of speech in "
+        f"{voice.moments.recordings} recordings or parts"
     )
     return 0
 
@@ -356,8 +358,18 @@ def listen(
     """
     from utils.inference.microphone import Screen, live, microphone_blocks
     from utils.inference.voice import LiveVoice
-    from utils.model_files.voice_file import save_voice
+    from utils.model_files.voice_file import check_target, save_voice
 
+    least_s = RecordingStats(models.front_end.sample_rate_hz).telling_s
+    if sliding.length < least_s * models.front_end.sample_rate_hz:
+        raise InputError(
+            f"--mic needs a --length of at least {least_s:.2g} s: less does not tell "
+            "speech from noise"
+        )
+    if new_voice is not None:
+        check_target(new_voice)
+        if not new_voice.absolute().parent.is_dir():
+            raise InputError(f"--voice {printable(new_voice)}: there is no such folder")
     model = models.get()
     learnt = None if new_voice is None else LiveVoice(model)
 
@@ -372,9 +384,11 @@ def listen(
         live(stream, model, sliding, Screen().show, learnt)
     except KeyboardInterrupt:
         print(file=sys.stderr)
-    except InputError:  # the microphone is gone; what it taught is not
-        with contextlib.suppress(InputError):
+    except BaseException:  # the microphone is gone; what it taught is not
+        try:
             keep_voice()
+        except (InputError, OSError) as error:
+            print(f"the voice was not kept: {one_line(error)}", file=sys.stderr)
         raise
     keep_voice()
     return 0

@@ -160,8 +160,11 @@ def check_settings(settings: Settings, args: argparse.Namespace) -> None:
             "--weight_average needs --select last: the weights that are averaged are "
             "not those that the accuracy of an epoch is of"
         )
-    if settings.training.weight_decay and settings.training.optimizer != "adamw":
-        raise InputError("--weight_decay needs --optimizer adamw")
+    is_ignored = settings.training.optimizer != "adamw"
+    if settings.training.weight_decay and is_ignored and not args.export_only:
+        raise InputError(
+            "--weight_decay needs --optimizer adamw; otherwise give --weight_decay 0"
+        )
     if settings.inputs.masks and settings.inputs.feature_scaling == "none":
         raise InputError(
             "--masks needs --feature_scaling corpus or voice: what is hidden is set to "

@@ -221,6 +221,7 @@ DAMAGE: list[tuple[Any, str]] = [
     ({"squares": [float("inf")] * 40}, NO_VOICE),
     ({"squares": [-1.0] * 40}, NO_VOICE),
     ({"squares": [1e300] * 40}, NO_VOICE),
+    ({"functionals": {}}, NO_VOICE),
     ({"speech_s": "2"}, NO_VOICE),
     ({"speech_s": float("nan")}, NO_VOICE),
     ({"frames": 0}, NO_VOICE),
@@ -301,11 +302,36 @@ def test_pauses_and_noise_teach_nothing(model: LiteModel, tmp_path: Path) -> Non
     lines: list[str] = []
     hiss = write(tmp_path / "c.wav", noise(3.0))
     voice = learn_voice([(path, name), hiss], model, lines.append)
-    assert lines == ["c.wav: is not used: no part of it is speech"]
+    assert lines == ["c.wav: is not used: no speech in it"]
     assert voice.moments.recordings <= spoken.moments.recordings + 1
     assert spoken.speech_s <= voice.speech_s < len(speech) / RATE_HZ
     scale, expected = voice.moments.scale, spoken.moments.scale
     assert distance(scale, expected) < 0.15
+
+
+def test_pauses_between_sentences_teach_nothing(
+    model: LiteModel, tmp_path: Path
+) -> None:
+    clips = [read_any(path, RATE_HZ) for path, _ in of_speaker("03")[:6]]
+    noisy = [clip + 0.02 * noise(len(clip) / RATE_HZ)[: len(clip)] for clip in clips]
+    room = 0.02 * noise(3.0)
+    joined, paused = np.concatenate(noisy), [p for clip in noisy for p in (clip, room)]
+    spoken = learn_voice([write(tmp_path / "a.wav", joined)], model)
+    voice = learn_voice([write(tmp_path / "b.wav", np.concatenate(paused))], model)
+    assert voice.speech_s == pytest.approx(spoken.speech_s, rel=0.35)
+    assert voice.moments.frames == pytest.approx(spoken.moments.frames, rel=0.35)
+    assert distance(voice.moments.scale, spoken.moments.scale) < 0.15
+
+
+def test_short_words_in_a_long_recording_teach(
+    model: LiteModel, tmp_path: Path
+) -> None:
+    """Each ten seconds of a quiet room hold half a second of speech."""
+    words = [read_any(p, RATE_HZ)[6_000:14_000] for p, _ in of_speaker("03")[:8]]
+    room = 0.003 * noise(10.0)
+    sparse = np.concatenate([part for word in words for part in (room, word)])
+    voice = learn_voice([write(tmp_path / "a.wav", sparse)], model)
+    assert 2.0 < voice.speech_s < 6.0
 
 
 def test_every_second_of_speech_counts_once(tmp_path: Path) -> None:
@@ -422,7 +448,10 @@ def test_models_without_scale_say_so(capsys: pytest.CaptureFixture[str]) -> None
         ),
         (["--voice", "v"], "give recordings: files, --mic"),
         (["--calibrate", "x", "--voice", "v", "--json"], "nothing: omit --json"),
-        (["--calibrate", "x", "--voice", "v", "--hop", "1"], "nothing: omit --hop"),
+        (["--calibrate", "x", "--voice", "v", "--hop", "0"], "nothing: omit --hop"),
+        (["--calibrate", "", "--voice", "v"], "need a name, got an empty one"),
+        (["--mic", "--length", "0.4"], r"--length of at least 0\.58 s"),
+        (["--mic", "--voice", "/nowhere/v.json"], "there is no such folder"),
         (["--calibrate", "x", "--voice", "v", "--jobs", "2"], "nothing: omit --jobs"),
     ],
 )

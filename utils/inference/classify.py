@@ -34,7 +34,6 @@ Result = TypeVar("Result")
 
 MAX_KEPT_S = 120.0  # longer recordings are decoded twice instead of kept in memory
 LEAST_UNHEARD_S = 0.25  # a note follows from here: about a syllable
-TELLING_S = 0.6  # shorter windows hold too few frames to tell whether they are even
 EVEN = "the sound is as even as noise"
 WINDOWS = "--windows classifies all of it"
 
@@ -260,7 +259,7 @@ def classify_window(model: Classifier, window: Window) -> Span:
 
 def _with_surroundings(span: Span, stats: RecordingStats) -> Span:
     """Set `is_even` of a window that is too short to tell by the sound around it."""
-    if span.end_s - span.start_s >= TELLING_S:
+    if span.end_s - span.start_s >= stats.telling_s:
         return span
     return replace(span, is_even=stats.is_even_around((span.start_s + span.end_s) / 2))
 

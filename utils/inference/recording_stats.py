@@ -26,6 +26,7 @@ LEAST_SPEECH_S = 0.75  # a note follows below; no EMO-DB file has less
 BACKGROUND_DB = 21.0
 BACKGROUND_PERCENTILE = 2.0
 LEAST_BACKGROUND_S = 2.0
+MARGIN_FRAMES = 3  # 0.2 s at 16 kHz: soft sounds at the ends of words
 QUIETEST_DB = -100.0  # below it is digital silence, which no room has
 
 
@@ -74,8 +75,20 @@ class RecordingStats:
         count = int(is_speech(self.levels_db)[frames].sum())
         return count * FRAME_SAMPLES / self._rate_hz
 
+    def near_speech(self) -> npt.NDArray[np.bool_]:
+        """(samples,) of all whole frames: whether there is speech there or nearby."""
+        frames = is_speech(self.levels_db) if len(self.levels_db) else np.empty(0, bool)
+        near = np.convolve(frames, np.ones(2 * MARGIN_FRAMES + 1))
+        near = near[MARGIN_FRAMES:][: len(frames)]
+        return np.repeat(near > 0, FRAME_SAMPLES)
+
+    @property
+    def telling_s(self) -> float:
+        """Shorter windows, in seconds, do not tell whether they are even."""
+        return (LEAST_FRAMES + 1) * FRAME_SAMPLES / self._rate_hz
+
     def is_even_around(self, time_s: float) -> bool:
-        """Whether the second around a time, in seconds, is as even as noise."""
+        """Whether the 16 frames around a time, in seconds, are as even as noise."""
         first = int(time_s * self._rate_hz) // FRAME_SAMPLES - LEAST_FRAMES
         first = max(0, min(first, len(self.levels_db) - 2 * LEAST_FRAMES))
         return is_even(self.levels_db[first:][: 2 * LEAST_FRAMES])

@@ -6,10 +6,8 @@ The recordings need no labels.
 import dataclasses
 import functools
 import hashlib
-import itertools
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +26,6 @@ from utils.model_files.tflite import Classifier, samples_heard
 from utils.model_files.voice_file import Voice, calibrated_by
 
 MIN_SPEECH_S = 2.0
-LEAST_SPEECH_SHARE = 0.1  # of a part of a long recording; less is a pause
 MOST_S = 600.0  # of each recording; more would need much memory and teach little
 # Distance from the typical training voice (`utils.audio.scale.distance`): three
 # recordings of EMO-DB's speakers have 0.2 to 0.5, music more than 1.
@@ -55,8 +52,8 @@ def learn_voice(
         warn: Called with a line about what was not used of a recording.
 
     Returns:
-        The voice. A recording that is longer than the model hears at once is cut into
-        equal parts; each part with speech counts as one recording.
+        The voice. A recording that is longer than the model hears at once loses its
+        pauses and is cut into equal parts; each counts as one recording.
 
     Raises:
         InputError: The model cannot be calibrated; a recording cannot be read or is
@@ -78,7 +75,7 @@ def learn_voice(
         heard[digest] = name
         parts = _parts(samples, stats, model)
         if not parts:
-            warn(f"{name}: is not used: no part of it is speech")
+            warn(f"{name}: is not used: no speech in it")
         found += [_voice_of(part, model) for part in parts]
     if not found:
         raise InputError("--calibrate: there is no speech in these recordings")
@@ -100,14 +97,14 @@ def check_speech(voice: Voice, voices: Voices) -> None:
     """
     if voice.speech_s < MIN_SPEECH_S:
         raise InputError(
-            f"--calibrate needs at least {MIN_SPEECH_S:g} s of speech, got "
-            f"{voice.speech_s:.1f} s; give more recordings"
+            f"--voice needs at least {MIN_SPEECH_S:g} s of speech, got "
+            f"{voice.speech_s:.1f} s"
         )
     scale = voice.moments.scale
     variety = scale.deviation[COMPARED] / voices.typical.deviation[COMPARED]
     if distance(scale, voices.typical) > MOST_UNLIKE or variety.mean() < LEAST_VARIED:
         raise InputError(
-            "--calibrate: these recordings do not sound like speech of one person "
+            "--voice: these recordings do not sound like speech of one person "
             "(music, noise, a poor line?); give others"
         )
 
@@ -150,9 +147,7 @@ class LiveVoice:
         if window.start < self._end:
             return False
         self._end = window.start + len(window.samples)
-        stats = RecordingStats(self._model.front_end.sample_rate_hz)
-        stats.add(window.samples)
-        found = _voice_of(_Part(window.samples, stats.speech_s()), self._model)
+        found = _voice_of(window.samples, self._model)
         self.voice = found if self.voice is None else self.voice.joined(found)
         return True
 
@@ -171,7 +166,8 @@ def _read(
         kept: list[npt.NDArray[np.floating]] = [np.empty(0)]
         for block in stats.measure(blocks(path, rate_hz, stats.notes)):
             kept.append(block)
-            if stats.duration_s > MOST_S:
+            if stats.samples > MOST_S * rate_hz:
+                kept[-1] = kept[-1][: int(MOST_S * rate_hz) - stats.samples or None]
                 stats.notes.append(f"only its first {MOST_S / 60:.0f} minutes are used")
                 break
     except OSError as error:
@@ -179,44 +175,34 @@ def _read(
     return np.concatenate(kept, dtype=np.float64), stats
 
 
-class _Part(NamedTuple):
-    """Part of a recording: samples, (samples,), and the seconds of speech in it."""
-
-    samples: npt.NDArray[np.floating]
-    speech_s: float
-
-
 def _parts(
     samples: npt.NDArray[np.floating], stats: RecordingStats, model: Classifier
-) -> list[_Part]:
-    """The parts of a recording that hold speech.
+) -> list[npt.NDArray[np.floating]]:
+    """The parts of a recording that teach: as long as an utterance, and not even.
 
-    They are equally long, and at most as long as the model hears at once: of a longer
-    one, the ends would be lost. A short recording is one part, whatever its level.
+    Of a recording that is longer than the model hears at once, the pauses are removed;
+    the rest is cut into equal parts, so that no end is lost.
     """
-    count = -(-len(samples) // samples_heard(model))
-    edges = np.linspace(0, len(samples), count + 1).astype(int).tolist()
-    rate_hz = model.front_end.sample_rate_hz
-    least_s = LEAST_SPEECH_SHARE * len(samples) / count / rate_hz if count > 1 else 0.0
-    parts = [
-        _Part(samples[start:end], stats.speech_s(start, end))
-        for start, end in itertools.pairwise(edges)
-    ]
-    return [
-        part
-        for part in parts
-        if part.speech_s >= least_s and not sounds_even(part.samples, model.front_end)
-    ]
+    heard = samples_heard(model)
+    if len(samples) > heard:
+        kept = stats.near_speech()[: len(samples)]
+        samples = samples[: len(kept)][kept]
+    if not len(samples):
+        return []
+    parts = np.array_split(samples, -(-len(samples) // heard))
+    return [part for part in parts if not sounds_even(part, model.front_end)]
 
 
-def _voice_of(part: _Part, model: Classifier) -> Voice:
+def _voice_of(part: npt.NDArray[np.floating], model: Classifier) -> Voice:
     """What one part teaches; it counts as one recording."""
     rate_hz = model.front_end.sample_rate_hz
+    stats = RecordingStats(rate_hz)
+    stats.add(part)
     return Voice(
         front_end=model.front_end,
-        speech_s=part.speech_s,
-        moments=_moments_of(part.samples, model),
-        functionals=moments_of(recording_functionals(part.samples, rate_hz)),
+        speech_s=stats.speech_s(),
+        moments=_moments_of(part, model),
+        functionals=moments_of(recording_functionals(part, rate_hz)),
     )
 
 
@@ -240,7 +226,7 @@ def add_notes(answer: Answer, path: Path, model: Classifier) -> Answer:
     if model.voice is None or model.scale is None:
         return answer
     samples, stats = _read(path, answer.name, model.front_end)
-    found = [_moments_of(part.samples, model) for part in _parts(samples, stats, model)]
+    found = [_moments_of(part, model) for part in _parts(samples, stats, model)]
     if not found or distance(add(found).scale, model.scale) <= UNLIKE_ITS_VOICE:
         return answer
     note = "does not sound like the voice given with --voice: the answer is unreliable"

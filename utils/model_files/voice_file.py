@@ -173,13 +173,15 @@ def load_voice(path: Path, model: Classifier) -> Voice:
         hop_s = front_end.hop_samples / front_end.sample_rate_hz
         sounding_s = content["frames"] * hop_s  # what older files have instead
         linear = content.get("functionals")
-        if linear and len(linear["total"]) == OTHER_FUNCTIONALS:
+        if linear is not None and len(linear["total"]) == OTHER_FUNCTIONALS:
             linear = None  # of no use any more; the rest is
         voice = Voice(
             front_end=front_end,
             speech_s=float(content.get("speech_s", sounding_s)),
             moments=_from_dict(content, front_end.num_features, MOST_FEATURE),
-            functionals=linear and _from_dict(linear, NUM_FUNCTIONALS, MOST_FUNCTIONAL),
+            functionals=None
+            if linear is None
+            else _from_dict(linear, NUM_FUNCTIONALS, MOST_FUNCTIONAL),
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(
