@@ -62,7 +62,7 @@ async function writeModels() {
     const content = await readFile(join(SHIPPED, file));
     if (!file.includes("_fuse_")) continue;
     const { precision, voices } = readMetadata(content);
-    const recipe = voices ? ", any room" : ""; // the others are as published
+    const recipe = voices ? ", any device" : ""; // the others are as published
     models.push({ file, precision, recipe, ...(await writePacked("models", file, content)) });
   }
   if (models.length === 0) throw new Error(`${SHIPPED}: holds no model that takes audio`);

@@ -455,3 +455,10 @@ def test_a_text_without_marks_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"README\.md: must hold the lines"):
         put_between(text, "tables")
     assert text.read_text() == content
+
+
+def test_the_commands_of_records_are_anyone_s() -> None:
+    """They name no folder of the machine that they ran on."""
+    for path in (PROJECT / "reproduction").glob("*/config.json"):
+        command_line = json.loads(path.read_text())["command"]
+        assert not [word for word in command_line.split() if word.startswith("/")]
