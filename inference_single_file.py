@@ -15,7 +15,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from threadpoolctl import threadpool_limits
 
@@ -373,24 +373,25 @@ def listen(
     model = models.get()
     learnt = None if new_voice is None else LiveVoice(model)
 
-    def keep_voice() -> None:
+    def keep_voice(file: TextIO) -> None:
         voice = learnt and learnt.finish()
         if voice and new_voice:
             save_voice(new_voice, voice)
-            print(f"{printable(new_voice)}: {voice.speech_s:.1f} s of speech")
+            line = f"{printable(new_voice)}: {voice.speech_s:.1f} s of speech"
+            print(line, file=file)
 
     stream = microphone_blocks(models.front_end.sample_rate_hz, device)
     try:
         live(stream, model, sliding, Screen().show, learnt)
     except KeyboardInterrupt:
         print(file=sys.stderr)
-    except BaseException:  # the microphone is gone; what it taught is not
+    except BaseException:  # microphone or reader is gone; what was learnt is not
         try:
-            keep_voice()
+            keep_voice(sys.stderr)
         except (InputError, OSError) as error:
             print(f"the voice was not kept: {one_line(error)}", file=sys.stderr)
         raise
-    keep_voice()
+    keep_voice(sys.stdout)
     return 0
 
 

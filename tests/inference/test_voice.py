@@ -517,6 +517,9 @@ def test_the_microphone_learns_a_new_voice_and_keeps_it(
     words = ["--mic", "--model", str(model), "--voice", str(voice)]
     with pytest.raises(InputError, match="the microphone is gone"):
         inference_single_file.main(words)
+    streams = capsys.readouterr()
+    assert f"{voice}: " in streams.err
+    assert f"{voice}: " not in streams.out
     assert json.loads(voice.read_bytes())["recordings"] >= 10  # were kept
     voice.unlink()
     capsys.readouterr()
