@@ -394,15 +394,19 @@ RECIPES = {
         values={**_SHORT, "feature_scaling": "corpus"},
     ),
     "new_voice": Recipe(
-        meaning="scaled to the voice, soft labels",
+        meaning="scaled to the voice",
         values=_NEW_VOICE,
     ),
+    "quiet_room": Recipe(
+        meaning="new_voice, longer, masked",
+        values={**_NEW_VOICE, "masks": 2, "epochs": 100},
+    ),
     "any_room": Recipe(
-        meaning="new_voice, in rooms with noise",
+        meaning="new_voice, in noise",
         values={**_NEW_VOICE, "rooms": 4},
     ),
     "any_device": Recipe(
-        meaning="any_room, longer, masked",
+        meaning="both",
         values={**_NEW_VOICE, "rooms": 4, "masks": 2, "epochs": 100},
     ),
     "fine_tune": Recipe(
