@@ -32,6 +32,7 @@ KNOWN = (
 HEADS = ("recipe", "seed", "recordings", "system", "UA %", "WA %", "UA % by seed")
 WHOLE = (NOTHING_KNOWN, "all")  # every utterance is scored
 SHORT = (NETWORK, PAIR)
+NOT_IN_SHORT = ("any_room",)  # `any_device` replaces it
 AGAINST = ("ΔUA to published settings (p)", "ΔUA to functionals (p)")
 
 
@@ -39,11 +40,12 @@ def recipe_tables(runs: Sequence[Run], *, is_short: bool = False) -> str:
     """The tables as Markdown; empty if no run followed a recipe.
 
     Runs that differ in the seed alone are pooled. Only rows that score every utterance
-    are tested against others: flips of sign over speakers. Short tables have few rows,
-    and do not say how the runs were made.
+    are tested against others: flips of sign over speakers. Short tables have fewer
+    rows and recipes, and do not say how the runs were made.
     """
     held_out = [run for run in runs if run.protocol in ("speaker", "session")]
-    followed = [run for run in held_out if recipe_of(run.settings) is not None]
+    left_out = (None, *NOT_IN_SHORT) if is_short else (None,)
+    followed = [run for run in held_out if recipe_of(run.settings) not in left_out]
     published = pool_seeds([run for run in held_out if _is_published(run)])
     baseline = published[0].rows() if published else None
     unknown: list[tuple[str, ...]] = []

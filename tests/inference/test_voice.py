@@ -290,6 +290,25 @@ def test_what_calibration_leaves_out_is_told(
     assert sum("its channels cancel each other" in line for line in lines) == 4
 
 
+def test_recordings_that_cannot_be_used_spoil_no_others(
+    model: LiteModel, tmp_path: Path
+) -> None:
+    spoken = of_speaker("03")[:3]
+    mute = write(tmp_path / "mute.wav", silence(2.0))
+    empty = (tmp_path / "empty.wav", "empty.wav")
+    empty[0].touch()
+    lines: list[str] = []
+    voice = learn_voice([mute, spoken[0], empty, *spoken[1:]], model, lines.append)
+    save_voice(tmp_path / "a.json", voice)
+    save_voice(tmp_path / "b.json", learn_voice(spoken, model))
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+    named = [Path(line.split(": ")[0]).name for line in lines]
+    assert named == ["mute.wav", "empty.wav"]
+    assert all(line.endswith("; it is not used") for line in lines)
+    with pytest.raises(InputError, match=r"^mute\.wav: is silent throughout$"):
+        learn_voice([mute, empty], model)
+
+
 def test_pauses_and_noise_teach_nothing(model: LiteModel, tmp_path: Path) -> None:
     """A minute of a quiet room between two halves of a recording counts as nothing."""
     speech = np.concatenate([read_any(p, RATE_HZ) for p, _ in of_speaker("03")[:6]])

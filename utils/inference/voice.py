@@ -56,16 +56,20 @@ def learn_voice(
         pauses and is cut into equal parts; each counts as one recording.
 
     Raises:
-        InputError: The model cannot be calibrated; a recording cannot be read or is
-            silent; there is less than two seconds of speech, or what sounds is no
-            speech.
+        InputError: The model cannot be calibrated; no recording can be used; there is
+            less than two seconds of speech, or what sounds is no speech.
     """
     voices, front_end = calibrated_by(model), model.front_end
     found: list[Voice] = []
     heard: dict[bytes, str] = {}  # name by digest of the samples
+    refused: list[InputError] = []
     for path, name in recordings:
-        samples, stats = _read(path, name, front_end)
-        stats.check(name, front_end)
+        try:
+            samples, stats = _read(path, name, front_end)
+            stats.check(name, front_end)
+        except InputError as error:  # damaged or silent: the others may do
+            refused.append(error)
+            continue
         for note in stats.notes:
             warn(f"{name}: {note}")
         digest = hashlib.sha256(samples.tobytes()).digest()
@@ -78,7 +82,10 @@ def learn_voice(
             warn(f"{name}: is not used: no speech in it")
         found += [_voice_of(part, model) for part in parts]
     if not found:
-        raise InputError("--calibrate: there is no speech in these recordings")
+        nothing = InputError("--calibrate: there is no speech in these recordings")
+        raise next(iter(refused), nothing)
+    for reason in refused:
+        warn(f"{one_line(reason)}; it is not used")
     voice = functools.reduce(Voice.joined, found)
     check_speech(voice, voices)
     return voice
