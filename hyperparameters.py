@@ -394,19 +394,19 @@ RECIPES = {
         values={**_SHORT, "feature_scaling": "corpus"},
     ),
     "new_voice": Recipe(
-        meaning="scaled to the voice",
+        meaning="scaled by voice",
         values=_NEW_VOICE,
     ),
-    "quiet_room": Recipe(
+    "studio": Recipe(
         meaning="new_voice, longer, masked",
         values={**_NEW_VOICE, "masks": 2, "epochs": 100},
     ),
     "any_room": Recipe(
-        meaning="new_voice, in noise",
+        meaning="new_voice in noise",
         values={**_NEW_VOICE, "rooms": 4},
     ),
     "any_device": Recipe(
-        meaning="both",
+        meaning="studio in noise",
         values={**_NEW_VOICE, "rooms": 4, "masks": 2, "epochs": 100},
     ),
     "fine_tune": Recipe(

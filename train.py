@@ -317,7 +317,7 @@ def parse_args(argv: Sequence[str]) -> argparse.Namespace:
     groups["training"].add_argument(
         "--recipe",
         choices=tuple(RECIPES),
-        help=f"settings by name. {recipes}",
+        help=f"settings. {recipes}",
     )
     run = parser.add_argument_group("run")
     run.add_argument(

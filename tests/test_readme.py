@@ -60,7 +60,7 @@ EXEMPT = {
     "python -m benchmarks.hearing --run result/RUN": HEARING_TEST,
     f"python inference_single_file.py -fn clip.wav {LINEAR}": LINEAR_TEST,
 }
-EPOCHS = {None: 300, "quiet_room": 100, "any_device": 100}  # of a row of results
+EPOCHS = {None: 300, "studio": 100, "any_device": 100}  # of a row of results
 MICROCONTROLLER = "python -m utils.export.microcontroller"  # an optional package
 TILING = "python -m utils.export.tiling"  # names a shipped file with EMO-DB in it
 EXEMPT_PYTHON = "from dask_jobqueue import SLURMCluster"  # needs a SLURM cluster
