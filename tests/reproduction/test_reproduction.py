@@ -2,6 +2,7 @@
 
 import filecmp
 import json
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from synthetic_run import edit_record, random_folds, write_run
 
 import reproduction.__main__ as command
+import train
 from dataio import DataPaths, load_dataset
 from hyperparameters import RECIPES, InputError, from_flat, to_flat
 from reproduction.__main__ import MARKS, TEXTS, add_run, put_between, reproduce
@@ -458,7 +460,11 @@ def test_a_text_without_marks_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_commands_of_records_are_anyone_s() -> None:
-    """They name no folder of the machine that they ran on."""
-    for path in (PROJECT / "reproduction").glob("*/config.json"):
-        command_line = json.loads(path.read_text())["command"]
-        assert not [word for word in command_line.split() if word.startswith("/")]
+    """They name no folder of a machine, and ask today for the settings of the run."""
+    for config in (PROJECT / "reproduction").glob("*/config.json"):
+        for path in (config, *config.parent.glob("folds/fold_*.json")):
+            record = json.loads(path.read_text())
+            words = shlex.split(record["command"])
+            assert not [word for word in words if word.startswith("/")], path
+            several, _ = train.settings_of_runs(train.parse_args(words[2:]))
+            assert from_flat(record["settings"]) in several, path
