@@ -387,6 +387,7 @@ _NEW_VOICE = {
     "teacher": "functionals",
     "teacher_share": 0.8,
 }
+_STUDIO = {**_NEW_VOICE, "masks": 2, "epochs": 100}
 RECIPES = {
     "published": Recipe(meaning="as released", values={}),
     "short": Recipe(
@@ -399,7 +400,7 @@ RECIPES = {
     ),
     "studio": Recipe(
         meaning="new_voice, longer, masked",
-        values={**_NEW_VOICE, "masks": 2, "epochs": 100},
+        values=_STUDIO,
     ),
     "any_room": Recipe(
         meaning="new_voice in noise",
@@ -407,7 +408,7 @@ RECIPES = {
     ),
     "any_device": Recipe(
         meaning="studio in noise",
-        values={**_NEW_VOICE, "rooms": 4, "masks": 2, "epochs": 100},
+        values={**_STUDIO, "rooms": 4},
     ),
     "fine_tune": Recipe(
         meaning="for --start_from",

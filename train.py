@@ -317,7 +317,7 @@ def parse_args(argv: Sequence[str]) -> argparse.Namespace:
     groups["training"].add_argument(
         "--recipe",
         choices=tuple(RECIPES),
-        help=f"settings. {recipes}",
+        help=f"settings by name. {recipes}",
     )
     run = parser.add_argument_group("run")
     run.add_argument(
